@@ -120,12 +120,11 @@ void io_accept(struct io *io, struct io_tag tag, int listen_fd);
 void io_connect(struct io *io, struct io_tag tag, int fd, const struct sockaddr *addr, socklen_t len);
 /* One event: bytes, IO_EOF, IO_RETRY or a failure. */
 void io_recv(struct io *io, struct io_tag tag, int fd);
-/* Sends all of it before the event unless the connection fails; never raises SIGPIPE. */
+/* The event's result may be less than len (a short send): the owner sends the rest. No SIGPIPE. */
 void io_send(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len);
 void io_sendmsg(struct io *io, struct io_tag tag, int fd, const struct msghdr *msg);
 /* One readiness event; poll_events as in poll(2). */
 void io_poll(struct io *io, struct io_tag tag, int fd, unsigned poll_events);
-void io_shutdown_and_close(struct io *io, struct io_tag tag, int fd);
 
 void io_openat(struct io *io, struct io_tag tag, int dir_fd, const char *path, int flags, unsigned mode);
 void io_read(struct io *io, struct io_tag tag, int fd, void *ptr, size_t len, uint64_t offset);

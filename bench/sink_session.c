@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Bytes are received into `in` and handled from in_at on; replies gather in `out` and leave in one
+ * send after everything received was handled. A reply with latency holds the session: what stands
+ * before it leaves at once, it and everything after it when the timer fires.
+ *
+ *   COMMAND --DATA--> TEXT --dot--> COMMAND        COMMAND --BDAT--> CHUNK --all bytes--> COMMAND
+ */
+#include "bench/sink_session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void session_free(struct sink_session *s)
+{
+    timer_stop(&s->worker->loop.wheel, &s->timer);
+    list_remove(&s->link);
+    close(s->watch.fd);
+    buf_deinit(&s->in);
+    buf_deinit(&s->out);
+    buf_deinit(&s->text);
+    buf_deinit(&s->envelope);
+    free(s->indexes);
+    free(s);
+}
+
+/* Each step returns false when it needs more bytes. */
+static bool session_step_command(struct sink_session *s, struct slice rest)
+{
+    const char *end = memchr(rest.ptr, '\n', rest.len);
+    if (end == NULL) {
+        if (rest.len > SINK_LINE_BYTES) {
+            sink_session_wrong(s, SLICE("500 5.5.2 line too long\r\n"));
+            s->closing = true;
+        }
+        return false;
+    }
+    size_t n = (size_t)(end - rest.ptr);
+    s->in_at += n + 1;
+    sink_session_command(s, slice_first(rest, n > 0 && end[-1] == '\r' ? n - 1 : n));
+    return true;
+}
+
+/* Bytes at the end of `text` that may be the beginning of CRLF.CRLF. */
+static size_t session_dot_prefix(struct slice text)
+{
+    static const char dot[] = "\r\n.\r\n";
+    for (size_t n = text.len < 4 ? text.len : 4; n > 0; n--) {
+        if (memcmp(text.ptr + text.len - n, dot, n) == 0) {
+            return n;
+        }
+    }
+    return 0;
+}
+
+static bool session_step_text(struct sink_session *s, struct slice rest)
+{
+    /* A dot line right after DATA: the CRLF before it ended the command. */
+    if (!s->text_begun && rest.ptr[0] == '.') {
+        if (rest.len < 3) {
+            return false;
+        }
+        if (memcmp(rest.ptr, ".\r\n", 3) == 0) {
+            s->in_at += 3;
+            s->phase = SINK_COMMAND;
+            sink_session_end(s, slice_of("", 0), true);
+            return true;
+        }
+    }
+    s->text_begun = true;
+    const char *end = memmem(rest.ptr, rest.len, "\r\n.\r\n", 5);
+    if (end != NULL) {
+        size_t n = (size_t)(end - rest.ptr) + 2;
+        s->in_at += n + 3;
+        s->phase = SINK_COMMAND;
+        sink_session_end(s, slice_first(rest, n), true);
+        return true;
+    }
+    size_t n = rest.len - session_dot_prefix(rest);
+    sink_session_keep(s, slice_first(rest, n));
+    s->in_at += n;
+    return false;
+}
+
+static void session_chunk_done(struct sink_session *s, struct slice last)
+{
+    s->phase = SINK_COMMAND;
+    if (s->chunk_refused) {
+        bool over = s->chunk_last;
+        sink_session_wrong(s, SLICE("503 5.5.1 no valid recipients\r\n"));
+        if (over) {
+            sink_session_reset(s);
+        }
+        return;
+    }
+    if (s->chunk_last) {
+        sink_session_end(s, last, false);
+        return;
+    }
+    sink_session_keep(s, last);
+    sink_session_reply(s, SINK_STAGE_DATA, SLICE("250 2.0.0 chunk taken\r\n"));
+}
+
+static bool session_step_chunk(struct sink_session *s, struct slice rest)
+{
+    struct slice piece = slice_first(rest, s->chunk_left < rest.len ? (size_t)s->chunk_left : rest.len);
+    s->chunk_left -= piece.len;
+    s->in_at += piece.len;
+    if (s->chunk_left == 0) {
+        session_chunk_done(s, piece);
+        return true;
+    }
+    if (!s->chunk_refused) {
+        sink_session_keep(s, piece);
+    }
+    return false;
+}
+
+static bool session_step(struct sink_session *s, struct slice rest)
+{
+    switch (s->phase) {
+    case SINK_COMMAND:
+        return session_step_command(s, rest);
+    case SINK_TEXT:
+        return session_step_text(s, rest);
+    case SINK_CHUNK:
+        return session_step_chunk(s, rest);
+    }
+    return false;
+}
+
+static void session_handle(struct sink_session *s)
+{
+    bool more = true;
+    while (more && !s->waiting && !s->closing) {
+        struct slice rest = slice_skip(buf_slice(&s->in), s->in_at);
+        /* BDAT 0 LAST is complete without a byte. */
+        more = rest.len > 0 || (s->phase == SINK_CHUNK && s->chunk_left == 0);
+        more = more && session_step(s, rest);
+    }
+    if (s->in_at > 0) {
+        buf_consume(&s->in, s->in_at);
+        s->in_at = 0;
+    }
+}
+
+/* False when the connection is gone. */
+static bool session_flush(struct sink_session *s)
+{
+    while (s->out_at < s->out_ready) {
+        ssize_t n = send(s->watch.fd, s->out.ptr + s->out_at, s->out_ready - s->out_at, MSG_NOSIGNAL);
+        if (n < 0) {
+            return errno == EAGAIN;
+        }
+        s->out_at += (size_t)n;
+    }
+    if (s->out_at == s->out.len) {
+        buf_clear(&s->out);
+        s->out_at = s->out_ready = 0;
+        return !(s->closing && !s->waiting);
+    }
+    return true;
+}
+
+static bool session_receive(struct sink_session *s)
+{
+    if (!buf_reserve(&s->in, SINK_READ_BYTES)) {
+        return false;
+    }
+    size_t room = s->in.cap - s->in.len;
+    ssize_t n = recv(s->watch.fd, s->in.ptr + s->in.len, room, 0);
+    if (n <= 0) {
+        s->readable = false;
+        return n < 0 && errno == EAGAIN;
+    }
+    s->in.len += (size_t)n;
+    if ((size_t)n == room && s->in.cap < 16 * SINK_READ_BYTES) {
+        (void)buf_reserve(&s->in, s->in.cap);
+    }
+    return true;
+}
+
+static void session_run(struct sink_session *s)
+{
+    session_handle(s);
+    while (s->readable && !s->waiting && !s->closing) {
+        if (!session_receive(s)) {
+            session_free(s);
+            return;
+        }
+        session_handle(s);
+        if (!session_flush(s)) {
+            session_free(s);
+            return;
+        }
+    }
+    if (!session_flush(s)) {
+        session_free(s);
+        return;
+    }
+    if (s->in.len == 0) {
+        buf_release(&s->in); /* an idle session costs nothing */
+    }
+}
+
+static void session_ready(struct bench_watch *w, uint32_t events)
+{
+    struct sink_session *s = container_of(w, struct sink_session, watch);
+    if (events & (EPOLLERR | EPOLLHUP)) {
+        session_free(s);
+        return;
+    }
+    s->readable = s->readable || (events & (EPOLLIN | EPOLLRDHUP)) != 0;
+    session_run(s);
+}
+
+static void session_timer(struct timer *t, void *ctx)
+{
+    (void)ctx;
+    struct sink_session *s = container_of(t, struct sink_session, timer);
+    s->waiting = false;
+    s->out_ready = s->out.len;
+    session_run(s);
+}
+
+void sink_session_open(struct sink_worker *w, int fd)
+{
+    struct sink_session *s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        close(fd);
+        return;
+    }
+    *s = (struct sink_session){.watch = {fd, session_ready}, .worker = w, .timer.fire = session_timer};
+    buf_init(&s->in, SINK_LINE_BYTES + 32 * SINK_READ_BYTES);
+    buf_init(&s->out, 1024 * 1024);
+    buf_init(&s->text, (size_t)w->options->size_max + 64 * SINK_READ_BYTES);
+    buf_init(&s->envelope, 16 * 1024 * 1024);
+    list_push_back(&w->sessions, &s->link);
+    sink_count_connection(w->sink);
+    if (!bench_loop_add(&w->loop, &s->watch, BENCH_LOOP_STREAM)) {
+        session_free(s);
+        return;
+    }
+    if (!sink_session_hit(s, SINK_STAGE_CONNECT)) {
+        sink_session_reply(s, SINK_STAGE_CONNECT, SLICE("220 sink.example.test ESMTP ringpost-bench\r\n"));
+    }
+    if (!session_flush(s)) {
+        session_free(s);
+    }
+}
+
+void sink_session_close_all(struct sink_worker *w)
+{
+    while (!list_empty(&w->sessions)) {
+        session_free(LIST_ENTRY(list_first(&w->sessions), struct sink_session, link));
+    }
+}

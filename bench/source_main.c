@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * ringpost-bench source
+ */
+#include "bench/option.h"
+#include "bench/signals.h"
+#include "bench/source.h"
+
+#include "core/base/must.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static bool source_parse_to(void *target, struct slice value)
+{
+    struct source_options *o = target;
+    return bench_addr_parse(value, &o->to) && bench_addr_port(&o->to) != 0;
+}
+
+/* 1K or 1000-20000 */
+static bool source_parse_size(void *target, struct slice value)
+{
+    struct source_options *o = target;
+    struct slice low = slice_cut(&value, '-');
+    uint64_t min;
+    if (!bench_option_number(low, &min) || min < BENCH_MESSAGE_MIN || min > BENCH_MESSAGE_MAX) {
+        return false;
+    }
+    uint64_t max = min;
+    if (value.len > 0 && (!bench_option_number(value, &max) || max < min || max > BENCH_MESSAGE_MAX)) {
+        return false;
+    }
+    o->size_min = min;
+    o->size_max = max;
+    return true;
+}
+
+#define FIELD(name) offsetof(struct source_options, name)
+
+static const struct bench_option source_rows[] = {
+    {"--to", "IP:PORT", BENCH_OPTION_CUSTOM, 0, 0, 0, source_parse_to, "where to send (required)"},
+    {"--sessions", "N", BENCH_OPTION_NUMBER, FIELD(sessions), 1, 100000, NULL, "at once (1)"},
+    {"--messages", "N", BENCH_OPTION_NUMBER, FIELD(messages), 1, UINT32_MAX, NULL, "in all (1000)"},
+    {"--size", "BYTES|MIN-MAX", BENCH_OPTION_CUSTOM, 0, 0, 0, source_parse_size,
+     "message size, at least 320 (1K)"},
+    {"--recipients", "R", BENCH_OPTION_NUMBER, FIELD(recipients), 1, SOURCE_RECIPIENTS_MAX, NULL,
+     "per message (1)"},
+    {"--vary", NULL, BENCH_OPTION_FLAG, FIELD(vary), 0, 0, NULL, "1..R recipients, mostly 1"},
+    {"--per-connection", "M", BENCH_OPTION_NUMBER, FIELD(per_connection), 1, UINT32_MAX, NULL,
+     "messages per connection (no limit)"},
+    {"--pipelining", NULL, BENCH_OPTION_FLAG, FIELD(pipelining), 0, 0, NULL,
+     "envelope in one write, when offered"},
+    {"--overlap", NULL, BENCH_OPTION_FLAG, FIELD(overlap), 0, 0, NULL,
+     "and the next envelope together with the dot"},
+    {"--bdat", NULL, BENCH_OPTION_FLAG, FIELD(bdat), 0, 0, NULL, "BDAT LAST, when offered"},
+    {"--in-flight", "N", BENCH_OPTION_NUMBER, FIELD(in_flight), 1, SOURCE_IN_FLIGHT_MAX, NULL,
+     "messages under way per session with --overlap, --bdat (2)"},
+    {"--domains", "D", BENCH_OPTION_NUMBER, FIELD(domains), 1, 10000000, NULL,
+     "recipients spread over example0..D-1.test (1)"},
+    {"--from", "ADDRESS", BENCH_OPTION_TEXT, FIELD(from), 0, 0, NULL, "sender (bench@example.test)"},
+    {"--rate", "N", BENCH_OPTION_NUMBER, FIELD(rate), 1, 10000000, NULL, "messages a second at most"},
+    {"--threads", "N", BENCH_OPTION_NUMBER, FIELD(threads), 1, 64, NULL, "(1)"},
+    {"--timeout", "SECONDS", BENCH_OPTION_NUMBER, FIELD(timeout_s), 1, 86400, NULL,
+     "give up a silent connection (300)"},
+    {"--unique-seed", "N", BENCH_OPTION_NUMBER, FIELD(seed), 1, UINT64_MAX, NULL,
+     "the run's id and its text (random)"},
+    {"--journal", "FILE", BENCH_OPTION_TEXT, FIELD(journal), 0, 0, NULL,
+     "append T/O/R/F/U lines, see bench/source.h"},
+    {"--keep-going", NULL, BENCH_OPTION_FLAG, FIELD(keep_going), 0, 0, NULL,
+     "reconnect when the server goes away"},
+    {"--hold", NULL, BENCH_OPTION_FLAG, FIELD(hold), 0, 0, NULL,
+     "send nothing: keep the sessions open after EHLO until SIGTERM"},
+};
+
+static const struct bench_command source_command = {
+    .name = "source",
+    .summary = "send bench messages; JSON on stdout at the end and at SIGUSR1",
+    .options = source_rows,
+    .option_count = ARRAY_COUNT(source_rows),
+};
+
+static void source_print(struct bench_source *s)
+{
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    bench_source_report(s, &b);
+    (void)fwrite(b.ptr, 1, b.len, stdout);
+    fflush(stdout);
+    buf_deinit(&b);
+}
+
+/* Until every session ended; with --hold until a signal. A second signal ends at once. */
+static void source_wait(struct bench_source *s, const struct source_options *o, int signals)
+{
+    int event_fd = bench_source_done_fd(s);
+    bool stopped = false;
+    for (;;) {
+        int got = bench_signals_wait(signals, event_fd, -1);
+        if (got == SIGUSR1) {
+            source_print(s);
+        } else if ((got == SIGTERM || got == SIGINT) && (stopped || o->hold)) {
+            return;
+        } else if (got == SIGTERM || got == SIGINT) {
+            stopped = true;
+            bench_source_stop(s);
+        } else if (got == 0 && o->hold) {
+            source_print(s); /* all open */
+            event_fd = -1;
+        } else if (got == 0) {
+            return;
+        }
+    }
+}
+
+/* 0: everything that was tried is promised. */
+static int source_verdict(struct bench_source *s, const struct source_options *o)
+{
+    struct source_totals t;
+    bench_source_totals(s, &t);
+    if (o->hold) {
+        return t.held == o->sessions ? 0 : 1;
+    }
+    return t.accepted == o->messages && t.refused_recipients == 0 ? 0 : 1;
+}
+
+int source_main(int argc, char **argv)
+{
+    struct source_options o = bench_source_defaults();
+    int rest = argc;
+    switch (bench_option_parse(&source_command, &o, argc, argv, &rest)) {
+    case BENCH_PARSE_HELP:
+        return 0;
+    case BENCH_PARSE_BAD:
+        return 64;
+    case BENCH_PARSE_OK:
+        break;
+    }
+    if (o.to.len == 0) {
+        bench_complain("source: --to IP:PORT is missing");
+        return 64;
+    }
+    if (o.threads > o.sessions) {
+        o.threads = o.sessions;
+    }
+    (void)bench_net_raise_fd_limit();
+    int signals = bench_signals_open();
+    struct bench_source *s = bench_source_open(&o);
+    if (s == NULL) {
+        return 1;
+    }
+    source_wait(s, &o, signals);
+    int code = source_verdict(s, &o);
+    if (!o.hold) {
+        source_print(s);
+    }
+    bench_source_close(s);
+    close(signals);
+    return code;
+}

@@ -1,0 +1,11 @@
+# libFuzzer targets: fuzz_<name> from tests/fuzz/fuzz_<name>.c (clang only, see flags.cmake).
+file(GLOB fuzz_files CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_*.c")
+foreach(file IN LISTS fuzz_files)
+    get_filename_component(stem "${file}" NAME_WE)
+    ringpost_includes(needs "${file}")
+    add_executable(${stem} "${file}")
+    target_include_directories(${stem} PRIVATE "${CMAKE_SOURCE_DIR}" "${RINGPOST_GENERATED}")
+    target_compile_options(${stem} PRIVATE -Wno-missing-prototypes)
+    target_link_options(${stem} PRIVATE -fsanitize=fuzzer)
+    target_link_libraries(${stem} PRIVATE ${needs} Threads::Threads m)
+endforeach()

@@ -1,0 +1,60 @@
+# Unit tests: every tests/unit/**/test_*.c is one executable, unit_<path with underscores>, and one
+# CTest of the same name. It links the folders it includes (and what those need), Check, and the
+# shared helpers in tests/unit/support.
+file(GLOB_RECURSE unit_files CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/unit/test_*.c")
+file(GLOB support_files CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/unit/support/*.c")
+if(unit_files)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${unit_files} ${support_files})
+endif()
+
+ringpost_includes(support_needs ${support_files})
+if(support_files)
+    add_library(unit_support STATIC ${support_files})
+    target_include_directories(unit_support PUBLIC "${CMAKE_SOURCE_DIR}" "${RINGPOST_GENERATED}")
+    target_link_libraries(unit_support PUBLIC ${support_needs} ext_check)
+endif()
+
+foreach(file IN LISTS unit_files)
+    file(RELATIVE_PATH path "${CMAKE_SOURCE_DIR}/tests/unit" "${file}")
+    string(REGEX REPLACE "\\.c$" "" name "unit_${path}")
+    string(MAKE_C_IDENTIFIER "${name}" name)
+    # The mirrored folder is linked even when the test names only deeper ones.
+    get_filename_component(folder "${path}" DIRECTORY)
+    ringpost_includes(needs "${file}")
+    if(folder IN_LIST RINGPOST_FOLDERS)
+        string(REPLACE "/" "_" library "${folder}")
+        list(APPEND needs ${library})
+        list(REMOVE_DUPLICATES needs)
+    endif()
+    add_executable(${name} "${file}")
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/unit")
+    target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}" "${RINGPOST_GENERATED}")
+    target_link_options(${name} PRIVATE $<$<BOOL:${RINGPOST_LTO_COMPILE}>:-fno-lto>)
+    if(support_files)
+        target_link_libraries(${name} PRIVATE unit_support)
+    endif()
+    target_link_libraries(${name} PRIVATE ${needs} ext_check Threads::Threads m)
+    add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+    set_tests_properties(${name} PROPERTIES TIMEOUT 120 ENVIRONMENT
+        "CK_DEFAULT_TIMEOUT=60;UBSAN_OPTIONS=print_stacktrace=1;ASAN_OPTIONS=detect_stack_use_after_return=1")
+endforeach()
+
+# Fuzz targets as regression tests: the whole corpus through each target, no libFuzzer needed.
+file(GLOB fuzz_files CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_*.c")
+foreach(file IN LISTS fuzz_files)
+    get_filename_component(stem "${file}" NAME_WE)
+    string(REGEX REPLACE "^fuzz_" "" name "${stem}")
+    ringpost_includes(needs "${file}")
+    add_executable(fuzzcorpus_${name} "${file}" "${CMAKE_SOURCE_DIR}/tests/fuzz/standalone_main.c")
+    set_target_properties(fuzzcorpus_${name} PROPERTIES
+                          RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/fuzz")
+    target_include_directories(fuzzcorpus_${name} PRIVATE "${CMAKE_SOURCE_DIR}" "${RINGPOST_GENERATED}")
+    target_compile_options(fuzzcorpus_${name} PRIVATE -Wno-missing-prototypes)
+    target_link_options(fuzzcorpus_${name} PRIVATE $<$<BOOL:${RINGPOST_LTO_COMPILE}>:-fno-lto>)
+    target_link_libraries(fuzzcorpus_${name} PRIVATE ${needs} Threads::Threads m)
+    if(IS_DIRECTORY "${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name}")
+        add_test(NAME fuzzcorpus_${name}
+                 COMMAND fuzzcorpus_${name} "${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name}")
+        set_tests_properties(fuzzcorpus_${name} PROPERTIES TIMEOUT 120)
+    endif()
+endforeach()

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "core/conf/check.h"
+#include "core/base/must.h"
+#include "core/base/units.h"
+#include "core/conf/value_names.h"
+
+#include <sys/un.h>
+#include <unistd.h>
+
+struct check {
+    const struct conf_apply *a;
+    const struct conf_node *root;
+    const struct conf *c;
+    struct conf_report *report;
+};
+
+/* ---- derived values ------------------------------------------------------------------------ */
+
+static struct slice join(struct conf_arena *arena, struct slice a, struct slice b)
+{
+    char *p = conf_arena_take(arena, a.len + b.len);
+    memcpy(p, a.ptr, a.len);
+    memcpy(p + a.len, b.ptr, b.len);
+    return slice_of(p, a.len + b.len);
+}
+
+static struct slice machine_name(struct conf_apply *a)
+{
+    char name[256] = "";
+    struct conf_origin from = {.kind = CONF_FROM_DEFAULT};
+    if (gethostname(name, sizeof(name) - 1) == 0 && conf_domain_valid(slice_str(name))) {
+        return conf_arena_copy(a->arena, slice_str(name));
+    }
+    conf_report_warning(a->report, &from, SLICE("identity.hostname"),
+                        "the machine's name is no host name, using \"localhost\"");
+    return conf_arena_copy(a->arena, SLICE("localhost"));
+}
+
+void conf_derive(struct conf_apply *a, struct conf *c)
+{
+    must(a->conf == c);
+    if (c->identity.hostname.len == 0) {
+        c->identity.hostname = machine_name(a);
+    }
+    if (c->delivery.helo_name.len == 0) {
+        c->delivery.helo_name = c->identity.hostname;
+    }
+    if (c->dsn.from.len == 0) {
+        c->dsn.from = join(a->arena, SLICE("MAILER-DAEMON@"), c->identity.hostname);
+    }
+    if (c->admin.socket.len == 0) {
+        bool slash = c->spool.dir.ptr[c->spool.dir.len - 1] == '/';
+        c->admin.socket = join(a->arena, c->spool.dir, slash ? SLICE("admin.sock")
+                                                             : SLICE("/admin.sock"));
+    }
+    /* The items were made by this load and nobody else has seen them yet. */
+    struct conf_relay_host *hosts = (struct conf_relay_host *)c->relay.host.items;
+    for (size_t i = 0; i < c->relay.host.count; i++) {
+        struct conf_relay_host *h = &hosts[i];
+        h->port = h->has_port ? h->port : c->relay.port;
+        h->use_mx = c->relay.lookup == CONF_LOOKUP_MX && !h->bracketed && !h->has_port &&
+                    h->addr.family == IP_NONE;
+    }
+}
+
+/* ---- relations ----------------------------------------------------------------------------- */
+
+static bool good(const struct check *k, struct slice path)
+{
+    const struct conf_key *key = conf_table_key(k->a->table, path);
+    must(key != NULL);
+    return !k->a->bad_keys[key - k->a->table->keys];
+}
+
+static bool both_good(const struct check *k, struct slice a, struct slice b)
+{
+    return good(k, a) && good(k, b);
+}
+
+/* Where a key was set; a key left out has no place. */
+static struct conf_origin place_of(const struct check *k, struct slice path)
+{
+    struct conf_origin none = {.kind = CONF_FROM_DEFAULT};
+    struct slice leaf = path;
+    const struct conf_node *g = conf_node_find(k->root, slice_cut(&leaf, '.'));
+    if (!g || g->kind != CONF_NODE_MAP) {
+        return none;
+    }
+    const struct conf_node *n = conf_node_find(g, leaf);
+    return n ? n->origin : none;
+}
+
+static void number_add(struct buf *out, const struct check *k, struct slice path, uint64_t v)
+{
+    union conf_value value = {.number = v};
+    conf_value_print(conf_table_key(k->a->table, path), &value, out);
+}
+
+/* "a: 5m is less than b (1h)" */
+static void less_report(const struct check *k, struct slice a, uint64_t va, const char *relation,
+                        struct slice b, uint64_t vb)
+{
+    struct buf text;
+    struct conf_origin at = place_of(k, a);
+    struct slice named = a;
+    buf_init(&text, 512);
+    number_add(&text, k, a, va);
+    buf_addf(&text, " %s %.*s (", relation, SLICE_ARG(b));
+    number_add(&text, k, b, vb);
+    buf_add_byte(&text, ')');
+    conf_report_error(k->report, &at, named, "%.*s", SLICE_ARG(buf_slice(&text)));
+    buf_deinit(&text);
+}
+
+/* a must not be above b. */
+static void check_order(const struct check *k, struct slice a, uint64_t va, struct slice b,
+                        uint64_t vb)
+{
+    if (va > vb && both_good(k, a, b)) {
+        less_report(k, a, va, "is more than", b, vb);
+    }
+}
+
+/* The same place: an address and port can be bound once. */
+static void check_listeners(const struct check *k)
+{
+    const struct conf_listeners *l = &k->c->listeners;
+    const struct conf_node *list = conf_node_find(k->root, SLICE("listeners"));
+    if (!both_good(k, SLICE("listeners[].address"), SLICE("listeners[].port"))) {
+        return;
+    }
+    for (size_t i = 0; i < l->count; i++) {
+        for (size_t j = 0; j < i; j++) {
+            const struct ip_endpoint a = {l->items[i].address, l->items[i].port};
+            const struct ip_endpoint b = {l->items[j].address, l->items[j].port};
+            if (!ip_endpoint_eq(&a, &b)) {
+                continue;
+            }
+            char text[IP_ENDPOINT_TEXT_MAX], path[64];
+            struct buf shown;
+            const struct conf_node *n = list ? conf_node_at(list, i) : NULL;
+            struct conf_origin none = {.kind = CONF_FROM_DEFAULT};
+            buf_init(&shown, sizeof(path));
+            buf_addf(&shown, "listeners[%zu]", i);
+            conf_report_error(k->report, n ? &n->origin : &none, buf_slice(&shown),
+                              "%s is used by listeners[%zu] already", ip_endpoint_text(&a, text), j);
+            buf_deinit(&shown);
+            break;
+        }
+    }
+}
+
+static void check_queue(const struct check *k)
+{
+    const struct conf_queue *q = &k->c->queue;
+    struct conf_origin at = place_of(k, SLICE("dsn.delay_after"));
+    if (both_good(k, SLICE("queue.schedule"), SLICE("queue.max_age")) &&
+        q->max_age_ms < q->schedule.items[0]) {
+        less_report(k, SLICE("queue.max_age"), q->max_age_ms, "is less than the first wait of",
+                    SLICE("queue.schedule"), q->schedule.items[0]);
+    }
+    if (both_good(k, SLICE("dsn.delay_after"), SLICE("queue.max_age")) &&
+        at.kind != CONF_FROM_DEFAULT && k->c->dsn.delay_after_ms >= q->max_age_ms) {
+        conf_report_warning(k->report, &at, SLICE("dsn.delay_after"),
+                            "is not less than queue.max_age: no delay report will be sent");
+    }
+}
+
+static void check_delivery(const struct check *k)
+{
+    const struct conf_delivery *d = &k->c->delivery;
+    struct conf_origin at = place_of(k, SLICE("delivery.ipv4"));
+    if (at.kind == CONF_FROM_DEFAULT) {
+        at = place_of(k, SLICE("delivery.ipv6"));
+    }
+    if (!d->ipv4 && !d->ipv6 && both_good(k, SLICE("delivery.ipv4"), SLICE("delivery.ipv6"))) {
+        conf_report_error(k->report, &at, SLICE("delivery.ipv4"),
+                          "false, and delivery.ipv6 too: one of them must be true");
+    }
+    check_order(k, SLICE("delivery.connections_per_site"), d->connections_per_site,
+                SLICE("delivery.connections_total"), d->connections_total);
+}
+
+static void check_spool(const struct check *k)
+{
+    const struct conf_spool *s = &k->c->spool;
+    if (s->max_bytes && s->max_bytes < 2 * s->segment_bytes &&
+        both_good(k, SLICE("spool.max_size"), SLICE("spool.segment_size"))) {
+        less_report(k, SLICE("spool.max_size"), s->max_bytes, "is less than two times",
+                    SLICE("spool.segment_size"), s->segment_bytes);
+    }
+    if (k->c->admin.socket.len >= sizeof(((struct sockaddr_un *)0)->sun_path) &&
+        both_good(k, SLICE("admin.socket"), SLICE("spool.dir"))) {
+        struct conf_origin at = place_of(k, SLICE("spool.dir"));
+        conf_report_error(k->report, &at, SLICE("spool.dir"),
+                          "is too long for the socket inside it (107 bytes): set admin.socket");
+    }
+}
+
+static void check_access(const struct check *k)
+{
+    const struct conf_nets *nets = &k->c->access.networks;
+    struct conf_origin at = place_of(k, SLICE("access.networks"));
+    for (size_t i = 0; i < nets->count; i++) {
+        if (nets->items[i].prefix_bits == 0) {
+            conf_report_warning(k->report, &at, SLICE("access.networks"),
+                                "a /0 lets the whole Internet send through this server");
+            return;
+        }
+    }
+}
+
+void conf_check(struct conf_apply *a, const struct conf_node *root, const struct conf *c,
+                struct conf_report *errors_to)
+{
+    const struct check k = {a, root, c, errors_to};
+    must(c->queue.schedule.count > 0);
+    check_spool(&k);
+    check_listeners(&k);
+    check_access(&k);
+    check_order(&k, SLICE("limits.header_size"), c->limits.header_bytes,
+                SLICE("limits.message_size"), c->limits.message_bytes);
+    check_delivery(&k);
+    check_order(&k, SLICE("dns.ttl_min"), c->dns.ttl_min_ms, SLICE("dns.ttl_max"),
+                c->dns.ttl_max_ms);
+    check_queue(&k);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * file - bounded reading of whole files, and the names in conf.d
+ *
+ * Owner:     the caller's buffers. Thread: the loader's (blocking system calls).
+ * Errors:    false; why says it in words ("cannot be read: No such file or directory").
+ */
+#ifndef RINGPOST_CONF_FILE_H
+#define RINGPOST_CONF_FILE_H
+
+#include "core/base/buf.h"
+
+/* Appends the contents to out. bytes_max: more is an error. */
+bool conf_file_read(const char *path, size_t bytes_max, struct buf *out, struct buf *why);
+
+enum { CONF_FOLDER_FILES_MAX = 256 };
+
+/* The paths of <folder>/<name>.yaml, sorted by name, hidden ones left out. A folder that does not
+ * exist has none. *names is one allocation for free(); entries are NUL-terminated. */
+bool conf_folder_list(const char *folder, char ***names, size_t *count, struct buf *why);
+
+#endif

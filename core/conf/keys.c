@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Order of the rows = order in every output. Ranges are as wide as the engine really works; where a
+ * default follows a standard, the sentence names it.
+ */
+#include "core/conf/keys.h"
+#include "core/base/limits.h"
+#include "core/conf/conf.h"
+
+#define AT(member) .offset = offsetof(struct conf, member), .size = sizeof(((struct conf *)0)->member)
+#define AT_LISTENER(member)                                                                        \
+    .offset = offsetof(struct conf_listener, member),                                              \
+    .size = sizeof(((struct conf_listener *)0)->member)
+
+#define SECOND 1000ull
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define KIB 1024ull
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define TIB (1024 * GIB)
+
+/* What every row of a kind has in common. */
+#define KEY(name) .path = SLICE_INIT(name)
+#define BOOL(text) .type = CONF_BOOL, .fallback = text
+#define COUNT(lo, hi, text) .type = CONF_COUNT, .min = lo, .max = hi, .fallback = text
+#define PORT(text) .type = CONF_PORT, .min = 1, .max = UINT16_MAX, .fallback = text
+#define DURATION(lo, hi, text) .type = CONF_DURATION, .min = lo, .max = hi, .fallback = text
+#define SIZE(lo, hi, text) .type = CONF_SIZE, .min = lo, .max = hi, .fallback = text
+#define ENUM(names, text) .type = CONF_ENUM, .choices = names, .fallback = text
+#define DOC(text) .doc = text
+
+static const struct conf_key keys[] = {
+    {KEY("identity.hostname"), .type = CONF_DOMAIN, .max = LIMIT_DOMAIN_BYTES, .fallback = "",
+     .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "the machine's host name",
+     AT(identity.hostname),
+     DOC("The name of this server: greeting, EHLO, Received and Message-ID.")},
+
+    {KEY("workers"), COUNT(1, LIMIT_WORKERS, "0"), .flags = CONF_ZERO_OFF, AT(workers),
+     DOC("Worker threads, each with its own ring and log; 0: one per core.")},
+
+    {KEY("io.backend"), ENUM("auto|uring", "auto"), AT(io.backend),
+     DOC("`uring` makes it an error when the kernel does not allow io_uring; `auto` takes the best "
+         "there is.")},
+    {KEY("io.ring_entries"), COUNT(64, 32768, "4096"), .flags = CONF_POWER_OF_2,
+     AT(io.ring_entries),
+     DOC("Size of each worker's submission queue, a power of two.")},
+
+    {KEY("spool.dir"), .type = CONF_PATH, .min = 1, .max = 3800, .fallback = "./var/spool",
+     AT(spool.dir),
+     DOC("Folder of the message log. One engine per folder; it is made when missing.")},
+    {KEY("spool.segment_size"), SIZE(1 * MIB, 1 * GIB, "64MiB"), .flags = CONF_MULTIPLE_4K,
+     AT(spool.segment_bytes),
+     DOC("Size of one file of the log, a multiple of 4KiB.")},
+    {KEY("spool.max_size"), SIZE(16 * MIB, 1024 * TIB, "0"), .flags = CONF_ZERO_OFF | CONF_RELOAD,
+     AT(spool.max_bytes),
+     DOC("New mail gets 452 when the log would grow beyond this; 0: only the disk limits it.")},
+    {KEY("spool.min_free"), SIZE(1 * MIB, 1024 * TIB, "128MiB"),
+     .flags = CONF_ZERO_OFF | CONF_RELOAD, AT(spool.min_free_bytes),
+     DOC("New mail gets 452 when the file system would have less than this left; 0: off.")},
+
+    {KEY("listeners[].address"), .type = CONF_ADDRESS, .fallback = "127.0.0.1",
+     AT_LISTENER(address),
+     DOC("Address to listen on; 0.0.0.0 or :: for all.")},
+    {KEY("listeners[].port"), PORT("2525"), AT_LISTENER(port), DOC("TCP port to listen on.")},
+    {KEY("listeners[].mode"), ENUM("relay|submission", "relay"), AT_LISTENER(mode),
+     DOC("`relay`: from servers, RFC 5321. `submission`: from programs that write mail, RFC 6409.")},
+    {KEY("listeners[].normalize_bare_lf"), BOOL("false"), AT_LISTENER(normalize_bare_lf),
+     DOC("Turn a bare LF into CRLF before storing, for old clients; otherwise such a message is "
+         "refused (550 5.5.2). Only CRLF.CRLF ends a message either way.")},
+
+    {KEY("access.networks"), .type = CONF_NET, .shape = CONF_LIST, .items_max = 1000,
+     .fallback = "127.0.0.0/8,::1/128", .flags = CONF_RELOAD, .empty = "nobody may send",
+     AT(access.networks),
+     DOC("Clients in these networks may send mail through this server; all others are refused.")},
+
+    {KEY("limits.message_size"), SIZE(64 * KIB, 1 * GIB, "25MiB"), .flags = CONF_RELOAD,
+     AT(limits.message_bytes), DOC("Largest message taken, announced as SIZE (RFC 1870).")},
+    {KEY("limits.recipients"), COUNT(1, LIMIT_RECIPIENTS, "1000"), .flags = CONF_RELOAD,
+     AT(limits.recipients),
+     DOC("Recipients per message; RFC 5321 asks for at least 100. Beyond: 452 4.5.3.")},
+    {KEY("limits.connections"), COUNT(1, 1000000, "10000"), AT(limits.connections),
+     DOC("Open client connections of the whole engine. Beyond: 421 4.3.2.")},
+    {KEY("limits.connections_per_ip"), COUNT(1, 1000000, "1000"), .flags = CONF_RELOAD,
+     AT(limits.connections_per_ip), DOC("Open connections per client address. Beyond: 421 4.7.0.")},
+    {KEY("limits.line_length"), COUNT(998, 1048576, "998"), .unit = "bytes", .flags = CONF_RELOAD,
+     AT(limits.line_bytes),
+     DOC("Longest text line without its CRLF (RFC 5321 4.5.3.1.6).")},
+    {KEY("limits.line_length_action"), ENUM("reject|pass", "reject"), .flags = CONF_RELOAD,
+     AT(limits.line_action),
+     DOC("What happens to a message with a longer line: 554 5.6.0, or taken as it is.")},
+    {KEY("limits.header_size"), SIZE(4 * KIB, LIMIT_HEADER_BYTES, "100KiB"), .flags = CONF_RELOAD,
+     AT(limits.header_bytes), DOC("Largest message header. Beyond: 552 5.3.4.")},
+    {KEY("limits.hops"), COUNT(1, LIMIT_HOPS, "100"), .flags = CONF_RELOAD, AT(limits.hops),
+     DOC("More Received fields than this is a loop: 554 5.4.6 (RFC 5321 6.3).")},
+    {KEY("limits.errors"), COUNT(1, 10000, "20"), .flags = CONF_RELOAD, AT(limits.errors),
+     DOC("Error replies after which a session ends with 421 4.7.0.")},
+    {KEY("limits.junk"), COUNT(1, 1000000, "100"), .flags = CONF_RELOAD, AT(limits.junk),
+     DOC("NOOP, RSET, VRFY and the like without a message between; each beyond counts as an "
+         "error.")},
+    {KEY("limits.memory"), SIZE(16 * MIB, 1 * TIB, "256MiB"), AT(limits.memory_bytes),
+     DOC("Message bodies kept in memory, whole engine. Beyond: they are read from the log again, "
+         "and new mail waits or gets 452 4.3.1.")},
+    {KEY("limits.command_timeout"), DURATION(1 * SECOND, 1 * HOUR, "5m"), .flags = CONF_RELOAD,
+     AT(limits.command_timeout_ms),
+     DOC("Longest wait for a whole command line (RFC 5321 4.5.3.2.7: 5 minutes).")},
+    {KEY("limits.data_timeout"), DURATION(1 * SECOND, 1 * HOUR, "5m"), .flags = CONF_RELOAD,
+     AT(limits.data_timeout_ms), DOC("Longest silence while a message is being sent.")},
+    {KEY("limits.data_rate_min"), COUNT(1, 1000000000, "100"), .unit = "bytes per second",
+     .flags = CONF_RELOAD | CONF_ZERO_OFF, AT(limits.data_rate_min),
+     DOC("A client that sends its message more slowly than this is cut off; 0: off.")},
+    {KEY("limits.data_rate_grace"), DURATION(1 * SECOND, 1 * HOUR, "1m"), .flags = CONF_RELOAD,
+     AT(limits.data_rate_grace_ms), DOC("The rate is judged only after this time.")},
+
+    {KEY("smtp.banner"), .type = CONF_TEXT, .min = 1, .max = 200, .fallback = "ESMTP Ringpost",
+     .flags = CONF_RELOAD, AT(smtp.banner), DOC("Text after the host name in the greeting.")},
+    {KEY("smtp.pipelining"), BOOL("true"), .flags = CONF_RELOAD, AT(smtp.pipelining),
+     DOC("Offer PIPELINING (RFC 2920).")},
+    {KEY("smtp.chunking"), BOOL("true"), .flags = CONF_RELOAD, AT(smtp.chunking),
+     DOC("Offer CHUNKING: BDAT (RFC 3030).")},
+    {KEY("smtp.smtputf8"), BOOL("true"), .flags = CONF_RELOAD, AT(smtp.smtputf8),
+     DOC("Offer SMTPUTF8 (RFC 6531).")},
+    {KEY("smtp.dsn"), BOOL("true"), .flags = CONF_RELOAD, AT(smtp.dsn),
+     DOC("Offer DSN: RET, ENVID, NOTIFY, ORCPT (RFC 3461).")},
+
+    {KEY("headers.received"), ENUM("add|none", "add"), .flags = CONF_RELOAD, AT(headers.received),
+     DOC("Whether our Received field is added. Without it loops are not found.")},
+    {KEY("headers.strip"), .type = CONF_FIELD_NAME, .shape = CONF_LIST, .min = 1, .max = 76,
+     .items_max = 100, .fallback = "", .flags = CONF_RELOAD, .empty = "nothing is removed",
+     AT(headers.strip), DOC("Header fields to remove, by name.")},
+    {KEY("headers.add_missing"), BOOL("false"), .flags = CONF_RELOAD, AT(headers.add_missing),
+     DOC("Add Date, From and Message-ID when a message has none.")},
+
+    {KEY("relay.host"), .type = CONF_RELAY_HOST, .shape = CONF_ONE_OR_LIST,
+     .max = LIMIT_DOMAIN_BYTES, .items_max = 16, .fallback = "", .flags = CONF_RELOAD,
+     .empty = "deliver to the recipients' MX hosts", AT(relay.host),
+     DOC("All mail goes to this server: `host`, `host:port`, `[host]:port`, `[address]:port`. Several "
+         "are tried in order. Brackets: never an MX lookup.")},
+    {KEY("relay.port"), PORT("25"), .flags = CONF_RELOAD, AT(relay.port),
+     DOC("Port of the relay hosts that name none.")},
+    {KEY("relay.lookup"), ENUM("host|mx", "host"), .flags = CONF_RELOAD, AT(relay.lookup),
+     DOC("`mx`: a relay host without brackets is a domain whose MX hosts are meant.")},
+
+    {KEY("delivery.mx_port"), PORT("25"), .flags = CONF_RELOAD, AT(delivery.mx_port),
+     DOC("Port of MX hosts; anything but 25 is for tests.")},
+    {KEY("delivery.private_targets"), ENUM("deny|allow", "deny"), .flags = CONF_RELOAD,
+     AT(delivery.private_targets),
+     DOC("Whether an MX host may have a loopback, private, link-local or reserved address. Relay "
+         "hosts always may.")},
+    {KEY("delivery.ipv4"), BOOL("true"), .flags = CONF_RELOAD, AT(delivery.ipv4),
+     DOC("Deliver over IPv4.")},
+    {KEY("delivery.ipv6"), BOOL("true"), .flags = CONF_RELOAD, AT(delivery.ipv6),
+     DOC("Deliver over IPv6.")},
+    {KEY("delivery.source_address4"), .type = CONF_ADDRESS4, .fallback = "",
+     .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "the kernel chooses",
+     AT(delivery.source_address4), DOC("Own IPv4 address for outgoing connections.")},
+    {KEY("delivery.source_address6"), .type = CONF_ADDRESS6, .fallback = "",
+     .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "the kernel chooses",
+     AT(delivery.source_address6), DOC("Own IPv6 address for outgoing connections.")},
+    {KEY("delivery.helo_name"), .type = CONF_EHLO_NAME, .max = LIMIT_DOMAIN_BYTES, .fallback = "",
+     .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "identity.hostname", AT(delivery.helo_name),
+     DOC("Name in our EHLO: a host name or an address literal like [192.0.2.1].")},
+    {KEY("delivery.connections_total"), COUNT(1, 1000000, "5000"), AT(delivery.connections_total),
+     DOC("Open outgoing connections of the whole engine.")},
+    {KEY("delivery.connections_per_site"), COUNT(1, 10000, "20"), .flags = CONF_RELOAD,
+     AT(delivery.connections_per_site),
+     DOC("Open connections to one destination (a set of MX hosts, or the relay), whole engine.")},
+    {KEY("delivery.messages_per_connection"), COUNT(1, 1000000, "1000"), .flags = CONF_RELOAD,
+     AT(delivery.messages_per_connection), DOC("Messages after which a connection is renewed.")},
+    {KEY("delivery.recipients_per_transaction"), COUNT(1, LIMIT_RECIPIENTS_PER_TRANSACTION, "100"),
+     .flags = CONF_RELOAD, AT(delivery.recipients_per_transaction),
+     DOC("Recipients of one message sent in one transaction.")},
+    {KEY("delivery.pipelining"), BOOL("true"), .flags = CONF_RELOAD, AT(delivery.pipelining),
+     DOC("Use PIPELINING where it is offered.")},
+    {KEY("delivery.chunking"), BOOL("true"), .flags = CONF_RELOAD, AT(delivery.chunking),
+     DOC("Use BDAT where CHUNKING is offered.")},
+    {KEY("delivery.idle_timeout"), DURATION(1 * SECOND, 5 * MINUTE, "10s"), .flags = CONF_RELOAD,
+     AT(delivery.idle_timeout_ms),
+     DOC("How long a connection without work is kept for the next message.")},
+    {KEY("delivery.connect_timeout"), DURATION(100, 10 * MINUTE, "30s"), .flags = CONF_RELOAD,
+     AT(delivery.connect_timeout_ms), DOC("Longest wait for a TCP connection.")},
+    {KEY("delivery.greeting_timeout"), DURATION(100, 1 * HOUR, "5m"), .flags = CONF_RELOAD,
+     AT(delivery.greeting_timeout_ms), DOC("Wait for the 220 greeting (RFC 5321 4.5.3.2.1).")},
+    {KEY("delivery.ehlo_timeout"), DURATION(100, 1 * HOUR, "5m"), .flags = CONF_RELOAD,
+     AT(delivery.ehlo_timeout_ms), DOC("Wait for the answer to EHLO, HELO, RSET or QUIT.")},
+    {KEY("delivery.mail_timeout"), DURATION(100, 1 * HOUR, "5m"), .flags = CONF_RELOAD,
+     AT(delivery.mail_timeout_ms), DOC("Wait for the answer to MAIL (RFC 5321 4.5.3.2.2).")},
+    {KEY("delivery.rcpt_timeout"), DURATION(100, 1 * HOUR, "5m"), .flags = CONF_RELOAD,
+     AT(delivery.rcpt_timeout_ms), DOC("Wait for the answer to RCPT (RFC 5321 4.5.3.2.3).")},
+    {KEY("delivery.data_timeout"), DURATION(100, 1 * HOUR, "2m"), .flags = CONF_RELOAD,
+     AT(delivery.data_timeout_ms), DOC("Wait for the 354 after DATA (RFC 5321 4.5.3.2.4).")},
+    {KEY("delivery.body_timeout"), DURATION(100, 1 * HOUR, "3m"), .flags = CONF_RELOAD,
+     AT(delivery.body_timeout_ms),
+     DOC("Longest time in which the peer takes no byte of the message (RFC 5321 4.5.3.2.5).")},
+    {KEY("delivery.data_done_timeout"), DURATION(100, 1 * HOUR, "10m"), .flags = CONF_RELOAD,
+     AT(delivery.data_done_timeout_ms),
+     DOC("Wait for the answer to the end of the message (RFC 5321 4.5.3.2.6). Shorter makes "
+         "duplicates likelier.")},
+
+    {KEY("dns.servers"), .type = CONF_ENDPOINT, .shape = CONF_LIST, .min = 53, .items_max = 8,
+     .fallback = "", .empty = "those of /etc/resolv.conf", AT(dns.servers),
+     DOC("Resolvers: `address`, `address:port`, `[address]:port`.")},
+    {KEY("dns.timeout"), DURATION(100, 1 * MINUTE, "5s"), AT(dns.timeout_ms),
+     DOC("Wait for the answer of one server to one query.")},
+    {KEY("dns.tries"), COUNT(1, 10, "3"), AT(dns.tries),
+     DOC("How often the servers are asked before a lookup counts as failed for now.")},
+    {KEY("dns.cache_entries"), COUNT(1, 10000000, "100000"), AT(dns.cache_entries),
+     DOC("Answers kept, per worker.")},
+    {KEY("dns.ttl_min"), DURATION(1 * SECOND, 1 * HOUR, "5s"), .flags = CONF_ZERO_OFF,
+     AT(dns.ttl_min_ms), DOC("An answer is kept at least this long.")},
+    {KEY("dns.ttl_max"), DURATION(1 * SECOND, 7 * DAY, "1d"), AT(dns.ttl_max_ms),
+     DOC("An answer is kept at most this long.")},
+    {KEY("dns.negative_ttl_max"), DURATION(1 * SECOND, 3 * HOUR, "5m"), AT(dns.negative_ttl_max_ms),
+     DOC("\"There is no such name\" is kept at most this long (RFC 2308).")},
+
+    {KEY("queue.schedule"), .type = CONF_DURATION, .shape = CONF_LIST, .min = 1 * SECOND,
+     .max = 30 * DAY, .items_min = 1, .items_max = 100, .fallback = "1m,5m,15m,1h,4h",
+     .flags = CONF_RELOAD, AT(queue.schedule),
+     DOC("Waits between delivery attempts; the last one repeats. The first attempt is at once.")},
+    {KEY("queue.jitter"), COUNT(1, 50, "20"), .unit = "percent",
+     .flags = CONF_RELOAD | CONF_ZERO_OFF, AT(queue.jitter_percent),
+     DOC("Each wait is made longer or shorter by up to this much, by chance.")},
+    {KEY("queue.max_age"), DURATION(1 * SECOND, 60 * DAY, "5d"), .flags = CONF_RELOAD,
+     AT(queue.max_age_ms),
+     DOC("Undelivered recipients are given up after this time (RFC 5321 4.5.4.1: 4 to 5 days).")},
+    {KEY("queue.max_attempts"), COUNT(1, 10000, "0"), .flags = CONF_RELOAD | CONF_ZERO_OFF,
+     AT(queue.max_attempts), DOC("Give up after so many attempts; 0: only max_age counts.")},
+    {KEY("queue.recipients_max"), COUNT(1000, 100000000, "10000000"), AT(queue.recipients_max),
+     DOC("Recipients in the queue of the whole engine. Beyond: 452 4.3.1.")},
+
+    {KEY("dsn.from"), .type = CONF_MAILBOX, .max = LIMIT_ADDRESS_BYTES, .fallback = "",
+     .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "MAILER-DAEMON@ identity.hostname",
+     AT(dsn.from),
+     DOC("From field of delivery reports. Their envelope sender is always empty.")},
+    {KEY("dsn.delay_after"), DURATION(1 * SECOND, 30 * DAY, "4h"),
+     .flags = CONF_RELOAD | CONF_ZERO_OFF, AT(dsn.delay_after_ms),
+     DOC("Tell the sender once when a recipient still waits after this time; 0: never.")},
+    {KEY("dsn.original_size_max"), SIZE(1 * KIB, 10 * MIB, "50KiB"),
+     .flags = CONF_RELOAD | CONF_ZERO_OFF, AT(dsn.original_bytes_max),
+     DOC("A report holds the whole original up to this size, only its header above.")},
+
+    {KEY("log.format"), ENUM("json", "json"), AT(log.format), DOC("One JSON object per line.")},
+    {KEY("log.level"), ENUM("debug|info|warn|error", "info"), .flags = CONF_RELOAD, AT(log.level),
+     DOC("Events below this level are left out.")},
+
+    {KEY("admin.socket"), .type = CONF_PATH, .max = 107, .fallback = "", .flags = CONF_EMPTY_OK,
+     .empty = "admin.sock in spool.dir", AT(admin.socket),
+     DOC("Unix socket for `ringpost queue`.")},
+
+    {KEY("shutdown.deadline"), DURATION(100, 1 * HOUR, "30s"), .flags = CONF_RELOAD,
+     AT(shutdown.deadline_ms),
+     DOC("After SIGTERM, sessions may finish their message within this time.")},
+};
+
+static const struct conf_group groups[] = {
+    {SLICE_INIT("identity"), "Who we are.", 0, 0, 0, 0},
+    {SLICE_INIT("io"), "The kernel interface.", 0, 0, 0, 0},
+    {SLICE_INIT("spool"), "The message log on disk.", 0, 0, 0, 0},
+    {SLICE_INIT("listeners"), "Where mail comes in.", 1, LIMIT_LISTENERS,
+     offsetof(struct conf, listeners), sizeof(struct conf_listener)},
+    {SLICE_INIT("access"), "Who may send.", 0, 0, 0, 0},
+    {SLICE_INIT("limits"), "What a client may ask of us.", 0, 0, 0, 0},
+    {SLICE_INIT("smtp"), "What we offer to clients.", 0, 0, 0, 0},
+    {SLICE_INIT("headers"), "What we change in a message.", 0, 0, 0, 0},
+    {SLICE_INIT("relay"), "The next server for all mail.", 0, 0, 0, 0},
+    {SLICE_INIT("delivery"), "How mail goes out.", 0, 0, 0, 0},
+    {SLICE_INIT("dns"), "Name lookups.", 0, 0, 0, 0},
+    {SLICE_INIT("queue"), "Retries.", 0, 0, 0, 0},
+    {SLICE_INIT("dsn"), "Delivery reports.", 0, 0, 0, 0},
+    {SLICE_INIT("log"), "Event log on standard output.", 0, 0, 0, 0},
+    {SLICE_INIT("admin"), "The running engine's control interface.", 0, 0, 0, 0},
+    {SLICE_INIT("shutdown"), "SIGTERM.", 0, 0, 0, 0},
+};
+
+const struct conf_table conf_table = {
+    keys, ARRAY_COUNT(keys), groups, ARRAY_COUNT(groups), sizeof(struct conf),
+};
+
+const struct conf_key *conf_table_key(const struct conf_table *t, struct slice path)
+{
+    for (size_t i = 0; i < t->key_count; i++) {
+        if (slice_eq(t->keys[i].path, path)) {
+            return &t->keys[i];
+        }
+    }
+    return NULL;
+}
+
+const struct conf_group *conf_table_group(const struct conf_table *t, struct slice name)
+{
+    for (size_t i = 0; i < t->group_count; i++) {
+        if (slice_eq(t->groups[i].name, name)) {
+            return &t->groups[i];
+        }
+    }
+    return NULL;
+}
+
+const struct conf_group *conf_key_group(const struct conf_table *t, const struct conf_key *k)
+{
+    struct slice rest = k->path;
+    struct slice head = slice_cut(&rest, '.');
+    if (head.len == k->path.len) {
+        return NULL;
+    }
+    if (slice_ends_nocase(head, SLICE("[]"))) {
+        head.len -= 2;
+    }
+    return conf_table_group(t, head);
+}
+
+struct slice conf_key_leaf(const struct conf_key *k)
+{
+    struct slice rest = k->path;
+    struct slice head = slice_cut(&rest, '.');
+    return head.len == k->path.len ? k->path : rest;
+}

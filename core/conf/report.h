@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * report - collects what is wrong
+ *
+ * Purpose:   every error and warning as one line: "file:line:col: key: text", "RINGPOST_X: text",
+ *            "--set key: text". Foreign text is quoted, shortened and never breaks the line.
+ * Owner:     the loader; the buffers are its caller's. Thread: the loader's.
+ * Limits:    200 lines are written, the rest is counted and summed up in one line.
+ */
+#ifndef RINGPOST_CONF_REPORT_H
+#define RINGPOST_CONF_REPORT_H
+
+#include "core/base/buf.h"
+#include "core/conf/tree.h"
+
+enum { CONF_REPORT_LINES_MAX = 200 };
+
+struct conf_report {
+    struct buf *errors;
+    struct buf *warnings; /* or NULL */
+    size_t error_count;
+    size_t warning_count;
+};
+
+/* path may be empty: the message is about the source itself. */
+void conf_report_error(struct conf_report *r, const struct conf_origin *from, struct slice path,
+                       const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void conf_report_warning(struct conf_report *r, const struct conf_origin *from, struct slice path,
+                         const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* Printable and at most some 60 characters: control characters and broken UTF-8 as \xNN. */
+void conf_report_escape(struct buf *out, struct slice text);
+
+#endif

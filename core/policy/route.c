@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "core/policy/route.h"
+#include "core/base/must.h"
+
+#include <stdlib.h>
+
+static bool route_is_self(const struct conf *conf, const struct route_host *host,
+                          const struct ip_endpoint *endpoint)
+{
+    if (host->explicit) {
+        return false; /* the operator may chain two engines on one machine */
+    }
+    if (slice_eq_nocase(host->name, conf->identity.hostname)) {
+        return true;
+    }
+    for (size_t i = 0; i < conf->listeners.count; i++) {
+        const struct conf_listener *l = &conf->listeners.items[i];
+        if (l->port == endpoint->port && ip_addr_eq(&l->address, &endpoint->addr)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool route_family_on(const struct conf *conf, const struct ip_addr *a)
+{
+    return a->family == IP_V4 ? conf->delivery.ipv4 : conf->delivery.ipv6;
+}
+
+/* RFC 5321 5.1: when we are among the MX hosts, only better preferences may be tried. */
+static uint32_t route_self_preference(const struct conf *conf, const struct route_host *hosts,
+                                      size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < hosts[i].address_count; k++) {
+            struct ip_endpoint e = {hosts[i].addresses[k], hosts[i].port};
+            if (route_is_self(conf, &hosts[i], &e)) {
+                return hosts[i].preference;
+            }
+        }
+        if (!hosts[i].explicit && slice_eq_nocase(hosts[i].name, conf->identity.hostname)) {
+            return hosts[i].preference;
+        }
+    }
+    return UINT32_MAX;
+}
+
+/* Hosts of equal preference are tried in random order (RFC 5321 5.1); a host's addresses stay
+ * together. order[] is the shuffled index. */
+static void route_shuffle(const struct route_host *hosts, size_t count, struct rng *rng, size_t *order)
+{
+    for (size_t i = 0; i < count; i++) {
+        order[i] = i;
+    }
+    for (size_t from = 0; from < count;) {
+        size_t to = from + 1;
+        while (to < count && hosts[to].preference == hosts[from].preference && !hosts[to].explicit) {
+            to++;
+        }
+        for (size_t i = to - from; i > 1; i--) {
+            size_t k = (size_t)rng_below(rng, i);
+            size_t tmp = order[from + i - 1];
+            order[from + i - 1] = order[from + k];
+            order[from + k] = tmp;
+        }
+        from = to;
+    }
+}
+
+struct route_totals {
+    size_t usable;
+    size_t text_bytes;
+    bool saw_private;
+    bool saw_self;
+};
+
+static bool route_usable(const struct conf *conf, const struct route_host *host, size_t index,
+                         uint32_t self_preference, struct route_totals *totals)
+{
+    if (!host->explicit && host->preference >= self_preference) {
+        totals->saw_self = true;
+        return false;
+    }
+    const struct ip_addr *a = &host->addresses[index];
+    if (!host->explicit && conf->delivery.private_targets == CONF_PRIVATE_DENY &&
+        ip_addr_is_private(a)) {
+        totals->saw_private = true;
+        return false;
+    }
+    return route_family_on(conf, a);
+}
+
+static struct outcome route_refusal(const struct route_totals *t)
+{
+    if (t->saw_self) {
+        return outcome_local(OUTCOME_PERMANENT, OUTCOME_SITE, OUTCOME_STAGE_ROUTE,
+                             (struct enhanced){5, 4, 6},
+                             SLICE("mail for this domain loops back to this host"));
+    }
+    if (t->saw_private) {
+        return outcome_local(OUTCOME_PERMANENT, OUTCOME_SITE, OUTCOME_STAGE_ROUTE,
+                             (struct enhanced){5, 4, 4},
+                             SLICE("all mail hosts have private addresses, which "
+                                   "delivery.private_targets forbids"));
+    }
+    return outcome_local(OUTCOME_PERMANENT, OUTCOME_SITE, OUTCOME_STAGE_ROUTE,
+                         (struct enhanced){5, 4, 4}, SLICE("no mail host has a usable address"));
+}
+
+/* The key names hosts, not addresses: an address may change without making a new site. */
+static size_t route_key_bytes(const struct route_host *hosts, size_t count)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        n += hosts[i].name.len + 24;
+    }
+    return n;
+}
+
+static void route_key_write(struct route_plan *p, char *at, const struct route_host *hosts,
+                            size_t count, size_t room)
+{
+    struct buf b;
+    buf_init(&b, room);
+    for (size_t i = 0; i < count; i++) {
+        buf_addf(&b, "%s%u:%.*s:%u", i ? "," : "", hosts[i].preference, SLICE_ARG(hosts[i].name),
+                 hosts[i].port);
+    }
+    must(b.len <= room);
+    if (b.len) {
+        memcpy(at, b.ptr, b.len);
+    }
+    p->key = slice_of(at, b.len);
+    buf_deinit(&b);
+}
+
+static void route_fill(struct route_plan *p, const struct conf *conf, const struct route_host *hosts,
+                       const size_t *order, size_t count, uint32_t self_preference)
+{
+    char *text = (char *)(p->candidates + p->count);
+    size_t at = 0;
+    struct route_totals ignored = {0};
+    for (size_t i = 0; i < count; i++) {
+        const struct route_host *h = &hosts[order[i]];
+        struct slice name = {text, h->name.len};
+        if (h->name.len) {
+            memcpy(text, h->name.ptr, h->name.len);
+        }
+        text += h->name.len;
+        for (size_t k = 0; k < h->address_count && at < p->count; k++) {
+            if (route_usable(conf, h, k, self_preference, &ignored)) {
+                p->candidates[at++] = (struct route_candidate){
+                    .endpoint = {h->addresses[k], h->port}, .host = name, .preference = h->preference};
+            }
+        }
+    }
+    must(at == p->count);
+    route_key_write(p, text, hosts, count, route_key_bytes(hosts, count) + 1);
+}
+
+struct route_plan *route_plan_new(const struct conf *conf, const struct route_host *hosts, size_t count,
+                                  struct rng *rng, struct outcome *refusal)
+{
+    must(count <= LIMIT_MX_HOSTS);
+    struct route_totals totals = {0};
+    uint32_t self_preference = route_self_preference(conf, hosts, count);
+    for (size_t i = 0; i < count; i++) {
+        totals.text_bytes += hosts[i].name.len;
+        for (size_t k = 0; k < hosts[i].address_count; k++) {
+            totals.usable += route_usable(conf, &hosts[i], k, self_preference, &totals) ? 1 : 0;
+        }
+    }
+    if (totals.usable == 0) {
+        *refusal = route_refusal(&totals);
+        return NULL;
+    }
+    if (totals.usable > LIMIT_ADDRESSES_PER_SITE) {
+        totals.usable = LIMIT_ADDRESSES_PER_SITE;
+    }
+    struct route_plan *p = calloc(1, sizeof(*p) + totals.usable * sizeof(*p->candidates) +
+                                         totals.text_bytes + route_key_bytes(hosts, count) + 1);
+    if (!p) {
+        *refusal = outcome_local(OUTCOME_TEMPORARY, OUTCOME_SITE, OUTCOME_STAGE_ROUTE,
+                                 (struct enhanced){4, 3, 0}, SLICE("out of memory"));
+        return NULL;
+    }
+    p->refs = 1;
+    p->count = totals.usable;
+    p->candidates = (struct route_candidate *)(void *)(p + 1);
+    size_t order[LIMIT_MX_HOSTS];
+    route_shuffle(hosts, count, rng, order);
+    route_fill(p, conf, hosts, order, count, self_preference);
+    return p;
+}
+
+struct route_plan *route_plan_ref(struct route_plan *p)
+{
+    must(p->refs > 0);
+    p->refs++;
+    return p;
+}
+
+void route_plan_put(struct route_plan **p)
+{
+    if (*p && --(*p)->refs == 0) {
+        free(*p);
+    }
+    *p = NULL;
+}

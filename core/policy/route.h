@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * route - from DNS answers or smarthosts to the addresses a site is tried at
+ *
+ * Purpose:   pure decisions: which hosts and addresses of an MX plan may be used (self-in-MX rule,
+ *            private targets, address families), in which order, and what it means when none is left.
+ * Owner:     route_plan_* : reference-counted by its holder count (route_plan_put).
+ * Thread:    the owner's; a plan is not shared between workers.
+ * Limits:    LIMIT_ADDRESSES_PER_SITE candidates.
+ * Errors:    no candidate: NULL and an outcome of scope SITE: permanent 5.1.2/5.1.10/5.4.4/5.4.6 or
+ *            temporary 4.4.3.
+ * RFC:       5321 5.1 (order, self), 7505 (null MX).
+ */
+#ifndef RINGPOST_POLICY_ROUTE_H
+#define RINGPOST_POLICY_ROUTE_H
+
+#include "core/base/ipaddr.h"
+#include "core/base/rng.h"
+#include "core/conf/conf.h"
+#include "proto/smtp/outcome.h"
+
+/* What dns found for one host, in a form that does not depend on dns/ (siblings do not include each
+ * other): the queue converts. */
+struct route_host {
+    struct slice name;
+    uint16_t preference;
+    uint16_t port;
+    bool explicit; /* named by the operator (smarthost): private addresses are fine */
+    const struct ip_addr *addresses;
+    size_t address_count;
+};
+
+struct route_candidate {
+    struct ip_endpoint endpoint;
+    struct slice host;     /* behind the plan */
+    uint16_t preference;
+    uint64_t bad_until_ms; /* the pool's memory of a failure */
+};
+
+struct route_plan {
+    uint32_t refs;
+    uint64_t expires_ms;
+    size_t count;
+    struct route_candidate *candidates;
+    struct slice key; /* names the site: equal for equal host sets */
+};
+
+/* hosts sorted by preference. On NULL *refusal is set (text is a literal). */
+struct route_plan *route_plan_new(const struct conf *conf, const struct route_host *hosts, size_t count,
+                                  struct rng *rng, struct outcome *refusal);
+struct route_plan *route_plan_ref(struct route_plan *p);
+void route_plan_put(struct route_plan **p);
+
+#endif

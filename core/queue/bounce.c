@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Makes the report that a batch owes. The headers of the original come from memory or, when the body
+ * was dropped (a retry failed), from its first piece on disk: then the batch waits for that read.
+ * If the original cannot be read the report goes out without it: that it failed is what matters.
+ */
+#include "core/queue/queue.h"
+#include "proto/mail/dsn.h"
+
+#include <stdlib.h>
+
+enum { QUEUE_DSN_BYTES_MAX = 900 * 1024 }; /* fits one frame together with the results */
+
+struct queue_bounce {
+    struct queue *queue;
+    struct queue_batch *batch;
+    struct handle reader;
+};
+
+static bool queue_has_leading_dot(struct slice body)
+{
+    if (body.len && body.ptr[0] == '.') {
+        return true;
+    }
+    return body.len && memmem(body.ptr, body.len, "\n.", 2) != NULL;
+}
+
+static size_t queue_header_bytes(struct slice content)
+{
+    const char *end = content.len ? memmem(content.ptr, content.len, "\r\n\r\n", 4) : NULL;
+    return end ? (size_t)(end - content.ptr) + 4 : content.len;
+}
+
+static uint32_t queue_bounce_rcpts(const struct queue_batch *b, struct dsn_rcpt *out)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (!b->rows[i].notice) {
+            continue;
+        }
+        const struct queue_rcpt *r = &b->message->rcpts[b->rows[i].rcpt];
+        enum dsn_action action = (enum dsn_action)(b->rows[i].notice - 1);
+        out[n++] = (struct dsn_rcpt){
+            .address = r->address,
+            .orcpt = r->orcpt,
+            .action = action,
+            .outcome =
+                {
+                    .kind = action == DSN_RELAYED || action == DSN_DELIVERED ? OUTCOME_DELIVERED
+                            : action == DSN_FAILED                           ? OUTCOME_PERMANENT
+                                                                             : OUTCOME_TEMPORARY,
+                    .remote = b->remote_mta.len > 0,
+                    .code = r->last_code,
+                    .enhanced = r->last_enhanced,
+                    .text = slice_str(r->last_text),
+                },
+            .remote_mta = b->remote_mta,
+            .last_attempt_us = b->at_us,
+        };
+    }
+    return n;
+}
+
+static struct queue_message *queue_bounce_message(struct queue *q, const struct queue_message *original,
+                                                  const struct buf *content,
+                                                  const struct dsn_facts *facts, uint64_t id)
+{
+    struct queue_message_init init = {
+        .id = id,
+        .arrival_us = io_now(q->io)->wall_us,
+        .flags = QUEUE_MSG_DSN | (facts->body_8bit ? QUEUE_MSG_8BIT : 0u) |
+                 (facts->smtputf8 ? QUEUE_MSG_SMTPUTF8 : 0u),
+        .rcpt_count = 1,
+        .rcpt_bytes = original->sender.len,
+    };
+    struct queue_message *m = queue_message_new(q, &init);
+    char *body = malloc(content->len);
+    must(m != NULL && body != NULL);
+    memcpy(body, content->ptr, content->len);
+    queue_message_add_rcpt(m, original->sender, (struct slice){NULL, 0}, 0);
+    m->body_bytes = content->len;
+    m->header_bytes = queue_header_bytes(buf_slice(content));
+    m->flags |= queue_has_leading_dot(buf_slice(content)) ? QUEUE_MSG_LEADING_DOT : 0u;
+    queue_message_give_body(q, m, body);
+    return m;
+}
+
+static void queue_bounce_log(struct queue *q, const struct queue_batch *b)
+{
+    if (obs_begin(q->log, OBS_DSN, io_now(q->io)->wall_us)) {
+        char id[QUEUE_ID_TEXT_BYTES + 1], original[QUEUE_ID_TEXT_BYTES + 1];
+        obs_str(q->log, OBS_F_ID, queue_id_text(b->dsn->id, id));
+        obs_str(q->log, OBS_F_REASON, queue_id_text(b->message->id, original));
+        obs_str(q->log, OBS_F_TO, b->message->sender);
+        obs_end(q->log, io_now(q->io)->mono_ms);
+    }
+}
+
+/* content: the original, or its first piece, or nothing. */
+static void queue_bounce_build(struct queue *q, struct queue_batch *b, struct slice content)
+{
+    struct queue_message *m = b->message;
+    struct dsn_rcpt rcpts[QUEUE_BATCH_RCPTS_MAX];
+    uint64_t id = queue_next_id(q, io_now(q->io)->wall_us);
+    char id_text[QUEUE_ID_TEXT_BYTES + 1];
+    struct slice headers = slice_first(content, m->header_bytes);
+    if (headers.len >= 4 && memcmp(headers.ptr + headers.len - 4, "\r\n\r\n", 4) == 0) {
+        headers.len -= 2;
+    }
+    bool whole = content.len == m->body_bytes && content.len > 0;
+    struct dsn dsn = {
+        .reporting_mta = q->conf->identity.hostname,
+        .from = q->conf->dsn.from,
+        .sender = m->sender,
+        .envid = m->envid,
+        .queue_id = queue_id_text(m->id, id_text),
+        .arrival_us = m->arrival_us,
+        .now_us = io_now(q->io)->wall_us,
+        .retry_until_us = m->arrival_us + q->conf->queue.max_age_ms * 1000,
+        .unique = id,
+        .ret = (enum mail_ret)m->ret,
+        .smtputf8 = (m->flags & QUEUE_MSG_SMTPUTF8) != 0,
+        .headers = headers,
+        .body = whole ? slice_skip(content, m->header_bytes) : (struct slice){NULL, 0},
+        .body_bytes = m->body_bytes - (m->header_bytes < m->body_bytes ? m->header_bytes : m->body_bytes),
+        .original_bytes_max = q->conf->dsn.original_bytes_max,
+        .rcpts = rcpts,
+        .rcpt_count = queue_bounce_rcpts(b, rcpts),
+    };
+    struct buf out;
+    struct dsn_facts facts;
+    buf_init(&out, QUEUE_DSN_BYTES_MAX);
+    bool ok = dsn_build(&out, &dsn, &facts);
+    if (!ok) { /* too big with the original: without it a report always fits */
+        buf_clear(&out);
+        dsn.headers = dsn.body = (struct slice){NULL, 0};
+        ok = dsn_build(&out, &dsn, &facts);
+    }
+    must(ok);
+    b->dsn = queue_bounce_message(q, m, &out, &facts, id);
+    buf_deinit(&out);
+    queue_bounce_log(q, b);
+    if (m->open_count && m->readers == 0) {
+        queue_message_drop_body(q, m);
+    }
+    queue_batch_append(q, b);
+}
+
+static void queue_bounce_on_read(void *ctx, struct handle owner, enum queue_read_status status,
+                                 struct slice piece)
+{
+    (void)owner;
+    struct queue_bounce *bounce = ctx;
+    struct queue *q = bounce->queue;
+    queue_bounce_build(q, bounce->batch, status == QUEUE_READ_OK ? piece : (struct slice){NULL, 0});
+    struct handle reader = bounce->reader;
+    free(bounce);
+    queue_reader_close(q, &reader);
+}
+
+void queue_bounce_start(struct queue *q, struct queue_batch *b)
+{
+    struct queue_message *m = b->message;
+    must(m->sender.len > 0 && b->dsn == NULL);
+    if (m->body || queue_message_pieces(m) == 0) {
+        queue_bounce_build(q, b, slice_of(m->body, m->body ? m->body_bytes : 0));
+        return;
+    }
+    struct queue_bounce *bounce = malloc(sizeof(*bounce));
+    if (!bounce) {
+        queue_bounce_build(q, b, (struct slice){NULL, 0});
+        return;
+    }
+    *bounce = (struct queue_bounce){.queue = q, .batch = b};
+    if (!queue_reader_open(q, m, queue_bounce_on_read, bounce, HANDLE_NONE, &bounce->reader)) {
+        free(bounce);
+        queue_bounce_build(q, b, (struct slice){NULL, 0});
+        return;
+    }
+    queue_reader_read(q, bounce->reader, 0);
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "core/queue/message.h"
+#include "core/queue/queue.h"
+
+#include <stdlib.h>
+
+/* The block: recipients, then strings. `fill` is where the next string goes. */
+struct queue_block {
+    size_t strings_left;
+    char *fill;
+    uint32_t rcpts_left;
+    _Alignas(max_align_t) char bytes[];
+};
+
+static struct queue_block *queue_message_block(const struct queue_message *m)
+{
+    return container_of((char *)m->rcpts, struct queue_block, bytes);
+}
+
+static struct slice queue_block_copy(struct queue_block *b, struct slice s)
+{
+    must(s.len <= b->strings_left);
+    struct slice copy = {b->fill, s.len};
+    if (s.len) {
+        memcpy(b->fill, s.ptr, s.len);
+    }
+    b->fill += s.len;
+    b->strings_left -= s.len;
+    return copy;
+}
+
+struct queue_message *queue_message_new(struct queue *q, const struct queue_message_init *init)
+{
+    must(init->rcpt_count > 0 && init->rcpt_count <= LIMIT_RECIPIENTS);
+    size_t strings = init->sender.len + init->envid.len + init->rcpt_bytes;
+    struct queue_block *b =
+        calloc(1, sizeof(*b) + init->rcpt_count * sizeof(struct queue_rcpt) + strings);
+    if (!b) {
+        return NULL;
+    }
+    struct handle self;
+    struct queue_message *m = pool_get(&q->messages, &self);
+    if (!m) {
+        free(b);
+        return NULL;
+    }
+    m->self = self;
+    m->queue = q;
+    m->submitter = HANDLE_NONE;
+    m->hold.message = m;
+    m->timer.fire = queue_message_due;
+    m->id = init->id;
+    m->arrival_us = init->arrival_us;
+    m->ret = init->ret;
+    m->flags = init->flags;
+    m->rcpts = (struct queue_rcpt *)(void *)b->bytes;
+    b->fill = b->bytes + init->rcpt_count * sizeof(struct queue_rcpt);
+    b->strings_left = strings;
+    b->rcpts_left = init->rcpt_count;
+    m->sender = queue_block_copy(b, init->sender);
+    m->envid = queue_block_copy(b, init->envid);
+    list_init(&m->parts);
+    map_insert(&q->by_id, &m->by_id, map_hash_u64(&q->by_id, m->id));
+    return m;
+}
+
+struct queue_rcpt *queue_message_add_rcpt(struct queue_message *m, struct slice address,
+                                          struct slice orcpt, uint8_t notify)
+{
+    struct queue_block *b = queue_message_block(m);
+    must(b->rcpts_left > 0);
+    b->rcpts_left--;
+    struct queue_rcpt *r = &m->rcpts[m->rcpt_count++];
+    r->address = queue_block_copy(b, address);
+    r->orcpt = queue_block_copy(b, orcpt);
+    r->notify = notify;
+    r->state = QUEUE_RCPT_WAITING;
+    m->open_count++;
+    return r;
+}
+
+void queue_message_free(struct queue *q, struct queue_message *m)
+{
+    must(list_empty(&m->parts));
+    must(m->readers == 0 && m->pending_count == 0);
+    must(!list_linked(&m->link));
+    timer_stop(q->timers, &m->timer);
+    queue_message_drop_body(q, m);
+    spool_release(q->spool, &m->hold.hold);
+    for (uint32_t i = 0; i < m->fragment_count; i++) {
+        spool_release(q->spool, &m->fragment_holds[i].hold);
+    }
+    free(m->fragments);
+    free(m->fragment_holds);
+    for (uint32_t i = 0; i < m->rcpt_count; i++) {
+        free(m->rcpts[i].last_text);
+    }
+    map_remove(&q->by_id, &m->by_id);
+    free(queue_message_block(m));
+    pool_put(&q->messages, m->self);
+}
+
+struct queue_message *queue_message_resolve(struct queue *q, struct handle h)
+{
+    return pool_resolve(&q->messages, h);
+}
+
+void queue_message_give_body(struct queue *q, struct queue_message *m, char *body)
+{
+    must(m->body == NULL);
+    m->body = body;
+    q->memory_bytes += m->body_bytes;
+}
+
+void queue_message_drop_body(struct queue *q, struct queue_message *m)
+{
+    if (m->body) {
+        must(q->memory_bytes >= m->body_bytes);
+        q->memory_bytes -= m->body_bytes;
+        free(m->body);
+        m->body = NULL;
+    }
+}
+
+void queue_rcpt_set_state(struct queue_message *m, struct queue_rcpt *r, enum queue_rcpt_state state)
+{
+    /* Row: from; bit: to. */
+    static const unsigned allowed[] = {
+        [QUEUE_RCPT_WAITING] = 1u << QUEUE_RCPT_READY | 1u << QUEUE_RCPT_ENDED,
+        [QUEUE_RCPT_READY] = 1u << QUEUE_RCPT_SENDING | 1u << QUEUE_RCPT_WAITING | 1u << QUEUE_RCPT_ENDED,
+        [QUEUE_RCPT_SENDING] = 1u << QUEUE_RCPT_READY | 1u << QUEUE_RCPT_WAITING | 1u << QUEUE_RCPT_ENDED,
+        [QUEUE_RCPT_ENDED] = 0,
+    };
+    must(r->state < ARRAY_COUNT(allowed) && (allowed[r->state] & 1u << state));
+    r->state = (uint8_t)state;
+    if (state == QUEUE_RCPT_ENDED) {
+        must(m->open_count > 0);
+        m->open_count--;
+    }
+}
+
+void queue_rcpt_remember(struct queue_rcpt *r, const struct outcome *o)
+{
+    r->last_code = o->code;
+    r->last_enhanced = o->enhanced;
+    free(r->last_text);
+    r->last_text = NULL;
+    if (o->text.len) {
+        r->last_text = malloc(o->text.len + 1);
+        if (r->last_text && !slice_to_cstr(o->text, r->last_text, o->text.len + 1)) {
+            r->last_text[0] = '\0';
+        }
+    }
+}
+
+static const char queue_id_digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+struct slice queue_id_text(uint64_t id, char dst[QUEUE_ID_TEXT_BYTES + 1])
+{
+    for (int i = QUEUE_ID_TEXT_BYTES - 1; i >= 0; i--) {
+        dst[i] = queue_id_digits[id & 31];
+        id >>= 5;
+    }
+    dst[QUEUE_ID_TEXT_BYTES] = '\0';
+    return slice_of(dst, QUEUE_ID_TEXT_BYTES);
+}
+
+bool queue_id_parse(struct slice text, uint64_t *out)
+{
+    uint64_t id = 0;
+    if (text.len != QUEUE_ID_TEXT_BYTES) {
+        return false;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        char upper = text.ptr[i] >= 'a' && text.ptr[i] <= 'z' ? (char)(text.ptr[i] - 32) : text.ptr[i];
+        const char *at = upper ? memchr(queue_id_digits, upper, 32) : NULL;
+        if (!at || id >> 59) {
+            return false;
+        }
+        id = id << 5 | (uint64_t)(at - queue_id_digits);
+    }
+    *out = id;
+    return true;
+}

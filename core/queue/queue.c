@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Submission and commit, activation, timers, shutdown. The way of a message:
+ *
+ *   queue_submit ─► committing ─(spool: committed)─► queue_activate ─► due ─(queue_run)─► site.c
+ *   queue_part_done ─► result.c ─► batches ─(spool: committed)─► queue_settle ─► freed
+ */
+#include "core/queue/queue.h"
+
+#include <stdlib.h>
+
+enum { QUEUE_SWEEP_MS = 15 * 1000 };
+
+static void queue_on_committed(void *ctx, uint64_t lsn_upto, enum spool_commit_result result);
+static void queue_on_space(void *ctx);
+static void queue_on_incident(void *ctx, enum spool_incident what, uint64_t segment, int error);
+
+const struct spool_events queue_spool_events = {queue_on_committed, queue_on_space, queue_on_incident};
+
+static void queue_on_sweep(struct timer *t, void *ctx)
+{
+    (void)ctx;
+    struct queue *q = container_of(t, struct queue, sweep);
+    queue_sites_sweep(q, false);
+    if (q->domains.count || q->sites.count) {
+        timer_start(q->timers, &q->sweep, io_now(q->io)->mono_ms + QUEUE_SWEEP_MS);
+    }
+}
+
+bool queue_open(struct queue *q, const struct queue_parts *parts, const struct queue_events *events,
+                void *ctx)
+{
+    *q = (struct queue){
+        .conf = parts->conf,
+        .io = parts->io,
+        .timers = parts->timers,
+        .rng = parts->rng,
+        .log = parts->log,
+        .dns = parts->dns,
+        .events = events,
+        .ctx = ctx,
+        .worker = parts->worker,
+        .workers = parts->workers,
+        .id_last = parts->id_floor,
+    };
+    pool_init(&q->messages, sizeof(struct queue_message), POOL_SLOTS_MAX);
+    pool_init(&q->readers, queue_reader_size, QUEUE_READERS_MAX);
+    map_init(&q->by_id, rng_u64(q->rng));
+    map_init(&q->domains, rng_u64(q->rng));
+    map_init(&q->sites, rng_u64(q->rng));
+    list_init(&q->due);
+    list_init(&q->committing);
+    list_init(&q->batches);
+    list_init(&q->unsaved);
+    list_init(&q->active_sites);
+    q->sweep.fire = queue_on_sweep;
+    return true;
+}
+
+void queue_set_spool(struct queue *q, struct spool *spool)
+{
+    q->spool = spool;
+}
+
+void queue_set_conf(struct queue *q, const struct conf *conf)
+{
+    q->conf = conf;
+    queue_sites_sweep(q, false);
+}
+
+/* wall milliseconds (42 bits) | worker (8) | counter (14); never at or below an earlier one. */
+uint64_t queue_next_id(struct queue *q, uint64_t wall_us)
+{
+    uint64_t id = (wall_us / 1000) << 22 | (uint64_t)q->worker << 14;
+    if (id <= q->id_last) {
+        id = q->id_last + 1;
+        if ((id >> 14 & 0xff) != q->worker) { /* the counter ran over: next millisecond, our number */
+            id = ((q->id_last >> 22) + 1) << 22 | (uint64_t)q->worker << 14;
+        }
+    }
+    q->id_last = id;
+    return id;
+}
+
+bool queue_is_full(const struct queue *q, uint32_t more_rcpts)
+{
+    return q->counters.queued + more_rcpts > q->conf->queue.recipients_max / q->workers + 1 ||
+           q->messages.used + 1 >= q->messages.capacity;
+}
+
+bool queue_memory_short(const struct queue *q, uint64_t more_bytes)
+{
+    return q->memory_bytes + more_bytes > q->conf->limits.memory_bytes / q->workers;
+}
+
+static enum spool_rcpt_status queue_rcpt_status(const struct queue_rcpt *r)
+{
+    if (r->state != QUEUE_RCPT_ENDED) {
+        return SPOOL_RCPT_QUEUED;
+    }
+    switch ((enum spool_result_kind)r->result) {
+    case SPOOL_RESULT_DELIVERED:
+        return SPOOL_RCPT_DELIVERED;
+    case SPOOL_RESULT_BOUNCED:
+        return SPOOL_RCPT_BOUNCED;
+    case SPOOL_RESULT_EXPIRED:
+        return SPOOL_RCPT_EXPIRED;
+    case SPOOL_RESULT_CANCELLED:
+        return SPOOL_RCPT_CANCELLED;
+    case SPOOL_RESULT_DEFERRED:
+        break;
+    }
+    must(!"an ended recipient has a final result");
+    return SPOOL_RCPT_QUEUED;
+}
+
+void queue_message_record(const struct queue_message *m, struct spool_rcpt *rcpts,
+                          struct spool_message *out)
+{
+    for (uint32_t i = 0; i < m->rcpt_count; i++) {
+        const struct queue_rcpt *r = &m->rcpts[i];
+        rcpts[i] = (struct spool_rcpt){
+            .address = r->address,
+            .orcpt = r->orcpt,
+            .notify = r->notify,
+            .status = queue_rcpt_status(r),
+            .attempts = r->attempts,
+            .next_due_ms = r->due_ms,
+        };
+    }
+    *out = (struct spool_message){
+        .id = m->id,
+        .arrival_us = m->arrival_us,
+        .flags = m->flags,
+        .ret = m->ret,
+        .header_bytes = (uint32_t)m->header_bytes,
+        .body_bytes = m->body_bytes,
+        .sender = m->sender,
+        .envid = m->envid,
+        .rcpts = rcpts,
+        .rcpt_count = m->rcpt_count,
+        .fragments = m->fragments,
+        .fragment_count = m->fragment_count,
+    };
+}
+
+enum spool_append queue_submit(struct queue *q, struct queue_message *m, struct slice rest)
+{
+    struct spool_rcpt few[8];
+    struct spool_rcpt *rcpts = few;
+    if (m->rcpt_count > ARRAY_COUNT(few) && !(rcpts = calloc(m->rcpt_count, sizeof(*rcpts)))) {
+        return SPOOL_FAILED;
+    }
+    struct spool_message record;
+    queue_message_record(m, rcpts, &record);
+    struct slice content = m->body ? slice_of(m->body, m->body_bytes) : rest;
+    struct iovec iov = {(void *)(uintptr_t)content.ptr, content.len};
+    record.body = &iov;
+    record.body_count = content.len ? 1 : 0;
+    size_t bytes = spool_message_bytes(&record);
+    enum spool_append result = bytes > SPOOL_FRAME_BYTES_MAX
+                                   ? SPOOL_FAILED
+                                   : spool_frame_begin(q->spool, SPOOL_CLASS_MAIL, bytes);
+    if (result == SPOOL_APPENDED) {
+        spool_add_message(q->spool, &record);
+        spool_frame_end(q->spool, SPOOL_URGENT, &m->lsn, &m->ref);
+        spool_hold(q->spool, &m->hold.hold, m->ref);
+        m->inline_bytes = (uint32_t)content.len;
+        list_push_back(&q->committing, &m->link);
+    }
+    if (rcpts != few) {
+        free(rcpts);
+    }
+    return result;
+}
+
+static void queue_on_committed(void *ctx, uint64_t lsn_upto, enum spool_commit_result result)
+{
+    struct queue *q = ctx;
+    struct list *node;
+    while ((node = list_first(&q->committing))) {
+        struct queue_message *m = LIST_ENTRY(node, struct queue_message, link);
+        if (m->lsn > lsn_upto) {
+            break;
+        }
+        list_remove(&m->link);
+        struct handle submitter = m->submitter;
+        if (result == SPOOL_COMMITTED) {
+            queue_activate(q, m);
+            q->events->accepted(q->ctx, submitter, m);
+        } else {
+            queue_message_free(q, m);
+            q->events->accepted(q->ctx, submitter, NULL);
+        }
+    }
+    queue_results_decided(q, lsn_upto, result);
+    queue_compact_decided(q, lsn_upto, result);
+}
+
+static void queue_on_space(void *ctx)
+{
+    struct queue *q = ctx;
+    queue_results_retry(q);
+    q->events->space(q->ctx);
+}
+
+static void queue_on_incident(void *ctx, enum spool_incident what, uint64_t segment, int error)
+{
+    static const struct slice names[] = {
+        [SPOOL_INCIDENT_WRITE_FAILED] = SLICE_INIT("a commit failed; the segment has ended"),
+        [SPOOL_INCIDENT_NO_SEGMENT] = SLICE_INIT("a new segment could not be made; trying again"),
+        [SPOOL_INCIDENT_READ_ONLY] = SLICE_INIT("nothing can be written; new mail is refused"),
+        [SPOOL_INCIDENT_RECOVERED] = SLICE_INIT("writing works again"),
+        [SPOOL_INCIDENT_RECLAIM_STOPPED] = SLICE_INIT("segments can no longer be deleted durably"),
+        [SPOOL_INCIDENT_FENCED] = SLICE_INIT("another engine has taken this spool"),
+    };
+    struct queue *q = ctx;
+    must((size_t)what < ARRAY_COUNT(names));
+    if (obs_begin(q->log, OBS_SPOOL_STATE, io_now(q->io)->wall_us)) {
+        char text[128] = "";
+        obs_u64(q->log, OBS_F_WORKER, q->worker);
+        obs_str(q->log, OBS_F_REASON, names[what]);
+        obs_u64(q->log, OBS_F_ID, segment);
+        if (error) {
+            obs_str(q->log, OBS_F_REPLY, slice_str(strerror_r(error, text, sizeof(text))));
+        }
+        obs_end(q->log, io_now(q->io)->mono_ms);
+    }
+}
+
+void queue_activate(struct queue *q, struct queue_message *m)
+{
+    must(!m->queued);
+    m->queued = true;
+    q->counters.accepted += m->rcpt_count;
+    q->counters.queued += m->rcpt_count;
+    q->counters.messages++;
+    q->counters.messages_accepted++;
+    if (m->body && queue_memory_short(q, 0)) {
+        queue_message_drop_body(q, m);
+    }
+    list_push_back(&q->due, &m->link);
+    if (!timer_armed(&q->sweep)) {
+        timer_start(q->timers, &q->sweep, io_now(q->io)->mono_ms + QUEUE_SWEEP_MS);
+    }
+}
+
+void queue_recover(struct queue *q, const struct spool_recovered *found)
+{
+    const struct spool_message *s = &found->message;
+    struct queue_message_init init = {
+        .id = s->id,
+        .arrival_us = s->arrival_us,
+        .sender = s->sender,
+        .envid = s->envid,
+        .ret = s->ret,
+        .flags = s->flags,
+        .rcpt_count = s->rcpt_count,
+    };
+    for (uint32_t i = 0; i < s->rcpt_count; i++) {
+        init.rcpt_bytes += s->rcpts[i].address.len + s->rcpts[i].orcpt.len;
+    }
+    struct queue_message *m = queue_message_new(q, &init);
+    must(m != NULL); /* start-up: a queue that does not fit into memory must not start half */
+    m->header_bytes = s->header_bytes;
+    m->body_bytes = s->body_bytes;
+    m->ref = found->ref;
+    m->inline_bytes = found->inline_bytes;
+    spool_hold(q->spool, &m->hold.hold, m->ref);
+    if (s->fragment_count) {
+        m->fragments = calloc(s->fragment_count, sizeof(*m->fragments));
+        m->fragment_holds = calloc(s->fragment_count, sizeof(*m->fragment_holds));
+        must(m->fragments != NULL && m->fragment_holds != NULL);
+        m->fragment_count = s->fragment_count;
+        for (uint32_t i = 0; i < s->fragment_count; i++) {
+            m->fragments[i] = s->fragments[i];
+            m->fragment_holds[i].message = m;
+            spool_hold(q->spool, &m->fragment_holds[i].hold, s->fragments[i].ref);
+        }
+    }
+    uint64_t now_ms = io_now(q->io)->wall_us / 1000;
+    uint32_t queued = 0;
+    for (uint32_t i = 0; i < s->rcpt_count; i++) {
+        const struct spool_rcpt *from = &s->rcpts[i];
+        struct queue_rcpt *r = queue_message_add_rcpt(m, from->address, from->orcpt, from->notify);
+        r->attempts = from->attempts;
+        r->due_ms = from->next_due_ms;
+        if (from->status != SPOOL_RCPT_QUEUED) {
+            r->result = (uint8_t)(from->status - SPOOL_RCPT_DELIVERED + SPOOL_RESULT_DELIVERED);
+            queue_rcpt_set_state(m, r, QUEUE_RCPT_ENDED);
+            continue;
+        }
+        queued++;
+        /* A report of delay was sent by the attempt that first failed after that time. */
+        if (from->attempts && q->conf->dsn.delay_after_ms &&
+            m->arrival_us / 1000 + q->conf->dsn.delay_after_ms <= now_ms) {
+            m->flags |= QUEUE_MSG_DELAY_NOTIFIED;
+        }
+    }
+    must(queued > 0);
+    m->queued = true;
+    q->counters.accepted += queued;
+    q->counters.queued += queued;
+    q->counters.messages++;
+    queue_schedule(q, m);
+    if (!timer_armed(&q->sweep)) {
+        timer_start(q->timers, &q->sweep, io_now(q->io)->mono_ms + QUEUE_SWEEP_MS);
+    }
+}
+
+void queue_schedule(struct queue *q, struct queue_message *m)
+{
+    uint64_t due_ms = UINT64_MAX;
+    for (uint32_t i = 0; i < m->rcpt_count; i++) {
+        if (m->rcpts[i].state == QUEUE_RCPT_WAITING && m->rcpts[i].due_ms < due_ms) {
+            due_ms = m->rcpts[i].due_ms;
+        }
+    }
+    if (due_ms == UINT64_MAX || q->stopping) {
+        timer_stop(q->timers, &m->timer);
+        return;
+    }
+    uint64_t wall_ms = io_now(q->io)->wall_us / 1000;
+    uint64_t wait_ms = due_ms > wall_ms ? due_ms - wall_ms : 0;
+    timer_start(q->timers, &m->timer, io_now(q->io)->mono_ms + wait_ms);
+}
+
+void queue_message_due(struct timer *t, void *ctx)
+{
+    (void)ctx;
+    struct queue_message *m = container_of(t, struct queue_message, timer);
+    struct queue *q = m->queue;
+    if (!list_linked(&m->link)) {
+        list_push_back(&q->due, &m->link);
+    }
+}
+
+void queue_settle(struct queue *q, struct queue_message *m)
+{
+    if (m->open_count || m->pending_count || m->readers || !m->queued || !list_empty(&m->parts)) {
+        return;
+    }
+    if (list_linked(&m->link)) {
+        list_remove(&m->link);
+    }
+    queue_compact_forget(q, m);
+    must(q->counters.messages > 0);
+    q->counters.messages--;
+    queue_message_free(q, m);
+}
+
+void queue_part_done(struct queue *q, struct queue_part *p, const struct queue_part_end *end)
+{
+    struct queue_message *m = p->message;
+    must(!list_linked(&p->in_list) && m->readers > 0);
+    m->readers--;
+    list_remove(&p->of_message);
+    queue_results(q, m, p->rcpts, p->count, end);
+    free(p);
+    queue_settle(q, m);
+}
+
+void queue_run(struct queue *q)
+{
+    struct list now;
+    list_init(&now);
+    list_splice_back(&now, &q->due);
+    struct list *node;
+    while ((node = list_pop_front(&now))) {
+        struct queue_message *m = LIST_ENTRY(node, struct queue_message, link);
+        if (!q->stopping) {
+            queue_route_message(q, m);
+        }
+    }
+    if (!list_empty(&q->unsaved)) {
+        queue_results_retry(q);
+    }
+    if (!q->stopping) {
+        queue_compact_run(q);
+    }
+}
+
+bool queue_stop(struct queue *q)
+{
+    if (!q->stopping) {
+        q->stopping = true;
+        timer_stop(q->timers, &q->sweep);
+        queue_sites_release_parts(q);
+        queue_compact_forget(q, NULL);
+        for (uint32_t slot = 0; slot < q->messages.made; slot++) {
+            struct handle h;
+            struct queue_message *m = pool_at(&q->messages, slot, &h);
+            if (m) {
+                timer_stop(q->timers, &m->timer);
+            }
+        }
+    }
+    return list_empty(&q->committing) && list_empty(&q->batches) && list_empty(&q->unsaved) &&
+           q->readers.used == 0;
+}
+
+static void queue_forget_batches(struct queue *q, struct list *batches)
+{
+    struct list *node;
+    while ((node = list_pop_front(batches))) {
+        struct queue_batch *b = LIST_ENTRY(node, struct queue_batch, link);
+        b->message->pending_count--;
+        if (b->dsn) {
+            queue_message_free(q, b->dsn);
+        }
+        free(b);
+    }
+}
+
+void queue_close(struct queue *q)
+{
+    must(q->stopping && q->readers.used == 0);
+    queue_forget_batches(q, &q->batches);
+    queue_forget_batches(q, &q->unsaved);
+    queue_sites_sweep(q, true);
+    for (uint32_t slot = 0; slot < q->messages.made; slot++) {
+        struct handle h;
+        struct queue_message *m = pool_at(&q->messages, slot, &h);
+        if (!m) {
+            continue;
+        }
+        must(m->readers == 0);
+        if (list_linked(&m->link)) {
+            list_remove(&m->link);
+        }
+        queue_message_free(q, m);
+    }
+    pool_deinit(&q->messages);
+    pool_deinit(&q->readers);
+    map_deinit(&q->by_id);
+    map_deinit(&q->domains);
+    map_deinit(&q->sites);
+}
+
+bool queue_pending(const struct queue *q)
+{
+    return !list_empty(&q->due);
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * queue - every message a worker answers for, from commit to the last durable result
+ *
+ * Purpose:   takes accepted messages to the spool, files their recipients under sites, gives parts to
+ *            the connection pool, turns outcomes into durable results, retries, DSNs and log lines.
+ * Owner:     the worker: queue_open, queue_close.
+ * Thread:    the worker's.
+ * Limits:    queue.recipients_max recipients and limits.memory of bodies, each divided by the workers.
+ * Errors:    queue_submit returns what the spool said; afterwards nothing is lost: a result whose
+ *            commit fails is appended again until it is durable.
+ * Durability: events->accepted(ok = true) runs after the record is durable (P1). A recipient is
+ *            forgotten only after its result is durable. A bounce and its DSN are one frame, so
+ *            neither exists without the other (P2).
+ *
+ * The sum of P2: accepted = delivered + bounced + expired + cancelled + queued, in recipients, where
+ * accepted counts those of clients, of our own DSNs and of recovery at start.
+ */
+#ifndef RINGPOST_QUEUE_QUEUE_H
+#define RINGPOST_QUEUE_QUEUE_H
+
+#include "core/conf/conf.h"
+#include "core/obs/log.h"
+#include "core/queue/message.h"
+#include "core/queue/reader.h"
+#include "core/queue/site.h"
+#include "dns/dns.h"
+
+struct queue_events {
+    /* The commit of a submitted message is decided. m is NULL when it is lost. */
+    void (*accepted)(void *ctx, struct handle submitter, struct queue_message *m);
+    /* After a submit or a fragment met SPOOL_WAIT, FULL or FAILED: try again. */
+    void (*space)(void *ctx);
+};
+
+struct queue_counters {
+    uint64_t accepted; /* recipients; see above */
+    uint64_t delivered;
+    uint64_t bounced;
+    uint64_t expired;
+    uint64_t cancelled;
+    uint64_t queued;
+    uint64_t messages; /* in memory */
+    uint64_t messages_accepted;
+    uint64_t deferrals; /* temporary outcomes */
+    uint64_t unknown;   /* of them: a copy may have been delivered (P4) */
+    uint64_t dsn;
+    uint64_t dsn_dropped; /* notifications that could not be delivered themselves */
+    uint64_t damaged;     /* bodies that failed their check (P6) */
+};
+
+struct queue_parts {
+    const struct conf *conf;
+    struct io *io;
+    struct timer_wheel *timers;
+    struct rng *rng;
+    struct obs_log *log;
+    struct dns *dns;
+    unsigned worker;
+    unsigned workers;
+    uint64_t id_floor; /* ids must be above: from recovery */
+};
+
+struct queue {
+    const struct conf *conf; /* replaced on reload, see queue_set_conf */
+    struct io *io;
+    struct timer_wheel *timers;
+    struct rng *rng;
+    struct obs_log *log;
+    struct dns *dns;
+    struct spool *spool;
+    const struct queue_events *events;
+    void *ctx;
+    unsigned worker;
+    unsigned workers;
+    uint64_t id_last;
+    struct pool messages;
+    struct map by_id;
+    struct map domains;
+    struct map sites;
+    struct list due;          /* messages to be routed in the next queue_run */
+    struct list committing;   /* submitted messages, by lsn */
+    struct list batches;      /* results in the spool's hands, by lsn */
+    struct list unsaved;      /* results the spool had no room for */
+    struct list active_sites; /* struct queue_site.active */
+    struct pool readers;
+    struct queue_compaction *compaction; /* at most one under way; NULL: none */
+    struct timer sweep;
+    uint64_t memory_bytes;
+    bool stopping;
+    struct queue_counters counters;
+};
+
+bool queue_open(struct queue *q, const struct queue_parts *parts, const struct queue_events *events,
+                void *ctx);
+/* The spool is opened with queue_spool_events and then given here. */
+extern const struct spool_events queue_spool_events;
+void queue_set_spool(struct queue *q, struct spool *spool);
+void queue_set_conf(struct queue *q, const struct conf *conf);
+
+/* No new attempts; timers stop. True when nothing of the queue is in the kernel or at the resolver. */
+bool queue_stop(struct queue *q);
+/* Frees everything in memory; the spool keeps it. */
+void queue_close(struct queue *q);
+
+uint64_t queue_next_id(struct queue *q, uint64_t wall_us);
+
+/* New mail is refused while either is true: 452 4.3.1. */
+bool queue_is_full(const struct queue *q, uint32_t more_rcpts);
+bool queue_memory_short(const struct queue *q, uint64_t more_bytes);
+
+/* Appends the record of m (content: m->body, or the first bytes in m->fragments and `rest`). On
+ * SPOOL_APPENDED the queue owns m and events->accepted follows; else m stays the caller's. */
+enum spool_append queue_submit(struct queue *q, struct queue_message *m, struct slice rest);
+
+/* A message found at start: filed without a commit. */
+void queue_recover(struct queue *q, const struct spool_recovered *found);
+
+/* The transaction of p is over: outcomes[i] belongs to rcpts[i]. peer: "mx.example.net [192.0.2.1]".
+ * p is freed. */
+struct queue_part_end {
+    const struct outcome *outcomes;
+    struct slice peer_name;
+    struct slice peer_addr;
+    bool peer_has_dsn;
+    uint64_t duration_ms;
+};
+void queue_part_done(struct queue *q, struct queue_part *p, const struct queue_part_end *end);
+
+/* Loop phases. */
+void queue_run(struct queue *q);
+bool queue_pending(const struct queue *q);
+
+/* ---- results, core/queue/result.c ---- */
+
+enum { QUEUE_BATCH_RCPTS_MAX = LIMIT_RECIPIENTS_PER_TRANSACTION };
+
+struct queue_batch_row {
+    uint32_t rcpt;
+    uint8_t kind;   /* enum spool_result_kind */
+    uint8_t notice; /* enum dsn_action + 1; 0: none */
+};
+
+struct queue_batch {
+    struct list link;
+    struct queue_message *message;
+    struct queue_message *dsn; /* written in the same frame; NULL: none */
+    uint64_t lsn;
+    uint64_t at_us;
+    uint32_t count;
+    bool wants_dsn;
+    struct slice remote_mta; /* behind the rows */
+    struct queue_batch_row rows[];
+};
+
+/* Ends, defers or bounces rcpts[] of m by outcomes[]; logs; appends the results. */
+void queue_results(struct queue *q, struct queue_message *m, const uint32_t *rcpts, uint32_t count,
+                   const struct queue_part_end *end);
+/* Appends again what had no room. */
+void queue_results_retry(struct queue *q);
+void queue_results_decided(struct queue *q, uint64_t lsn_upto, enum spool_commit_result result);
+
+/* ---- bounces, core/queue/bounce.c ---- */
+
+/* Makes batch->dsn (at once, or after reading the original), then appends the batch. */
+void queue_bounce_start(struct queue *q, struct queue_batch *b);
+void queue_batch_append(struct queue *q, struct queue_batch *b);
+
+/* ---- compaction, core/queue/compact.c ---- */
+
+struct queue_compaction;
+/* Moves one message of the oldest segments when the spool asks for it. */
+void queue_compact_run(struct queue *q);
+void queue_compact_decided(struct queue *q, uint64_t lsn_upto, enum spool_commit_result result);
+/* m is going away. */
+void queue_compact_forget(struct queue *q, const struct queue_message *m);
+
+/* The record of m as it is now; rcpts is an array of m->rcpt_count to fill. */
+void queue_message_record(const struct queue_message *m, struct spool_rcpt *rcpts,
+                          struct spool_message *out);
+
+/* Timer callback of a message. */
+void queue_message_due(struct timer *t, void *ctx);
+
+/* Activates a committed message: counts, logs, first attempt. */
+void queue_activate(struct queue *q, struct queue_message *m);
+/* Frees m when it has ended and nothing needs it. */
+void queue_settle(struct queue *q, struct queue_message *m);
+/* Starts m's timer for its earliest waiting recipient. */
+void queue_schedule(struct queue *q, struct queue_message *m);
+
+/* ---- report, core/queue/report.c: JSON for the admin socket ---- */
+
+void queue_report_message(struct queue *q, const struct queue_message *m, struct buf *out);
+/* Up to limit messages that have a recipient at domain (empty: all); returns how many. */
+uint32_t queue_report_list(struct queue *q, struct slice domain, uint32_t limit, struct buf *out);
+
+#endif

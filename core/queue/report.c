@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "core/queue/queue.h"
+
+static struct slice queue_state_name(const struct queue_rcpt *r)
+{
+    switch ((enum queue_rcpt_state)r->state) {
+    case QUEUE_RCPT_WAITING:
+        return r->attempts ? SLICE("deferred") : SLICE("waiting");
+    case QUEUE_RCPT_READY:
+        return SLICE("ready");
+    case QUEUE_RCPT_SENDING:
+        return SLICE("sending");
+    case QUEUE_RCPT_ENDED:
+        break;
+    }
+    switch ((enum spool_result_kind)r->result) {
+    case SPOOL_RESULT_DELIVERED:
+        return SLICE("delivered");
+    case SPOOL_RESULT_BOUNCED:
+        return SLICE("bounced");
+    case SPOOL_RESULT_EXPIRED:
+        return SLICE("expired");
+    case SPOOL_RESULT_CANCELLED:
+        return SLICE("cancelled");
+    case SPOOL_RESULT_DEFERRED:
+        break;
+    }
+    return SLICE("unknown");
+}
+
+static void queue_report_rcpt(const struct queue_rcpt *r, struct buf *out)
+{
+    buf_add(out, SLICE("{\"to\":"));
+    obs_json_string(out, r->address);
+    buf_add(out, SLICE(",\"state\":\""));
+    buf_add(out, queue_state_name(r));
+    buf_addf(out, "\",\"attempts\":%u,\"next_attempt\":", r->attempts);
+    if (r->state == QUEUE_RCPT_WAITING && r->due_ms) {
+        buf_add_byte(out, '"');
+        clock_add_rfc3339(out, r->due_ms * 1000);
+        buf_add_byte(out, '"');
+    } else {
+        buf_add(out, SLICE("null"));
+    }
+    buf_add(out, SLICE(",\"last\":"));
+    if (r->last_text) {
+        struct outcome o = {.code = r->last_code, .enhanced = r->last_enhanced,
+                            .text = slice_str(r->last_text)};
+        struct buf line;
+        buf_init(&line, 2 * LIMIT_OUTCOME_TEXT_BYTES);
+        outcome_add_line(&line, &o);
+        obs_json_string(out, buf_slice(&line));
+        buf_deinit(&line);
+    } else {
+        buf_add(out, SLICE("null"));
+    }
+    buf_add_byte(out, '}');
+}
+
+void queue_report_message(struct queue *q, const struct queue_message *m, struct buf *out)
+{
+    char id[QUEUE_ID_TEXT_BYTES + 1];
+    uint64_t now_us = io_now(q->io)->wall_us;
+    buf_add(out, SLICE("{\"id\":\""));
+    buf_add(out, queue_id_text(m->id, id));
+    buf_add(out, SLICE("\",\"from\":"));
+    obs_json_string(out, m->sender);
+    buf_add(out, SLICE(",\"size\":"));
+    buf_add_u64(out, m->body_bytes);
+    buf_add(out, SLICE(",\"arrived\":\""));
+    clock_add_rfc3339(out, m->arrival_us);
+    buf_add(out, SLICE("\",\"age_seconds\":"));
+    buf_add_u64(out, now_us > m->arrival_us ? (now_us - m->arrival_us) / 1000000 : 0);
+    buf_add(out, SLICE(",\"recipients\":["));
+    for (uint32_t i = 0; i < m->rcpt_count; i++) {
+        if (i) {
+            buf_add_byte(out, ',');
+        }
+        queue_report_rcpt(&m->rcpts[i], out);
+    }
+    buf_add(out, SLICE("]}"));
+}
+
+static bool queue_message_has_domain(const struct queue_message *m, struct slice domain)
+{
+    for (uint32_t i = 0; i < m->rcpt_count; i++) {
+        struct slice a = m->rcpts[i].address;
+        if (a.len > domain.len && a.ptr[a.len - domain.len - 1] == '@' &&
+            slice_ends_nocase(a, domain)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint32_t queue_report_list(struct queue *q, struct slice domain, uint32_t limit, struct buf *out)
+{
+    uint32_t n = 0;
+    for (uint32_t slot = 0; slot < q->messages.made && n < limit && !out->overflow; slot++) {
+        struct handle h;
+        struct queue_message *m = pool_at(&q->messages, slot, &h);
+        if (!m || !m->queued || (domain.len && !queue_message_has_domain(m, domain))) {
+            continue;
+        }
+        size_t before = out->len;
+        queue_report_message(q, m, out);
+        buf_add_byte(out, '\n');
+        if (out->overflow) {
+            out->len = before;
+            break;
+        }
+        n++;
+    }
+    return n;
+}

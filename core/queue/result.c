@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * From outcomes to durable results.
+ *
+ * A batch is the results of one attempt of one message: one frame. When one of them obliges us to
+ * send a report, the report is a new message *in the same frame* (bounce.c), so a crash leaves both
+ * or none: a sender gets exactly one report.
+ *
+ *   queue_results ─► (bounce.c: the report) ─► queue_batch_append ─► batches ─► decided: settled
+ *                                                    └ no room ─► unsaved ─(space)─┘ lost ┘ again
+ */
+#include "core/policy/retry.h"
+#include "core/queue/queue.h"
+#include "proto/mail/dsn.h"
+
+#include <stdlib.h>
+
+static struct slice queue_status_text(struct enhanced e, char *dst, size_t cap)
+{
+    int n = e.cls ? snprintf(dst, cap, "%u.%u.%u", e.cls, e.subject, e.detail) : 0;
+    return slice_of(dst, n > 0 ? (size_t)n : 0);
+}
+
+static void queue_log_result(struct queue *q, const struct queue_message *m, const struct queue_rcpt *r,
+                             enum obs_event event, const struct outcome *o,
+                             const struct queue_part_end *end)
+{
+    const struct clock_now *now = io_now(q->io);
+    if (!obs_begin(q->log, event, now->wall_us)) {
+        return;
+    }
+    char id[QUEUE_ID_TEXT_BYTES + 1], status[16];
+    obs_str(q->log, OBS_F_ID, queue_id_text(m->id, id));
+    obs_str(q->log, OBS_F_FROM, m->sender);
+    obs_str(q->log, OBS_F_TO, r->address);
+    obs_u64(q->log, OBS_F_ATTEMPT, r->attempts);
+    obs_u64(q->log, OBS_F_DELAY_MS,
+            now->wall_us > m->arrival_us ? (now->wall_us - m->arrival_us) / 1000 : 0);
+    if (end->peer_addr.len) {
+        obs_str(q->log, OBS_F_PEER, end->peer_addr);
+        obs_str(q->log, OBS_F_PEER_NAME, end->peer_name);
+    }
+    obs_str(q->log, OBS_F_STAGE, outcome_stage_name(o->stage));
+    if (o->code) {
+        obs_u64(q->log, OBS_F_CODE, o->code);
+    }
+    obs_str(q->log, OBS_F_STATUS, queue_status_text(o->enhanced, status, sizeof(status)));
+    obs_str(q->log, OBS_F_REPLY, o->text);
+    if (o->unknown) {
+        obs_bool(q->log, OBS_F_UNKNOWN, true);
+    }
+    if (event == OBS_DEFERRED) {
+        uint64_t wall_ms = now->wall_us / 1000;
+        obs_u64(q->log, OBS_F_NEXT, r->due_ms > wall_ms ? (r->due_ms - wall_ms) / 1000 : 0);
+    }
+    obs_end(q->log, now->mono_ms);
+}
+
+static uint8_t queue_notice(const struct queue_message *m, const struct queue_rcpt *r,
+                            enum dsn_action action)
+{
+    return dsn_wanted(r->notify, action, m->sender.len == 0) ? (uint8_t)(action + 1) : 0;
+}
+
+static void queue_end_rcpt(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
+                           enum spool_result_kind kind)
+{
+    r->result = (uint8_t)kind;
+    queue_rcpt_set_state(m, r, QUEUE_RCPT_ENDED);
+    must(q->counters.queued > 0);
+    q->counters.queued--;
+    switch (kind) {
+    case SPOOL_RESULT_DELIVERED:
+        q->counters.delivered++;
+        break;
+    case SPOOL_RESULT_BOUNCED:
+        q->counters.bounced++;
+        break;
+    case SPOOL_RESULT_EXPIRED:
+        q->counters.expired++;
+        break;
+    case SPOOL_RESULT_CANCELLED:
+        q->counters.cancelled++;
+        break;
+    case SPOOL_RESULT_DEFERRED:
+        must(!"a deferral ends nothing");
+    }
+}
+
+static void queue_defer_or_expire(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
+                                  const struct outcome *o, struct queue_batch_row *row,
+                                  const struct queue_part_end *end)
+{
+    uint64_t wall_ms = io_now(q->io)->wall_us / 1000;
+    uint64_t arrival_ms = m->arrival_us / 1000;
+    struct retry_decision d = retry_decide(&q->conf->queue, r->attempts, arrival_ms, wall_ms, q->rng);
+    q->counters.deferrals++;
+    q->counters.unknown += o->unknown ? 1 : 0;
+    if (d.expired) {
+        row->kind = SPOOL_RESULT_EXPIRED;
+        row->notice = queue_notice(m, r, DSN_EXPIRED);
+        queue_end_rcpt(q, m, r, SPOOL_RESULT_EXPIRED);
+        queue_log_result(q, m, r, OBS_EXPIRED, o, end);
+        return;
+    }
+    r->due_ms = d.due_ms;
+    row->kind = SPOOL_RESULT_DEFERRED;
+    uint64_t delay_after = q->conf->dsn.delay_after_ms;
+    if (delay_after && wall_ms >= arrival_ms + delay_after && !(m->flags & QUEUE_MSG_DELAY_NOTIFIED)) {
+        row->notice = queue_notice(m, r, DSN_DELAYED);
+    }
+    queue_rcpt_set_state(m, r, QUEUE_RCPT_WAITING);
+    queue_log_result(q, m, r, OBS_DEFERRED, o, end);
+}
+
+static void queue_apply_outcome(struct queue *q, struct queue_message *m, struct queue_batch_row *row,
+                                const struct outcome *o, const struct queue_part_end *end)
+{
+    struct queue_rcpt *r = &m->rcpts[row->rcpt];
+    if (r->attempts < UINT16_MAX) {
+        r->attempts++;
+    }
+    switch (o->kind) {
+    case OUTCOME_DELIVERED:
+        row->kind = SPOOL_RESULT_DELIVERED;
+        row->notice = end->peer_has_dsn ? 0 : queue_notice(m, r, DSN_RELAYED);
+        if (row->notice) {
+            queue_rcpt_remember(r, o);
+        }
+        queue_end_rcpt(q, m, r, SPOOL_RESULT_DELIVERED);
+        queue_log_result(q, m, r, OBS_DELIVERED, o, end);
+        return;
+    case OUTCOME_PERMANENT:
+        row->kind = SPOOL_RESULT_BOUNCED;
+        row->notice = queue_notice(m, r, DSN_FAILED);
+        queue_rcpt_remember(r, o);
+        queue_end_rcpt(q, m, r, SPOOL_RESULT_BOUNCED);
+        queue_log_result(q, m, r, OBS_BOUNCED, o, end);
+        return;
+    case OUTCOME_TEMPORARY:
+        queue_rcpt_remember(r, o);
+        queue_defer_or_expire(q, m, r, o, row, end);
+        return;
+    case OUTCOME_NONE:
+        break;
+    }
+    must(!"every recipient of an ended part has an outcome");
+}
+
+static struct queue_batch *queue_batch_new(struct queue *q, struct queue_message *m, uint32_t count,
+                                           const struct queue_part_end *end)
+{
+    struct buf mta;
+    buf_init(&mta, 512);
+    if (end->peer_addr.len) {
+        buf_add(&mta, slice_first(end->peer_name.len ? end->peer_name : end->peer_addr, 255));
+    }
+    struct queue_batch *b =
+        malloc(sizeof(*b) + count * sizeof(struct queue_batch_row) + mta.len);
+    must(b != NULL); /* a result that cannot be recorded: stopping is the only truth left */
+    *b = (struct queue_batch){.message = m, .count = count, .at_us = io_now(q->io)->wall_us};
+    char *text = (char *)(b->rows + count);
+    if (mta.len) {
+        memcpy(text, mta.ptr, mta.len);
+    }
+    b->remote_mta = slice_of(text, mta.len);
+    buf_deinit(&mta);
+    m->pending_count++;
+    return b;
+}
+
+void queue_results(struct queue *q, struct queue_message *m, const uint32_t *rcpts, uint32_t count,
+                   const struct queue_part_end *end)
+{
+    must(count > 0);
+    struct queue_batch *b = queue_batch_new(q, m, count, end);
+    bool delayed = false;
+    for (uint32_t i = 0; i < count; i++) {
+        b->rows[i] = (struct queue_batch_row){.rcpt = rcpts[i]};
+        queue_apply_outcome(q, m, &b->rows[i], &end->outcomes[i], end);
+        b->wants_dsn = b->wants_dsn || b->rows[i].notice;
+        delayed = delayed || b->rows[i].notice == DSN_DELAYED + 1;
+        bool failed = b->rows[i].kind == SPOOL_RESULT_BOUNCED || b->rows[i].kind == SPOOL_RESULT_EXPIRED;
+        if (failed && (m->flags & QUEUE_MSG_DSN)) {
+            q->counters.dsn_dropped++;
+            queue_log_result(q, m, &m->rcpts[rcpts[i]], OBS_DSN_DROPPED, &end->outcomes[i], end);
+        }
+    }
+    if (delayed) {
+        m->flags |= QUEUE_MSG_DELAY_NOTIFIED;
+    }
+    queue_schedule(q, m);
+    if (b->wants_dsn) {
+        queue_bounce_start(q, b);
+        return;
+    }
+    if (m->open_count && m->readers == 0) {
+        queue_message_drop_body(q, m); /* the next attempt reads it from the spool */
+    }
+    queue_batch_append(q, b);
+}
+
+static void queue_batch_result(const struct queue_batch *b, uint32_t i, struct spool_result *out)
+{
+    const struct queue_rcpt *r = &b->message->rcpts[b->rows[i].rcpt];
+    bool failed = b->rows[i].kind != SPOOL_RESULT_DELIVERED;
+    *out = (struct spool_result){
+        .id = b->message->id,
+        .rcpt = b->rows[i].rcpt,
+        .kind = (enum spool_result_kind)b->rows[i].kind,
+        .attempts = r->attempts,
+        .next_due_ms = b->rows[i].kind == SPOOL_RESULT_DEFERRED ? r->due_ms : 0,
+        .at_us = b->at_us,
+    };
+    if (failed) {
+        out->code = r->last_code;
+        out->enhanced_class = r->last_enhanced.cls;
+        out->enhanced_subject = r->last_enhanced.subject;
+        out->enhanced_detail = r->last_enhanced.detail;
+        out->text = slice_first(slice_str(r->last_text), LIMIT_OUTCOME_TEXT_BYTES);
+    }
+}
+
+static bool queue_batch_write(struct queue *q, struct queue_batch *b)
+{
+    struct spool_result result;
+    struct spool_message record;
+    struct spool_rcpt rcpt;
+    struct iovec iov;
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        queue_batch_result(b, i, &result);
+        bytes += spool_result_bytes(&result);
+    }
+    if (b->dsn) {
+        must(b->dsn->rcpt_count == 1);
+        queue_message_record(b->dsn, &rcpt, &record);
+        iov = (struct iovec){b->dsn->body, b->dsn->body_bytes};
+        record.body = &iov;
+        record.body_count = 1;
+        bytes += spool_message_bytes(&record);
+    }
+    if (spool_frame_begin(q->spool, SPOOL_CLASS_RESULT, bytes) != SPOOL_APPENDED) {
+        return false;
+    }
+    if (b->dsn) {
+        spool_add_message(q->spool, &record);
+    }
+    for (uint32_t i = 0; i < b->count; i++) {
+        queue_batch_result(b, i, &result);
+        spool_add_result(q->spool, &result);
+    }
+    struct spool_ref ref;
+    spool_frame_end(q->spool, SPOOL_LAZY, &b->lsn, &ref);
+    if (b->dsn) {
+        if (b->dsn->hold.hold.segment) {
+            spool_release(q->spool, &b->dsn->hold.hold); /* of a frame that was lost */
+        }
+        b->dsn->ref = ref;
+        b->dsn->inline_bytes = (uint32_t)b->dsn->body_bytes;
+        spool_hold(q->spool, &b->dsn->hold.hold, ref);
+    }
+    return true;
+}
+
+void queue_batch_append(struct queue *q, struct queue_batch *b)
+{
+    bool ordered = list_empty(&q->unsaved);
+    list_push_back(ordered && queue_batch_write(q, b) ? &q->batches : &q->unsaved, &b->link);
+}
+
+void queue_results_retry(struct queue *q)
+{
+    struct list *node;
+    while ((node = list_first(&q->unsaved))) {
+        struct queue_batch *b = LIST_ENTRY(node, struct queue_batch, link);
+        if (!queue_batch_write(q, b)) {
+            return;
+        }
+        list_remove(&b->link);
+        list_push_back(&q->batches, &b->link);
+    }
+}
+
+static void queue_batch_durable(struct queue *q, struct queue_batch *b)
+{
+    struct queue_message *m = b->message;
+    if (b->dsn) {
+        q->counters.dsn++;
+        queue_activate(q, b->dsn);
+    }
+    free(b);
+    must(m->pending_count > 0);
+    m->pending_count--;
+    queue_settle(q, m);
+}
+
+void queue_results_decided(struct queue *q, uint64_t lsn_upto, enum spool_commit_result result)
+{
+    struct list *node;
+    while ((node = list_first(&q->batches))) {
+        struct queue_batch *b = LIST_ENTRY(node, struct queue_batch, link);
+        if (b->lsn > lsn_upto) {
+            return;
+        }
+        list_remove(&b->link);
+        if (result == SPOOL_COMMITTED) {
+            queue_batch_durable(q, b);
+        } else {
+            list_push_back(&q->unsaved, &b->link); /* written again at events->space */
+        }
+    }
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * client - the sending side of an SMTP connection, without I/O
+ *
+ * Purpose:   speaks to one peer: greeting, EHLO, then any number of transactions, pipelined or
+ *            overlapped as far as the peer and the configuration allow, then QUIT. It turns reply
+ *            bytes into commands and into one struct outcome per recipient. It knows no socket, no
+ *            clock and no retry.
+ * Owner:     the outbound session: smtp_client_init, smtp_client_deinit. Transactions and all they
+ *            point to belong to the driver and must stay until smtp_client_take gave them back.
+ * Thread:    the owner's.
+ * Limits:    LIMIT_RECIPIENTS_PER_TRANSACTION per transaction, SMTP_CLIENT_WINDOW_MAX transactions
+ *            at a time; replies as in reply.h. Memory: this struct, plus (recipients + 2) ×
+ *            LIMIT_OUTCOME_TEXT_BYTES per transaction as soon as one has a text to keep.
+ * Errors:    values only. A peer that breaks the protocol ends the connection: 4.5.0, nothing that
+ *            was unanswered counts as delivered.
+ * Durability: OUTCOME_DELIVERED is given only after a 2xx answer to the end of the body, which the
+ *            machine let out itself in smtp_client_body_end. If the connection is lost between
+ *            that call and the answer the outcome is TEMPORARY with `unknown` set (P4). Definite
+ *            4xx/5xx answers are never changed afterwards.
+ * RFC:       5321, 1870, 2920, 3030, 3461, 6152, 6531, 9422.
+ *
+ * The driver's loop
+ *
+ *   smtp_client_start(c);                      then, after every read, begin, quit and body_end:
+ *   switch (smtp_client_step(c, &in, &out))    always write `out`, whatever the action is; call
+ *                                              step again until WANT_REPLY, READY or CLOSED
+ *   SEND_BODY   at = out.len; get smtp_client_body(c). The peer must receive out[0, at), then the
+ *               body, then whatever is appended to `out` later. When the driver is about to hand
+ *               the LAST bytes of the body to the kernel it may first smtp_client_begin() the next
+ *               transaction, and calls smtp_client_body_end(c, out): that appends the end of the
+ *               body and, where allowed, the next transaction's commands: one write, one round
+ *               trip per message. Small bodies: call body_end at once and write all as one iovec.
+ *               Input that arrives meanwhile is stepped as usual (an early refusal, the answers of
+ *               earlier transactions).
+ *   TXN_DONE    smtp_client_take(c): the oldest transaction, all its outcomes set.
+ *   READY       nothing is missing; smtp_client_can_begin(c) says whether a transaction can be
+ *               begun (also true during SEND_BODY and WANT_REPLY when the window has room).
+ *   WANT_REPLY  read more; the deadline is that of smtp_client_stage(c).
+ *   CLOSED      close the socket; smtp_client_outcome(c) says how the connection ended. It comes
+ *               after TXN_DONE for every transaction.
+ *   On EOF, error or deadline: smtp_client_fail(c, cause), then step until CLOSED.
+ *
+ * Pipelining is conservative where a peer may be confused: RSET goes ahead of MAIL whenever the
+ * last transaction did not end with a positive answer to its end or is not answered yet and was
+ * sent by BDAT (RFC 3030 4.2: after a failed BDAT only RSET clears the state).
+ *
+ * Not here: 8BITMIME→7bit conversion. A message that needs 8BITMIME at a peer without it fails with
+ * 5.6.3 (RFC 6152 3 allows conversion or failure): conversion breaks signatures and promise P5.
+ * STARTTLS and AUTH: their states stand in the enum, no transition leads there yet. They will go
+ * between EHLO and SESSION (client_answer.c, answer_ehlo) as two new actions; STARTTLS forgets the caps
+ * and the parser's input and sends EHLO again.
+ */
+#ifndef RINGPOST_SMTP_CLIENT_H
+#define RINGPOST_SMTP_CLIENT_H
+
+#include "proto/mail/notify.h"
+#include "proto/smtp/client_caps.h"
+#include "proto/smtp/outcome.h"
+#include "proto/smtp/reply.h"
+
+enum {
+    SMTP_CLIENT_WINDOW_MAX = 4,
+    /* A BDAT body up to this goes out with its envelope, in one write; a bigger one waits for the
+     * RCPT answers, because it could not be taken back when every recipient is refused. */
+    SMTP_CLIENT_BDAT_EAGER_BYTES = 128 * 1024,
+    /* Expected replies: per transaction RSET, MAIL, RCPTs (one row), DATA, end; and EHLO/QUIT. */
+    SMTP_CLIENT_EXPECT_MAX = SMTP_CLIENT_WINDOW_MAX * 5 + 2,
+    /* What one step may append to `out`: a full group with every DSN parameter. */
+    SMTP_CLIENT_OUT_BYTES = 2048 + LIMIT_RECIPIENTS_PER_TRANSACTION *
+                                       (LIMIT_ADDRESS_BYTES + LIMIT_ORCPT_BYTES + 80),
+};
+
+struct smtp_client_config {
+    struct slice helo_name; /* must outlive the client */
+    bool pipelining;        /* use what the peer offers; false when it got it wrong before */
+    bool chunking;
+    /* Transactions begun and not done: 1 one after the other; 2 prefetch behind the final dot;
+     * up to SMTP_CLIENT_WINDOW_MAX overlapped with BDAT. */
+    uint8_t window;
+};
+
+enum smtp_txn_flag {
+    SMTP_TXN_BODY_8BIT = 1,        /* the message has bytes >= 0x80 */
+    SMTP_TXN_SMTPUTF8 = 2,         /* the message or an address needs SMTPUTF8 */
+    SMTP_TXN_LEADING_DOT = 4,      /* a line of the body begins with a dot: DATA needs stuffing */
+    SMTP_TXN_NO_FINAL_CRLF = 8,    /* the body does not end with CRLF (it came by BDAT) */
+};
+
+struct smtp_client_rcpt {
+    struct slice address; /* without <> */
+    struct slice orcpt;   /* value as the client sent it ("rfc822;xtext"), empty: none */
+    uint8_t notify;       /* MAIL_NOTIFY_* */
+    bool sent;            /* machine: RCPT is out */
+    bool accepted;        /* machine: RCPT was answered 2xx */
+    struct outcome outcome; /* machine: result; text lives until the next smtp_client_begin */
+};
+
+struct smtp_client_txn {
+    struct slice sender;  /* without <>, empty: the null sender */
+    struct slice envid;   /* as the client sent it (xtext), empty: none */
+    enum mail_ret ret;
+    uint32_t flags;       /* SMTP_TXN_* */
+    uint64_t body_bytes;  /* before dot-stuffing; exactly what the driver will send */
+    struct smtp_client_rcpt *rcpts;
+    uint32_t rcpt_count;  /* 1..LIMIT_RECIPIENTS_PER_TRANSACTION */
+    bool answered;        /* machine: at least one reply belonged to it. A failed transaction that
+                           * was not answered may be tried again at once elsewhere: a kept
+                           * connection may have died before we used it. */
+};
+
+enum smtp_client_action {
+    SMTP_CLIENT_WANT_REPLY,
+    SMTP_CLIENT_READY,
+    SMTP_CLIENT_SEND_BODY,
+    SMTP_CLIENT_TXN_DONE,
+    SMTP_CLIENT_CLOSED,
+};
+
+enum smtp_client_cause {
+    SMTP_FAIL_EOF,     /* the peer closed */
+    SMTP_FAIL_IO,      /* reset or another socket error */
+    SMTP_FAIL_TIMEOUT, /* the deadline of smtp_client_stage passed */
+    SMTP_FAIL_LOCAL,   /* our side: the body cannot be read, shutdown */
+};
+
+enum smtp_client_state {
+    SMTP_CLIENT_INIT,
+    SMTP_CLIENT_GREETING,
+    SMTP_CLIENT_EHLO,
+    SMTP_CLIENT_HELO,
+    SMTP_CLIENT_STARTTLS, /* reserved */
+    SMTP_CLIENT_AUTH,     /* reserved */
+    SMTP_CLIENT_SESSION,
+    SMTP_CLIENT_QUITTING,
+    SMTP_CLIENT_ENDED,
+};
+
+enum smtp_slot_state {
+    SMTP_SLOT_FREE,
+    SMTP_SLOT_PENDING, /* begun, no command sent */
+    SMTP_SLOT_OPEN,    /* commands being sent or awaiting the go-ahead */
+    SMTP_SLOT_BODY,    /* the driver has to send, or is sending, the body */
+    SMTP_SLOT_SENT,    /* the end of the body was let out */
+    SMTP_SLOT_DONE,
+};
+
+/* One begun transaction. */
+struct smtp_client_slot {
+    enum smtp_slot_state state;
+    struct smtp_client_txn *txn;
+    uint32_t rcpt_sent;     /* index of the next RCPT to send */
+    uint32_t rcpt_answered; /* index of the next RCPT to be answered */
+    uint32_t accepted;
+    uint32_t open; /* recipients without an outcome */
+    bool mail_sent;
+    bool mail_ok;
+    bool go_sent;    /* DATA or BDAT is out */
+    bool bdat;
+    bool body_given; /* SEND_BODY was returned */
+    bool ended;      /* smtp_client_body_end was called for it */
+    bool settled;    /* DATA or BDAT was refused, or the end was answered */
+    bool lone_dot;   /* 354 though no recipient was accepted: a dot without a body is due */
+    struct buf texts;
+};
+
+struct smtp_expect {
+    uint8_t kind; /* enum smtp_expect_kind, client_private.h */
+    uint8_t slot;
+    uint16_t count; /* replies this row still waits for */
+};
+
+struct smtp_client {
+    struct smtp_client_config config;
+    enum smtp_client_state state;
+    struct smtp_caps caps;
+    struct smtp_reply_parser parser;
+    struct smtp_client_slot slots[SMTP_CLIENT_WINDOW_MAX];
+    uint8_t slot_first; /* oldest */
+    uint8_t slot_count;
+    struct smtp_expect expect[SMTP_CLIENT_EXPECT_MAX];
+    uint8_t expect_first;
+    uint8_t expect_count;
+    bool hello_due;
+    bool needs_rset;
+    bool quit_wanted;
+    uint32_t mails;     /* MAIL commands sent */
+    struct outcome outcome;
+    char outcome_text[LIMIT_OUTCOME_TEXT_BYTES];
+};
+
+void smtp_client_init(struct smtp_client *c, const struct smtp_client_config *config);
+/* Every transaction must have been taken. */
+void smtp_client_deinit(struct smtp_client *c);
+
+/* The connection is up: the greeting is awaited. */
+void smtp_client_start(struct smtp_client *c);
+
+/* Consumes *in, appends to *out, says what is next (see above). */
+enum smtp_client_action smtp_client_step(struct smtp_client *c, struct slice *in, struct buf *out);
+
+/* There is room in the window and the session is up. */
+bool smtp_client_can_begin(const struct smtp_client *c);
+/* Recipients one transaction can have here (LIMITS RCPTMAX). Those beyond get 4.5.3 unsent. */
+uint32_t smtp_client_rcpt_max(const struct smtp_client *c);
+/* Begins a transaction; smtp_client_can_begin must hold. What can be known without asking the peer
+ * (size, 8-bit, SMTPUTF8, broken addresses) is decided here, no byte is sent for it. */
+void smtp_client_begin(struct smtp_client *c, struct smtp_client_txn *txn);
+
+struct smtp_client_body {
+    struct smtp_client_txn *txn;
+    bool dot_stuff; /* send it through mail_dot */
+};
+
+/* The body to send; only between SEND_BODY and smtp_client_body_end. */
+struct smtp_client_body smtp_client_body(const struct smtp_client *c);
+/* See above. False: the connection failed meanwhile, do not send the rest of the body; step. */
+bool smtp_client_body_end(struct smtp_client *c, struct buf *out);
+
+/* After TXN_DONE: the oldest finished transaction. */
+struct smtp_client_txn *smtp_client_take(struct smtp_client *c);
+
+/* QUIT after all that was begun. */
+void smtp_client_quit(struct smtp_client *c);
+
+/* The connection is lost, or the driver gives it up. No effect when it has ended already. */
+void smtp_client_fail(struct smtp_client *c, enum smtp_client_cause cause);
+
+/* What is awaited, for the read deadline (RFC 5321 4.5.3.2): BODY while the driver sends a body and
+ * no reply is due, NONE while idle. */
+enum outcome_stage smtp_client_stage(const struct smtp_client *c);
+
+/* How the connection ended; kind NONE while it lives or when it ended in order. */
+const struct outcome *smtp_client_outcome(const struct smtp_client *c);
+
+#endif

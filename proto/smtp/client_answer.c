@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What a reply means. One row per kind of expected reply: the stage it belongs to, the code classes
+ * that make sense, the function that draws the conclusion. Codes that make no sense (354 to RCPT,
+ * 250 to DATA) end the connection: from there on nobody knows which reply answers what.
+ *
+ * 421 is special everywhere: the peer closes (RFC 5321 3.8). As the answer to a command it is that
+ * command's definite temporary answer; whatever was still unanswered ends as temporary, and as
+ * unknown where the end of the message was already out.
+ */
+#include "core/base/must.h"
+#include "proto/smtp/client_private.h"
+
+enum { CLASS_2 = 1, CLASS_354 = 2, CLASS_4 = 4, CLASS_5 = 8, CLASS_FINAL = 1 | 4 | 8 };
+
+/* The reply as this slot's outcome, its text kept with the slot. */
+static struct outcome slot_outcome(struct smtp_client_slot *s, const struct smtp_reply *r,
+                                   enum outcome_scope scope, enum outcome_stage stage)
+{
+    char scratch[LIMIT_OUTCOME_TEXT_BYTES];
+    char *dst = smtp_client_slot_text(s);
+    struct outcome o =
+        smtp_reply_outcome(r, scope, stage, dst ? dst : scratch, LIMIT_OUTCOME_TEXT_BYTES);
+    if (dst) {
+        s->texts.len += o.text.len;
+    } else {
+        o.text = SLICE("");
+    }
+    return o;
+}
+
+static void end_by_reply(struct smtp_client *c, const struct smtp_reply *r,
+                         enum outcome_stage stage, enum outcome_kind kind)
+{
+    char text[LIMIT_OUTCOME_TEXT_BYTES];
+    struct outcome o = smtp_reply_outcome(r, OUTCOME_CONNECTION, stage, text, sizeof(text));
+    o.kind = kind;
+    smtp_client_end(c, &o);
+}
+
+static bool positive(const struct smtp_reply *r)
+{
+    return r->code / 100 == 2;
+}
+
+static void answer_greeting(struct smtp_client *c, struct smtp_client_slot *s,
+                            const struct smtp_reply *r)
+{
+    (void)s;
+    if (!positive(r)) {
+        end_by_reply(c, r, OUTCOME_STAGE_BANNER, outcome_kind_of_code(r->code));
+        return;
+    }
+    smtp_client_set_state(c, SMTP_CLIENT_EHLO);
+    c->hello_due = true;
+}
+
+static void answer_ehlo(struct smtp_client *c, struct smtp_client_slot *s,
+                        const struct smtp_reply *r)
+{
+    (void)s;
+    if (positive(r)) {
+        smtp_caps_parse(&c->caps, r->text);
+        smtp_client_set_state(c, SMTP_CLIENT_SESSION);
+    } else if (r->code / 100 == 5) { /* RFC 5321 3.2: an old server, try HELO */
+        smtp_client_set_state(c, SMTP_CLIENT_HELO);
+        c->hello_due = true;
+    } else {
+        end_by_reply(c, r, OUTCOME_STAGE_EHLO, OUTCOME_TEMPORARY);
+    }
+}
+
+static void answer_helo(struct smtp_client *c, struct smtp_client_slot *s,
+                        const struct smtp_reply *r)
+{
+    (void)s;
+    if (!positive(r)) {
+        end_by_reply(c, r, OUTCOME_STAGE_EHLO, outcome_kind_of_code(r->code));
+        return;
+    }
+    smtp_client_set_state(c, SMTP_CLIENT_SESSION);
+}
+
+static void answer_rset(struct smtp_client *c, struct smtp_client_slot *s,
+                        const struct smtp_reply *r)
+{
+    (void)s;
+    if (!positive(r)) {
+        end_by_reply(c, r, OUTCOME_STAGE_RSET, OUTCOME_TEMPORARY);
+    }
+}
+
+static void answer_mail(struct smtp_client *c, struct smtp_client_slot *s,
+                        const struct smtp_reply *r)
+{
+    if (positive(r)) {
+        s->mail_ok = true;
+    } else if (r->code == 503) {
+        /* "Bad sequence" to MAIL: the peer's idea of the session differs from ours. That is no
+         * verdict about this message, so it must not bounce it. */
+        end_by_reply(c, r, OUTCOME_STAGE_MAIL, OUTCOME_TEMPORARY);
+    } else {
+        struct outcome o = slot_outcome(s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_MAIL);
+        smtp_client_slot_finish(s, &o);
+    }
+}
+
+/* RFC 5321 4.5.3.1.10: 552 to RCPT, said for "too many recipients", is to be taken as 452. It is
+ * that only if others were accepted before, and not when its enhanced code says otherwise. */
+static bool too_many_recipients(const struct smtp_client_slot *s, const struct smtp_reply *r)
+{
+    if (r->code != 552) {
+        return false;
+    }
+    if (r->enhanced.cls != 0) {
+        return r->enhanced.subject == 5 && r->enhanced.detail == 3;
+    }
+    return s->accepted > 0;
+}
+
+static void answer_rcpt(struct smtp_client *c, struct smtp_client_slot *s,
+                        const struct smtp_reply *r)
+{
+    (void)c;
+    while (s->rcpt_answered < s->txn->rcpt_count && !s->txn->rcpts[s->rcpt_answered].sent) {
+        s->rcpt_answered++;
+    }
+    must(s->rcpt_answered < s->rcpt_sent);
+    struct smtp_client_rcpt *rcpt = &s->txn->rcpts[s->rcpt_answered++];
+    if (rcpt->outcome.kind != OUTCOME_NONE) {
+        return; /* MAIL was refused, this is its echo */
+    }
+    if (positive(r)) {
+        rcpt->accepted = true;
+        s->accepted++;
+        return;
+    }
+    rcpt->outcome = slot_outcome(s, r, OUTCOME_RECIPIENT, OUTCOME_STAGE_RCPT);
+    s->open--;
+    if (too_many_recipients(s, r)) {
+        rcpt->outcome.kind = OUTCOME_TEMPORARY;
+        rcpt->outcome.enhanced = (struct enhanced){4, 5, 3};
+    }
+}
+
+static void answer_data(struct smtp_client *c, struct smtp_client_slot *s,
+                        const struct smtp_reply *r)
+{
+    if (r->code == 354) {
+        if (s->accepted > 0) {
+            smtp_client_set_slot(s, SMTP_SLOT_BODY);
+        } else {
+            s->lone_dot = true;
+        }
+        return;
+    }
+    struct outcome o = slot_outcome(s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_DATA);
+    smtp_client_slot_finish(s, &o);
+    s->settled = true;
+    c->needs_rset = true;
+    smtp_client_set_slot(s, SMTP_SLOT_DONE);
+}
+
+static void answer_bdat(struct smtp_client *c, struct smtp_client_slot *s,
+                        const struct smtp_reply *r)
+{
+    if (positive(r) && !s->ended) {
+        smtp_client_end_protocol(c, SLICE("peer accepted a message before its end"));
+        return;
+    }
+    struct outcome o = slot_outcome(s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_BDAT);
+    smtp_client_slot_finish(s, &o);
+    s->settled = true;
+    c->needs_rset = c->needs_rset || !positive(r);
+    if (s->ended) {
+        smtp_client_set_slot(s, SMTP_SLOT_DONE);
+    } /* else: the announced bytes must still be sent; body_end finishes it */
+}
+
+static void answer_end(struct smtp_client *c, struct smtp_client_slot *s,
+                       const struct smtp_reply *r)
+{
+    bool lone = s->accepted == 0;
+    must(s->state == SMTP_SLOT_SENT && s->ended == !lone);
+    if (!lone) {
+        struct outcome o = slot_outcome(s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_FINAL_DOT);
+        smtp_client_slot_finish(s, &o);
+    }
+    /* The end of data clears the peer's state whatever the answer (RFC 5321 4.1.1.4); not all
+     * peers know, and RSET costs nothing in the next group. */
+    c->needs_rset = c->needs_rset || !positive(r) || lone;
+    s->settled = true;
+    smtp_client_set_slot(s, SMTP_SLOT_DONE);
+}
+
+static void answer_quit(struct smtp_client *c, struct smtp_client_slot *s,
+                        const struct smtp_reply *r)
+{
+    (void)s;
+    (void)r;
+    c->expect_count = 0;
+    smtp_client_set_state(c, SMTP_CLIENT_ENDED);
+}
+
+static const struct {
+    enum outcome_stage stage;
+    unsigned classes;
+    bool has_slot;
+    void (*answer)(struct smtp_client *c, struct smtp_client_slot *s, const struct smtp_reply *r);
+} rows[] = {
+    [SMTP_EXPECT_GREETING] = {OUTCOME_STAGE_BANNER, CLASS_FINAL, false, answer_greeting},
+    [SMTP_EXPECT_EHLO] = {OUTCOME_STAGE_EHLO, CLASS_FINAL, false, answer_ehlo},
+    [SMTP_EXPECT_HELO] = {OUTCOME_STAGE_EHLO, CLASS_FINAL, false, answer_helo},
+    [SMTP_EXPECT_RSET] = {OUTCOME_STAGE_RSET, CLASS_FINAL, true, answer_rset},
+    [SMTP_EXPECT_MAIL] = {OUTCOME_STAGE_MAIL, CLASS_FINAL, true, answer_mail},
+    [SMTP_EXPECT_RCPT] = {OUTCOME_STAGE_RCPT, CLASS_FINAL, true, answer_rcpt},
+    [SMTP_EXPECT_DATA] = {OUTCOME_STAGE_DATA, CLASS_354 | CLASS_4 | CLASS_5, true, answer_data},
+    [SMTP_EXPECT_BDAT] = {OUTCOME_STAGE_BDAT, CLASS_FINAL, true, answer_bdat},
+    [SMTP_EXPECT_END] = {OUTCOME_STAGE_FINAL_DOT, CLASS_FINAL, true, answer_end},
+    [SMTP_EXPECT_QUIT] = {OUTCOME_STAGE_QUIT, CLASS_FINAL, false, answer_quit},
+};
+
+enum outcome_stage smtp_client_expect_stage(enum smtp_expect_kind kind)
+{
+    must((size_t)kind < ARRAY_COUNT(rows));
+    return rows[kind].stage;
+}
+
+static unsigned code_class(uint16_t code)
+{
+    switch (code / 100) {
+    case 2:
+        return CLASS_2;
+    case 3:
+        return code == 354 ? CLASS_354 : 0;
+    case 4:
+        return CLASS_4;
+    default:
+        return CLASS_5;
+    }
+}
+
+/* A reply nothing was sent for. */
+static void answer_unexpected(struct smtp_client *c, const struct smtp_reply *r)
+{
+    bool negative = r->code / 100 >= 4;
+    for (unsigned i = 0; negative && i < c->slot_count; i++) {
+        struct smtp_client_slot *s = smtp_client_slot_at(c, i);
+        if (s->state == SMTP_SLOT_BODY) {
+            /* Some peers refuse in the middle of the body and close. All earlier commands are
+             * answered, so it can only mean this message, and it is definite (P3). */
+            struct outcome o =
+                slot_outcome(s, r, r->code == 421 ? OUTCOME_CONNECTION : OUTCOME_MESSAGE,
+                             OUTCOME_STAGE_BODY);
+            smtp_client_slot_finish(s, &o);
+            end_by_reply(c, r, OUTCOME_STAGE_BODY, OUTCOME_TEMPORARY);
+            return;
+        }
+    }
+    if (r->code == 421) {
+        end_by_reply(c, r, OUTCOME_STAGE_NONE, OUTCOME_TEMPORARY);
+    } else {
+        smtp_client_end_protocol(c, SLICE("peer sent a reply that answers nothing"));
+    }
+}
+
+/* 421 as the answer to a command: see the top of this file. */
+static void answer_closing(struct smtp_client *c, enum smtp_expect_kind kind,
+                           struct smtp_client_slot *s, const struct smtp_reply *r)
+{
+    if (kind == SMTP_EXPECT_QUIT) {
+        answer_quit(c, NULL, r);
+        return;
+    }
+    if (kind == SMTP_EXPECT_END || kind == SMTP_EXPECT_BDAT) {
+        s->settled = true; /* answered: not unknown */
+    }
+    end_by_reply(c, r, rows[kind].stage, OUTCOME_TEMPORARY);
+}
+
+void smtp_client_answer(struct smtp_client *c, const struct smtp_reply *r)
+{
+    if (c->expect_count == 0) {
+        answer_unexpected(c, r);
+        return;
+    }
+    struct smtp_expect *row = &c->expect[c->expect_first];
+    enum smtp_expect_kind kind = (enum smtp_expect_kind)row->kind;
+    struct smtp_client_slot *s = rows[kind].has_slot ? &c->slots[row->slot] : NULL;
+    if (s) {
+        must(s->state != SMTP_SLOT_FREE && s->state != SMTP_SLOT_DONE);
+        s->txn->answered = true;
+    }
+    if (!(code_class(r->code) & rows[kind].classes)) {
+        smtp_client_end_protocol(c, SLICE("peer sent a reply that does not fit the command"));
+        return;
+    }
+    if (r->code == 421) {
+        answer_closing(c, kind, s, r);
+        return;
+    }
+    must(row->count > 0);
+    if (--row->count == 0) {
+        c->expect_first = (uint8_t)((c->expect_first + 1U) % SMTP_CLIENT_EXPECT_MAX);
+        c->expect_count--;
+    }
+    rows[kind].answer(c, s, r);
+}

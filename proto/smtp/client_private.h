@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * client_private - the seams inside the client machine
+ *
+ * Purpose:   shared by client.c (life, driver's calls), client_send.c (commands out) and
+ *            client_answer.c (replies in); for nobody else.
+ * Owner, thread, units, errors: as client.h.
+ */
+#ifndef RINGPOST_SMTP_CLIENT_PRIVATE_H
+#define RINGPOST_SMTP_CLIENT_PRIVATE_H
+
+#include "proto/smtp/client.h"
+
+enum smtp_expect_kind {
+    SMTP_EXPECT_GREETING,
+    SMTP_EXPECT_EHLO,
+    SMTP_EXPECT_HELO,
+    SMTP_EXPECT_RSET,
+    SMTP_EXPECT_MAIL,
+    SMTP_EXPECT_RCPT,
+    SMTP_EXPECT_DATA,
+    SMTP_EXPECT_BDAT,
+    SMTP_EXPECT_END, /* the answer to the final dot */
+    SMTP_EXPECT_QUIT,
+};
+
+/* The only function that changes c->state. */
+void smtp_client_set_state(struct smtp_client *c, enum smtp_client_state to);
+/* The only function that changes a slot's state. */
+void smtp_client_set_slot(struct smtp_client_slot *s, enum smtp_slot_state to);
+
+/* The i-th slot by age. */
+struct smtp_client_slot *smtp_client_slot_at(struct smtp_client *c, unsigned i);
+
+void smtp_client_expect(struct smtp_client *c, enum smtp_expect_kind kind,
+                        const struct smtp_client_slot *s);
+enum outcome_stage smtp_client_expect_stage(enum smtp_expect_kind kind);
+
+/* Ends the connection: everything unanswered ends as `why` says (its text is copied); transactions
+ * whose end was let out and not answered are marked unknown. */
+void smtp_client_end(struct smtp_client *c, const struct outcome *why);
+/* The peer broke the protocol: 4.5.0. */
+void smtp_client_end_protocol(struct smtp_client *c, struct slice text);
+
+/* Gives o to every recipient that has no outcome yet. */
+void smtp_client_slot_finish(struct smtp_client_slot *s, const struct outcome *o);
+/* The bytes in which one more text of this slot can be kept: LIMIT_OUTCOME_TEXT_BYTES of them,
+ * never moved until the next begin. NULL: no memory, keep no text. */
+char *smtp_client_slot_text(struct smtp_client_slot *s);
+
+/* Sends what can be sent now. */
+void smtp_client_send(struct smtp_client *c, struct buf *out);
+/* One whole reply. */
+void smtp_client_answer(struct smtp_client *c, const struct smtp_reply *reply);
+
+#endif

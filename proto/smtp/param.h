@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * param - ESMTP parameters of MAIL and RCPT
+ *
+ * Purpose:   cuts "KEY=value KEY ..." with one forward scan and checks every known parameter. Values
+ *            are kept as they came (validated xtext), decoding is done by their reader; they were
+ *            decoded once here, so that cannot fail later.
+ * Owner:     nothing is allocated except a scratch buf on the way; results are slices of the input.
+ * Thread:    any.
+ * Limits:    ENVID 100, ORCPT 500 bytes; every parameter at most once.
+ * Errors:    SMTP_PARAM_BAD: syntax, duplicate, bad value (501 5.5.4). SMTP_PARAM_UNKNOWN: not a
+ *            parameter we offered (555 5.5.4). SMTP_PARAM_NOT_UTF8MODE: 8-bit without SMTPUTF8
+ *            (553 5.6.7). *out is untouched unless SMTP_PARAM_OK.
+ * RFC:       5321 4.1.2, 1870 (SIZE), 6152 (BODY), 6531 (SMTPUTF8), 3461 (RET ENVID NOTIFY ORCPT),
+ *            6533 3 (ORCPT=utf-8;), 4954 5 (AUTH).
+ */
+#ifndef RINGPOST_SMTP_PARAM_H
+#define RINGPOST_SMTP_PARAM_H
+
+#include "core/base/slice.h"
+#include "proto/mail/notify.h"
+
+/* Features of a listener: what EHLO offers is what parameters and verbs accept. */
+enum {
+    SMTP_FEATURE_PIPELINING = 1 << 0,
+    SMTP_FEATURE_SIZE = 1 << 1,
+    SMTP_FEATURE_8BITMIME = 1 << 2,
+    SMTP_FEATURE_SMTPUTF8 = 1 << 3,
+    SMTP_FEATURE_ENHANCED = 1 << 4,
+    SMTP_FEATURE_CHUNKING = 1 << 5,
+    SMTP_FEATURE_DSN = 1 << 6,
+    SMTP_FEATURE_LIMITS = 1 << 7,
+    SMTP_FEATURE_HELP = 1 << 8,
+    SMTP_FEATURE_STARTTLS = 1 << 9, /* reserved: the verb rows come with tls */
+    SMTP_FEATURE_AUTH = 1 << 10,    /* reserved */
+    SMTP_FEATURES_DEFAULT = (1 << 9) - 1,
+};
+
+enum smtp_param_result {
+    SMTP_PARAM_OK,
+    SMTP_PARAM_BAD,
+    SMTP_PARAM_UNKNOWN,
+    SMTP_PARAM_NOT_UTF8MODE,
+};
+
+enum smtp_body_type { SMTP_BODY_UNSTATED, SMTP_BODY_7BIT, SMTP_BODY_8BITMIME };
+
+struct smtp_mail_params {
+    uint64_t size; /* saturated at UINT64_MAX: RFC 1870 allows 20 digits */
+    bool size_given;
+    bool smtputf8;
+    enum smtp_body_type body;
+    enum mail_ret ret;
+    struct slice envid; /* xtext */
+    struct slice auth;  /* xtext or "<>"; empty: not given */
+};
+
+struct smtp_rcpt_params {
+    uint8_t notify; /* MAIL_NOTIFY_*, NEVER stands alone */
+    struct slice orcpt; /* "type;xtext", empty: not given */
+};
+
+/* text: what stands behind the path, with its leading space. */
+enum smtp_param_result smtp_mail_params_parse(struct slice text, uint32_t features,
+                                              struct smtp_mail_params *out);
+/* smtputf8: the transaction's MAIL had SMTPUTF8. */
+enum smtp_param_result smtp_rcpt_params_parse(struct slice text, uint32_t features, bool smtputf8,
+                                              struct smtp_rcpt_params *out);
+
+/* The tokenizer by itself: cuts the next parameter off *text. SMTP_PARAM_UNKNOWN: no parameter is
+ * left. has_value tells "K=" (empty value, BAD for all of ours) from "K". */
+struct smtp_param {
+    struct slice key;
+    struct slice value;
+    bool has_value;
+};
+enum smtp_param_result smtp_param_next(struct slice *text, struct smtp_param *out);
+
+#endif

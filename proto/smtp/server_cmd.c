@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The verbs without message text. The table (verbs.c) has checked feature, argument and state.
+ */
+#include "proto/smtp/server_tx.h"
+
+#include <stdlib.h>
+
+/* ---- EHLO keywords: one row each ---- */
+
+struct keyword {
+    uint32_t feature;
+    struct slice word;
+    void (*add_args)(const struct smtp_server_config *c, struct buf *out);
+};
+
+static void add_size(const struct smtp_server_config *c, struct buf *out)
+{
+    /* RFC 1870 4: 0 means no fixed limit. */
+    buf_add_byte(out, ' ');
+    buf_add_u64(out, c->size_max);
+}
+
+static void add_limits(const struct smtp_server_config *c, struct buf *out)
+{
+    buf_add(out, SLICE(" RCPTMAX="));
+    buf_add_u64(out, c->recipients_max);
+}
+
+static const struct keyword keywords[] = {
+    {SMTP_FEATURE_PIPELINING, SLICE_INIT("PIPELINING"), NULL},
+    {SMTP_FEATURE_SIZE, SLICE_INIT("SIZE"), add_size},
+    {SMTP_FEATURE_8BITMIME, SLICE_INIT("8BITMIME"), NULL},
+    {SMTP_FEATURE_SMTPUTF8, SLICE_INIT("SMTPUTF8"), NULL},
+    {SMTP_FEATURE_ENHANCED, SLICE_INIT("ENHANCEDSTATUSCODES"), NULL},
+    {SMTP_FEATURE_CHUNKING, SLICE_INIT("CHUNKING"), NULL},
+    {SMTP_FEATURE_DSN, SLICE_INIT("DSN"), NULL},
+    {SMTP_FEATURE_LIMITS, SLICE_INIT("LIMITS"), add_limits},
+    {SMTP_FEATURE_HELP, SLICE_INIT("HELP"), NULL},
+};
+
+static void add_keywords(const struct smtp_server_config *c, struct buf *out)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(keywords); i++) {
+        left += (c->features & keywords[i].feature) != 0;
+    }
+    smtp_reply_add_plain(out, 250, left == 0, c->hostname);
+    for (size_t i = 0; i < ARRAY_COUNT(keywords); i++) {
+        if (c->features & keywords[i].feature) {
+            left--;
+            buf_add(out, left ? SLICE("250-") : SLICE("250 "));
+            buf_add(out, keywords[i].word);
+            if (keywords[i].add_args) {
+                keywords[i].add_args(c, out);
+            }
+            buf_add(out, SLICE("\r\n"));
+        }
+    }
+}
+
+/* False: answered. A refused HELO changes nothing (RFC 5321 4.1.4). */
+static bool take_helo(struct smtp_server *s, struct slice name, bool esmtp, struct buf *out)
+{
+    if (!smtp_helo_valid(name)) {
+        SMTP_SAY(s, out, 501, "5.5.4", "Invalid host name");
+        return false;
+    }
+    smtp_server_tx_reset(s);
+    buf_clear(&s->helo);
+    buf_add(&s->helo, name);
+    if (s->helo.overflow) {
+        SMTP_SAY(s, out, 421, "4.3.0", "Out of memory, closing");
+        return false;
+    }
+    s->esmtp = esmtp;
+    smtp_server_set_state(s, SMTP_STATE_READY);
+    return true;
+}
+
+void smtp_server_run_ehlo(struct smtp_server *s, struct slice arg, struct buf *out)
+{
+    if (take_helo(s, arg, true, out)) {
+        add_keywords(s->config, out);
+    }
+}
+
+void smtp_server_run_helo(struct smtp_server *s, struct slice arg, struct buf *out)
+{
+    if (take_helo(s, arg, false, out)) {
+        smtp_reply_add_plain(out, 250, true, s->config->hostname);
+    }
+}
+
+/* ---- MAIL and RCPT ---- */
+
+/* Skips "FROM:" or "TO:". A space behind the colon is wrong but common: let through. */
+static bool skip_keyword(struct slice *arg, struct slice keyword)
+{
+    if (!slice_starts_nocase(*arg, keyword)) {
+        return false;
+    }
+    *arg = slice_skip(*arg, keyword.len);
+    while (arg->len && arg->ptr[0] == ' ') {
+        *arg = slice_skip(*arg, 1);
+    }
+    return true;
+}
+
+static bool params_begin(struct slice rest)
+{
+    return rest.len == 0 || rest.ptr[0] == ' ';
+}
+
+/* Is SMTPUTF8 among the words? For choosing the reply to a path that could not be parsed. */
+static bool names_smtputf8(struct slice arg)
+{
+    while (arg.len) {
+        if (slice_eq_nocase(slice_cut(&arg, ' '), SLICE("SMTPUTF8"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void say_need_utf8(struct smtp_server *s, struct buf *out)
+{
+    SMTP_SAY(s, out, 553, "5.6.7", "8-bit address needs SMTPUTF8");
+}
+
+static void say_bad_path(struct smtp_server *s, struct buf *out, enum smtp_path_result result,
+                         bool utf8_mode, bool sender)
+{
+    if (result == SMTP_PATH_BAD_UTF8 && utf8_mode) {
+        SMTP_SAY(s, out, 500, "5.5.2", "Address is not valid UTF-8");
+    } else if (result == SMTP_PATH_BAD_UTF8) {
+        say_need_utf8(s, out);
+    } else if (sender) {
+        SMTP_SAY(s, out, 501, "5.1.7", "Bad sender address syntax");
+    } else {
+        SMTP_SAY(s, out, 501, "5.1.3", "Bad recipient address syntax");
+    }
+}
+
+static void say_bad_params(struct smtp_server *s, struct buf *out, enum smtp_param_result result)
+{
+    switch (result) {
+    case SMTP_PARAM_UNKNOWN:
+        SMTP_SAY(s, out, 555, "5.5.4", "Unsupported parameter");
+        return;
+    case SMTP_PARAM_NOT_UTF8MODE:
+        say_need_utf8(s, out);
+        return;
+    case SMTP_PARAM_BAD:
+    case SMTP_PARAM_OK:
+        break;
+    }
+    SMTP_SAY(s, out, 501, "5.5.4", "Bad or duplicate parameter");
+}
+
+/* Opens the transaction; false when there is no memory for it. */
+static bool open_tx(struct smtp_server *s, const struct smtp_path *path,
+                    const struct smtp_mail_params *params)
+{
+    must(s->tx == NULL);
+    s->tx = calloc(1, sizeof(*s->tx));
+    if (!s->tx) {
+        return false;
+    }
+    s->tx->smtputf8 = params->smtputf8;
+    smtp_envelope_init(&s->tx->envelope);
+    if (!smtp_envelope_set_sender(&s->tx->envelope, path, params)) {
+        smtp_server_tx_reset(s);
+        return false;
+    }
+    return true;
+}
+
+void smtp_server_run_mail(struct smtp_server *s, struct slice arg, struct buf *out)
+{
+    struct smtp_path path;
+    struct smtp_mail_params params;
+    bool utf8_mode = (s->config->features & SMTP_FEATURE_SMTPUTF8) && names_smtputf8(arg);
+    if (!skip_keyword(&arg, SLICE("FROM:"))) {
+        SMTP_SAY(s, out, 501, "5.5.4", "Syntax: MAIL FROM:<address> [parameters]");
+        return;
+    }
+    enum smtp_path_result result = smtp_path_parse(&arg, SMTP_PATH_REVERSE, &path);
+    if (result != SMTP_PATH_OK || !params_begin(arg)) {
+        say_bad_path(s, out, result, utf8_mode, true);
+        return;
+    }
+    enum smtp_param_result parsed = smtp_mail_params_parse(arg, s->config->features, &params);
+    if (parsed != SMTP_PARAM_OK) {
+        say_bad_params(s, out, parsed);
+    } else if (path.has_8bit && !params.smtputf8) {
+        say_need_utf8(s, out);
+    } else if (s->config->size_max && params.size > s->config->size_max) {
+        SMTP_SAY(s, out, 552, "5.3.4", "Message exceeds the size limit");
+    } else if (!open_tx(s, &path, &params)) {
+        SMTP_SAY(s, out, 451, "4.3.0", "Out of memory, try again later");
+    } else {
+        smtp_server_set_state(s, SMTP_STATE_CHECK_MAIL);
+    }
+}
+
+void smtp_server_run_rcpt(struct smtp_server *s, struct slice arg, struct buf *out)
+{
+    struct smtp_path path;
+    struct smtp_rcpt_params params;
+    struct smtp_envelope *e = &s->tx->envelope;
+    bool utf8_mode = s->tx->smtputf8;
+    if (!skip_keyword(&arg, SLICE("TO:"))) {
+        SMTP_SAY(s, out, 501, "5.5.4", "Syntax: RCPT TO:<address> [parameters]");
+        return;
+    }
+    enum smtp_path_result result = smtp_path_parse(&arg, SMTP_PATH_FORWARD, &path);
+    if (result != SMTP_PATH_OK || !params_begin(arg)) {
+        say_bad_path(s, out, result, utf8_mode, false);
+        return;
+    }
+    enum smtp_param_result parsed =
+        smtp_rcpt_params_parse(arg, s->config->features, utf8_mode, &params);
+    if (parsed != SMTP_PARAM_OK) {
+        say_bad_params(s, out, parsed);
+    } else if (path.has_8bit && !utf8_mode) {
+        say_need_utf8(s, out);
+    } else if (e->rcpt_count >= s->config->recipients_max) {
+        SMTP_SAY(s, out, 452, "4.5.3", "Too many recipients");
+    } else if (!smtp_envelope_push_rcpt(e, &path, &params)) {
+        SMTP_SAY(s, out, 452, "4.3.1", "Insufficient memory, try again later");
+    } else {
+        smtp_server_set_state(s, SMTP_STATE_CHECK_RCPT);
+    }
+}
+
+/* ---- the rest ---- */
+
+void smtp_server_run_rset(struct smtp_server *s, struct slice arg, struct buf *out)
+{
+    must(arg.len == 0);
+    smtp_server_tx_end(s);
+    SMTP_SAY(s, out, 250, "2.0.0", "Ok");
+}
+
+void smtp_server_run_noop(struct smtp_server *s, struct slice arg, struct buf *out)
+{
+    (void)arg;
+    SMTP_SAY(s, out, 250, "2.0.0", "Ok");
+}
+
+void smtp_server_run_vrfy(struct smtp_server *s, struct slice arg, struct buf *out)
+{
+    (void)arg; /* RFC 5321 3.5.3: never tell who exists */
+    SMTP_SAY(s, out, 252, "2.0.0", "Cannot verify, send mail and see");
+}
+
+void smtp_server_run_expn(struct smtp_server *s, struct slice arg, struct buf *out)
+{
+    (void)arg;
+    SMTP_SAY(s, out, 502, "5.5.1", "EXPN is not available");
+}
+
+void smtp_server_run_help(struct smtp_server *s, struct slice arg, struct buf *out)
+{
+    (void)arg;
+    buf_add(out, SLICE("214 2.0.0 Commands:"));
+    for (size_t i = 0; smtp_verb_at(i); i++) {
+        const struct smtp_verb *verb = smtp_verb_at(i);
+        if (!verb->feature || (s->config->features & verb->feature)) {
+            buf_add_byte(out, ' ');
+            buf_add(out, verb->name);
+        }
+    }
+    buf_add(out, SLICE("\r\n"));
+}
+
+void smtp_server_run_quit(struct smtp_server *s, struct slice arg, struct buf *out)
+{
+    (void)arg;
+    struct smtp_verdict bye = {221, true, SLICE("2.0.0"), SLICE("Bye")};
+    smtp_server_reply(s, out, &bye);
+}
