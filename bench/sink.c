@@ -304,15 +304,17 @@ void bench_sink_report(struct bench_sink *s, struct buf *out)
     pthread_mutex_unlock(&s->lock);
 }
 
-void bench_sink_compare(struct bench_sink *s, const struct bench_run *promised,
+void bench_sink_compare(struct bench_sink *s, uint64_t run, const struct bench_run *promised,
                         struct sink_verdict *out)
 {
+    must(promised == NULL || promised->id == run);
     pthread_mutex_lock(&s->lock);
-    const struct bench_run *seen = bench_ledger_find(&s->ledger, promised->id);
-    *out = (struct sink_verdict){.missing = bench_run_missing(promised, seen)};
+    const struct bench_run *seen = bench_ledger_find(&s->ledger, run);
+    *out = (struct sink_verdict){.missing = promised ? bench_run_missing(promised, seen) : 0};
     if (seen != NULL) {
         out->unique = seen->unique;
         out->duplicates = seen->duplicates;
+        out->last_us = seen->last_us;
         out->latency = seen->latency;
     }
     pthread_mutex_unlock(&s->lock);

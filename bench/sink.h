@@ -89,14 +89,15 @@ int bench_sink_done_fd(const struct bench_sink *s);
 
 /* One JSON object in one line. */
 void bench_sink_report(struct bench_sink *s, struct buf *out);
-/* Of one run: copies that came, and promised ones that did not. */
+/* Of one run: copies that came, and promised ones that did not (0 while promised is NULL). */
 struct sink_verdict {
     uint64_t unique;
     uint64_t duplicates;
     uint64_t missing;
+    uint64_t last_us; /* of the last copy, 0 when none came */
     struct bench_hist latency;
 };
-void bench_sink_compare(struct bench_sink *s, const struct bench_run *promised,
+void bench_sink_compare(struct bench_sink *s, uint64_t run, const struct bench_run *promised,
                         struct sink_verdict *out);
 
 int sink_main(int argc, char **argv);

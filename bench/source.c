@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 enum {
-    SOURCE_CONNECTING_MAX = 128, /* per thread: a listener's backlog is not the thing to measure */
+    SOURCE_CONNECTING_MAX = 64, /* per thread: a listener's backlog is not the thing to measure */
     SOURCE_TICK_MS = 1,
 };
 
@@ -404,12 +404,18 @@ static void source_worker_close(struct source_worker *w)
     buf_deinit(&w->journal);
 }
 
-void bench_source_close(struct bench_source *s)
+void bench_source_join(struct bench_source *s)
 {
     for (size_t i = 0; i < s->thread_count; i++) {
         bench_loop_stop(&s->workers[i].loop);
         pthread_join(s->threads[i], NULL);
     }
+    s->thread_count = 0;
+}
+
+void bench_source_close(struct bench_source *s)
+{
+    bench_source_join(s);
     for (size_t i = 0; i < s->worker_count; i++) {
         source_worker_close(&s->workers[i]);
     }
@@ -451,6 +457,16 @@ void bench_source_latency(struct bench_source *s, struct bench_hist *out)
 const struct bench_run *bench_source_promised(const struct bench_source *s)
 {
     return s->run;
+}
+
+uint64_t bench_source_run_id(const struct bench_source *s)
+{
+    return s->run_id;
+}
+
+uint64_t bench_source_start_us(const struct bench_source *s)
+{
+    return s->start_us;
 }
 
 uint64_t bench_source_elapsed_us(struct bench_source *s)

@@ -78,7 +78,9 @@ struct source_options bench_source_defaults(void);
 struct bench_source *bench_source_open(const struct source_options *o);
 /* No new messages; what is under way ends. */
 void bench_source_stop(struct bench_source *s);
-/* Waits for the threads, stopping them at once, and frees. */
+/* Ends the threads at once; reports and `promised` stay readable. */
+void bench_source_join(struct bench_source *s);
+/* The same, and frees. */
 void bench_source_close(struct bench_source *s);
 
 /* Becomes readable when every session ended, or with `hold` when all are open. */
@@ -87,8 +89,10 @@ int bench_source_done_fd(const struct bench_source *s);
 void bench_source_totals(struct bench_source *s, struct source_totals *out);
 /* A copy of the dot-to-250 latencies. */
 void bench_source_latency(struct bench_source *s, struct bench_hist *out);
-/* Stable after done. */
+/* To be read after done or join only. */
 const struct bench_run *bench_source_promised(const struct bench_source *s);
+uint64_t bench_source_run_id(const struct bench_source *s);
+uint64_t bench_source_start_us(const struct bench_source *s);
 /* From the first connect to the last reply. */
 uint64_t bench_source_elapsed_us(struct bench_source *s);
 

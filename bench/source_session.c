@@ -40,7 +40,7 @@ static void session_close(struct source_session *s)
         close(s->watch.fd);
     }
     s->watch.fd = -1;
-    if (s->phase == SOURCE_CONNECTING) {
+    if (s->phase == SOURCE_CONNECTING || s->phase == SOURCE_GREETING) {
         s->worker->connecting--;
     }
     if (list_linked(&s->waiting)) {
@@ -175,6 +175,7 @@ static bool session_reply(struct source_session *s, unsigned code)
             return false;
         }
         s->phase = SOURCE_HELLO;
+        s->worker->connecting--;
         s->offers_pipelining = s->offers_chunking = false;
         buf_add(&s->out, SLICE("EHLO source.example.test\r\n"));
         return true;
@@ -184,6 +185,7 @@ static bool session_reply(struct source_session *s, unsigned code)
         }
         s->phase = SOURCE_READY;
         source_count_connect(s->worker, true);
+        source_launch(s->worker);
         if (s->worker->options->hold) {
             session_hold(s);
         }
@@ -267,8 +269,6 @@ static void session_connected(struct source_session *s)
         return;
     }
     s->phase = SOURCE_GREETING;
-    s->worker->connecting--;
-    source_launch(s->worker);
 }
 
 static void session_ready(struct bench_watch *w, uint32_t events)

@@ -79,7 +79,7 @@ struct source_worker {
     struct source_session *sessions;
     size_t session_count;
     size_t started;    /* sessions that began their first connect */
-    size_t connecting;
+    size_t connecting; /* until the greeting: with SYN cookies only that proves a connection */
     size_t done;
     size_t ring_size;
     struct list waiting;

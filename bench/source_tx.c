@@ -110,7 +110,7 @@ static void tx_add_body(struct source_session *s, struct source_tx *tx)
 {
     const struct source_worker *w = s->worker;
     struct bench_stamp stamp = {
-        .run = bench_source_promised(w->source)->id,
+        .run = bench_source_run_id(w->source),
         .number = tx->number,
         .recipients = w->options->recipients,
         .sent_us = bench_now_us(),

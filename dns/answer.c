@@ -11,6 +11,7 @@
 #include "core/base/limits.h"
 #include "core/base/must.h"
 #include "dns/dns.h"
+#include "dns/guard.h"
 #include "dns/name.h"
 
 #include <ares.h>
@@ -198,7 +199,8 @@ static void answer_mx_remove(struct answer_mx_set *set, unsigned at)
 }
 
 /* True when one had to be left out. */
-static bool answer_mx_add(struct answer_mx_set *set, uint16_t preference, const struct dns_name *name)
+static bool answer_mx_add(struct answer_mx_set *set, uint16_t preference,
+                          const struct dns_name *name)
 {
     struct answer_mx *slot = NULL;
     bool capped = false;
@@ -362,7 +364,7 @@ struct dns_answer *dns_answer_from_wire(const uint8_t *bytes, size_t len, struct
                                         enum dns_type type)
 {
     ares_dns_record_t *rec = NULL;
-    if (ares_dns_parse(bytes, len, 0, &rec) != ARES_SUCCESS) {
+    if (!dns_guard_plausible(bytes, len) || ares_dns_parse(bytes, len, 0, &rec) != ARES_SUCCESS) {
         return dns_answer_failed(SLICE("malformed answer"));
     }
     struct dns_answer *a = dns_answer_from_record(rec, name, type);

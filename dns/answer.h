@@ -44,10 +44,10 @@ struct dns_answer {
     bool null_mx; /* a root target was among the MX (RFC 7505) */
     bool has_ttl; /* false: negative without SOA, failure */
     uint32_t ttl_s;
-    uint16_t count;                   /* DATA; MX may be 0: records exist, none names a host */
-    const struct ip_addr *addresses;  /* A, AAAA */
-    const struct dns_mx *mx;          /* by preference, names distinct */
-    struct slice text;                /* ALIAS: target name; FAILED: reason. NUL behind it */
+    uint16_t count;                  /* DATA; MX may be 0: records exist, none names a host */
+    const struct ip_addr *addresses; /* A, AAAA */
+    const struct dns_mx *mx;         /* by preference, names distinct */
+    struct slice text;               /* ALIAS: target name; FAILED: reason. NUL behind it */
 };
 
 /* name as struct dns_name's text. */

@@ -33,7 +33,7 @@ struct dns_entry {
     struct map_node node;
     struct list lru; /* READY: in cache.lru */
     struct list waiters;
-    struct dns_ask ask; /* name and type; PENDING: under way */
+    struct dns_ask ask;        /* name and type; PENDING: under way */
     struct dns_answer *answer; /* NULL: PENDING */
     uint64_t expires_ms;
     bool pinned;

@@ -12,19 +12,13 @@
  *
  * c-ares shortens its time-outs to what a server usually takes (from 250 ms), right for lost packets
  * and wrong for a resolver that needs seconds for one domain: hence the second round here.
- *
- * A watch is a descriptor of c-ares and its one-shot poll. c-ares closes descriptors whenever it
- * likes; the watch then stays until its cancelled poll has come back.
- *
- *   fd >= 0, polling == 0   new, or between two polls
- *   fd >= 0, polling != 0   in the kernel
- *   fd < 0,  polling != 0   closed by c-ares, waits for the event of the cancelled poll
  */
 #include "dns/channel.h"
 
-#include "core/base/map.h"
 #include "core/base/must.h"
 #include "dns/dns.h"
+#include "dns/guard.h"
+#include "dns/watch.h"
 
 #include <ares.h>
 #include <poll.h>
@@ -45,16 +39,6 @@ enum {
     CHANNEL_REASON_BYTES = LIMIT_OUTCOME_TEXT_BYTES,
 };
 
-struct channel_watch {
-    struct map_node node; /* by fd, while it is open */
-    struct handle self;
-    ares_channel_t *ares;
-    int fd;
-    unsigned want;    /* poll events c-ares waits for */
-    unsigned polling; /* poll events in the kernel */
-    bool cancelling;
-};
-
 struct dns_channel {
     ares_channel_t *ares[CHANNEL_COUNT];
     struct channel_side {
@@ -64,8 +48,8 @@ struct dns_channel {
     struct io *io;
     struct timer_wheel *timers;
     struct timer tick;
-    struct pool watches;
-    struct map by_fd;
+    struct dns_watches watches;
+    struct dns_guard guard;
     struct list waiting;
     struct list answered;
     struct dns_channel_counters counters;
@@ -78,132 +62,17 @@ struct dns_channel {
 
 /* ---- sockets ---- */
 
-static struct io_tag channel_tag(const struct channel_watch *w)
-{
-    return (struct io_tag){IO_KIND_DNS, w->self};
-}
-
-static void channel_watch_poll(struct dns_channel *ch, struct channel_watch *w)
-{
-    must(w->fd >= 0 && w->polling == 0);
-    w->polling = w->want;
-    w->cancelling = false;
-    io_poll(ch->io, channel_tag(w), w->fd, w->want);
-}
-
-static void channel_watch_cancel(struct dns_channel *ch, struct channel_watch *w)
-{
-    must(w->polling != 0);
-    if (!w->cancelling) {
-        w->cancelling = true;
-        io_cancel(ch->io, channel_tag(w));
-    }
-}
-
-static bool channel_fd_equal(const struct map_node *node, const void *key)
-{
-    return container_of(node, struct channel_watch, node)->fd == *(const int *)key;
-}
-
-static struct channel_watch *channel_watch_find(struct dns_channel *ch, int fd)
-{
-    struct map_node *node =
-        map_find(&ch->by_fd, map_hash_u64(&ch->by_fd, (uint64_t)fd), channel_fd_equal, &fd);
-    return node ? container_of(node, struct channel_watch, node) : NULL;
-}
-
-/* NULL: nobody watches this socket; its questions time out. */
-static struct channel_watch *channel_watch_new(struct dns_channel *ch, ares_channel_t *ares, int fd)
-{
-    struct handle self;
-    struct channel_watch *w = pool_get(&ch->watches, &self);
-    if (!w) {
-        return NULL;
-    }
-    w->self = self;
-    w->ares = ares;
-    w->fd = fd;
-    if (!map_insert(&ch->by_fd, &w->node, map_hash_u64(&ch->by_fd, (uint64_t)fd))) {
-        pool_put(&ch->watches, self);
-        return NULL;
-    }
-    return w;
-}
-
-static void channel_watch_close(struct dns_channel *ch, struct channel_watch *w)
-{
-    map_remove(&ch->by_fd, &w->node);
-    w->fd = -1;
-    if (w->polling) {
-        channel_watch_cancel(ch, w);
-    } else {
-        pool_put(&ch->watches, w->self);
-    }
-}
-
 static void channel_on_socket(void *data, ares_socket_t fd, int readable, int writable)
 {
     struct channel_side *side = data;
     struct dns_channel *ch = side->ch;
     unsigned want = (readable ? POLLIN : 0u) | (writable ? POLLOUT : 0u);
-    struct channel_watch *w = channel_watch_find(ch, fd);
-    if (want == 0) {
-        if (w) {
-            channel_watch_close(ch, w);
-        }
-        return;
-    }
-    if (!w) {
-        w = channel_watch_new(ch, ch->ares[side->index], fd);
-        if (!w) {
-            return;
-        }
-    }
-    w->want = want;
-    if (w->polling == 0) {
-        channel_watch_poll(ch, w);
-    } else if (want & ~w->polling) {
-        channel_watch_cancel(ch, w); /* armed again with the new events when it is back */
-    }
-}
-
-static ares_fd_eventflag_t channel_ready(const struct channel_watch *w, const struct io_event *ev)
-{
-    unsigned got = ev->status == IO_OK ? (unsigned)ev->result : POLLERR;
-    unsigned ready = ARES_FD_EVENT_NONE;
-    if (got & (POLLIN | POLLERR | POLLHUP)) {
-        ready |= ARES_FD_EVENT_READ;
-    }
-    if ((w->want & POLLOUT) && (got & (POLLOUT | POLLERR | POLLHUP))) {
-        ready |= ARES_FD_EVENT_WRITE;
-    }
-    return (ares_fd_eventflag_t)ready;
+    dns_watches_update(&ch->watches, ch->ares[side->index], fd, want);
 }
 
 void dns_channel_on_io(struct dns_channel *ch, const struct io_event *ev)
 {
-    struct channel_watch *w = pool_resolve(&ch->watches, ev->owner);
-    if (!w) {
-        io_count_stale(ch->io);
-        return;
-    }
-    w->polling = 0;
-    if (w->fd < 0) {
-        pool_put(&ch->watches, w->self);
-        return;
-    }
-    if (ev->status != IO_CANCELLED && ev->status != IO_RETRY) {
-        ares_fd_events_t events = {.fd = w->fd, .events = channel_ready(w, ev)};
-        ares_process_fds(w->ares, &events, 1, ARES_PROCESS_FLAG_SKIP_NON_FD);
-        ch->dirty = true;
-        w = pool_resolve(&ch->watches, ev->owner); /* c-ares may have closed it */
-        if (ev->status != IO_OK) {
-            return; /* a descriptor that cannot be polled is left to the time-out */
-        }
-    }
-    if (w && w->polling == 0) {
-        channel_watch_poll(ch, w);
-    }
+    ch->dirty = dns_watches_on_io(&ch->watches, ev) || ch->dirty;
 }
 
 /* ---- answers ---- */
@@ -217,7 +86,8 @@ static void channel_on_server(const char *server, ares_bool_t success, int flags
 }
 
 /* "SERVFAIL from 127.0.0.1:53 (MX example.com)" */
-static struct dns_answer *channel_failed(const struct dns_ask *ask, const char *what, bool from_server)
+static struct dns_answer *channel_failed(const struct dns_ask *ask, const char *what,
+                                         bool from_server)
 {
     const struct dns_channel *ch = ask->channel;
     char text[CHANNEL_REASON_BYTES];
@@ -255,11 +125,12 @@ static struct dns_answer *channel_failed_status(struct dns_ask *ask, ares_status
     }
 }
 
-/* Over UDP without an answer: TCP next. TCP did not help either: UDP again. */
+/* Over UDP without an answer: TCP next. TCP did not help either: UDP again, while there is time. */
 static bool channel_again(struct dns_channel *ch, struct dns_ask *ask, ares_status_t status)
 {
     bool silent = status == ARES_ETIMEOUT || (ask->tcp && status == ARES_ECONNREFUSED);
-    if (!silent || ch->stopped || io_now(ch->io)->mono_ms - ask->first_ms >= ch->total_ms) {
+    bool late = io_now(ch->io)->mono_ms - ask->first_ms >= ch->total_ms;
+    if (!silent || ch->stopped || (late && ask->tcp)) {
         return false;
     }
     ask->tcp = !ask->tcp;
@@ -304,7 +175,8 @@ static ares_status_t channel_question(const struct dns_ask *ask, ares_dns_record
                                               ARES_OPCODE_QUERY, ARES_RCODE_NOERROR);
     if (rc == ARES_SUCCESS) {
         rc = ares_dns_record_query_add(rec, ask->name.ptr,
-                                       (ares_dns_rec_type_t)dns_type_code(ask->type), ARES_CLASS_IN);
+                                       (ares_dns_rec_type_t)dns_type_code(ask->type),
+                                       ARES_CLASS_IN);
     }
     if (rc == ARES_SUCCESS) {
         rc = ares_dns_record_rr_add(&opt, rec, ARES_SECTION_ADDITIONAL, "", ARES_REC_TYPE_OPT,
@@ -338,7 +210,8 @@ static void channel_send(struct dns_channel *ch, struct dns_ask *ask)
         return;
     }
     /* Always calls back, at the latest from ares_destroy; maybe from here. */
-    ares_send_dnsrec(ch->ares[ask->tcp ? CHANNEL_TCP : CHANNEL_UDP], rec, channel_on_answer, ask, NULL);
+    ares_send_dnsrec(ch->ares[ask->tcp ? CHANNEL_TCP : CHANNEL_UDP], rec, channel_on_answer, ask,
+                     NULL);
     ares_dns_record_destroy(rec);
 }
 
@@ -430,7 +303,7 @@ static ares_status_t channel_open_ares(struct dns_channel *ch, unsigned index,
                  (index == CHANNEL_TCP ? ARES_FLAG_USEVC : ARES_FLAG_DNS0x20),
         .timeout = (int)cfg->timeout_ms,
         .maxtimeout = (int)cfg->timeout_ms,
-        .tries = (int)cfg->tries,
+        .tries = index == CHANNEL_TCP ? 1 : (int)cfg->tries,
         .udp_max_queries = 1,
         .qcache_max_ttl = 0,
         .sock_state_cb = channel_on_socket,
@@ -443,13 +316,17 @@ static ares_status_t channel_open_ares(struct dns_channel *ch, unsigned index,
         return rc;
     }
     ares_set_server_state_callback(ch->ares[index], channel_on_server, ch);
+    rc = (ares_status_t)dns_guard_attach(&ch->guard, ch->ares[index]);
+    if (rc != ARES_SUCCESS) {
+        return rc;
+    }
     return cfg->server_count > 0 ? channel_set_servers(ch->ares[index], cfg) : ARES_SUCCESS;
 }
 
 static uint64_t channel_tick_ms(const struct dns_config *cfg)
 {
     uint64_t ms = cfg->timeout_ms / 8;
-    return ms < CHANNEL_TICK_MIN_MS ? CHANNEL_TICK_MIN_MS
+    return ms < CHANNEL_TICK_MIN_MS   ? CHANNEL_TICK_MIN_MS
            : ms > CHANNEL_TICK_MAX_MS ? CHANNEL_TICK_MAX_MS
                                       : ms;
 }
@@ -468,8 +345,7 @@ struct dns_channel *dns_channel_open(const struct dns_config *cfg, struct io *io
     ch->tick.fire = channel_on_tick;
     ch->tick_ms = channel_tick_ms(cfg);
     ch->total_ms = cfg->timeout_ms * cfg->tries;
-    pool_init(&ch->watches, sizeof(struct channel_watch), CHANNEL_WATCHES);
-    map_init(&ch->by_fd, rng_u64(rng));
+    dns_watches_init(&ch->watches, io, CHANNEL_WATCHES, rng_u64(rng));
     list_init(&ch->waiting);
     list_init(&ch->answered);
     for (unsigned i = 0; i < CHANNEL_COUNT; i++) {
@@ -494,10 +370,11 @@ void dns_channel_stop(struct dns_channel *ch)
     ch->dirty = false;
     timer_stop(ch->timers, &ch->tick);
     for (unsigned i = 0; i < CHANNEL_COUNT; i++) {
-        ares_destroy(ch->ares[i]); /* calls back for all questions, closes all sockets; takes NULL */
+        ares_destroy(
+            ch->ares[i]); /* calls back for all questions, closes all sockets; takes NULL */
         ch->ares[i] = NULL;
     }
-    must(ch->counters.in_flight == 0 && ch->by_fd.count == 0);
+    must(ch->counters.in_flight == 0 && dns_watches_closed(&ch->watches));
     struct list *node;
     while ((node = list_pop_front(&ch->waiting)) != NULL) {
         struct dns_ask *ask = LIST_ENTRY(node, struct dns_ask, link);
@@ -509,13 +386,12 @@ void dns_channel_stop(struct dns_channel *ch)
 
 bool dns_channel_idle(const struct dns_channel *ch)
 {
-    return ch->watches.used == 0;
+    return dns_watches_idle(&ch->watches);
 }
 
 void dns_channel_close(struct dns_channel *ch)
 {
     must(ch->stopped && dns_channel_idle(ch) && list_empty(&ch->answered));
-    map_deinit(&ch->by_fd);
-    pool_deinit(&ch->watches);
+    dns_watches_deinit(&ch->watches);
     free(ch);
 }

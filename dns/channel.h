@@ -6,8 +6,8 @@
  *            io_poll, one coarse timer. Every question has a socket (source port) of its own, 0x20
  *            and a DNS cookie; truncated answers are asked again over TCP. A question that got no
  *            valid answer over UDP in time is asked over TCP (a resolver that loses the letter case,
- *            a path that drops large packets, a spoofer), then again, until tries * timeout_ms have
- *            passed since it was first asked.
+ *            a path that drops large packets, a spoofer) at least once, then again, until
+ *            tries * timeout_ms have passed since it was first asked.
  * Owner:     struct dns owns the channel. A dns_ask is embedded in its owner and belongs to the
  *            channel from dns_channel_ask until dns_channel_next returns it.
  * Thread:    the worker's.
@@ -46,7 +46,8 @@ struct dns_channel_counters {
 };
 
 struct dns_channel *dns_channel_open(const struct dns_config *cfg, struct io *io,
-                                     struct timer_wheel *timers, struct rng *rng, struct buf *error);
+                                     struct timer_wheel *timers, struct rng *rng,
+                                     struct buf *error);
 /* Every question comes back (unanswered ones as FAILED), sockets are closed. No dns_channel_ask after. */
 void dns_channel_stop(struct dns_channel *ch);
 /* True when no poll is in the kernel any more. */

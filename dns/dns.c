@@ -20,10 +20,12 @@ static bool dns_check_config(const struct dns_config *cfg, struct buf *error)
         return false;
     }
     if (cfg->server_count > DNS_SERVERS_MAX) {
-        buf_addf(error, "dns: %zu servers, at most %d are allowed", cfg->server_count, DNS_SERVERS_MAX);
+        buf_addf(error, "dns: %zu servers, at most %d are allowed", cfg->server_count,
+                 DNS_SERVERS_MAX);
         return false;
     }
-    if (cfg->timeout_ms == 0 || cfg->timeout_ms > INT32_MAX || cfg->tries == 0 || cfg->tries > 100) {
+    if (cfg->timeout_ms == 0 || cfg->timeout_ms > INT32_MAX || cfg->tries == 0 ||
+        cfg->tries > 100) {
         buf_addf(error, "dns: a time-out above 0 and 1 to 100 tries are needed");
         return false;
     }

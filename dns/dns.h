@@ -56,8 +56,10 @@ enum dns_status {
 struct dns_config {
     const struct ip_endpoint *servers; /* copied; count 0: /etc/resolv.conf */
     size_t server_count;
-    uint64_t timeout_ms; /* first wait for an answer of one server; grows with each round */
-    uint32_t tries;      /* rounds over all servers */
+    uint64_t timeout_ms; /* longest wait for one answer of one server */
+    uint32_t
+        tries; /* rounds over all servers; a question is not given up before timeout_ms * tries,
+                       and at the latest after timeout_ms * (tries + 1) * 2 * servers */
     uint32_t cache_entries;
     uint64_t ttl_min_ms; /* floor for positive answers */
     uint64_t ttl_max_ms;
@@ -76,12 +78,13 @@ struct dns_host {
 
 struct dns_plan {
     enum dns_status status;
-    uint16_t host_count;   /* all MX hosts, also those without address; by preference, equal adjacent */
+    uint16_t
+        host_count; /* all MX hosts, also those without address; by preference, equal adjacent */
     uint16_t usable_count; /* hosts with an address; > 0 exactly when status is DNS_OK */
     bool implicit;         /* no MX record: the domain itself (RFC 5321 5.1) */
     bool truncated;        /* a cap cut hosts or addresses */
     bool partial;          /* OK, but a lookup failed temporarily; expires soon */
-    bool ad;               /* every answer had AD: means something with a validating resolver only */
+    bool ad; /* every answer had AD: means something with a validating resolver only */
     uint64_t expires_ms;
     struct slice domain;          /* what was asked, as A-labels in lower case */
     const struct dns_host *hosts; /* NULL when host_count is 0 */
@@ -94,7 +97,7 @@ typedef void dns_done_fn(struct dns_query *q, const struct dns_plan *plan);
 
 struct dns_job;
 struct dns_query {
-    dns_done_fn *done;   /* the owner sets done, ctx, owner before the start */
+    dns_done_fn *done; /* the owner sets done, ctx, owner before the start */
     void *ctx;
     struct handle owner;
     struct list link;    /* dns's */
@@ -102,19 +105,19 @@ struct dns_query {
 };
 
 struct dns_counters {
-    uint64_t asked;         /* questions given to c-ares */
-    uint64_t answers;       /* questions that ended with a definite answer */
-    uint64_t failures;      /* … temporarily */
-    uint64_t timeouts;      /* part of failures */
-    uint64_t cache_hits;    /* answered from the cache, positive or negative */
+    uint64_t asked;      /* questions given to c-ares */
+    uint64_t answers;    /* questions that ended with a definite answer */
+    uint64_t failures;   /* … temporarily */
+    uint64_t timeouts;   /* part of failures */
+    uint64_t cache_hits; /* answered from the cache, positive or negative */
     uint64_t cache_misses;
-    uint64_t joined;        /* lookups and plans that joined one under way */
-    uint64_t evicted;       /* live entries that made room */
-    uint64_t capped;        /* plans cut by a limit */
+    uint64_t joined;  /* lookups and plans that joined one under way */
+    uint64_t evicted; /* live entries that made room */
+    uint64_t capped;  /* plans cut by a limit */
     uint64_t plans[DNS_STATUS_COUNT];
-    uint32_t in_flight;     /* questions on the wire */
-    uint32_t waiting;       /* questions that wait for a place on the wire */
-    uint32_t cached;        /* entries */
+    uint32_t in_flight; /* questions on the wire */
+    uint32_t waiting;   /* questions that wait for a place on the wire */
+    uint32_t cached;    /* entries */
 };
 
 struct dns;

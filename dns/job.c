@@ -20,8 +20,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const struct dns_answer job_no_memory = {
-    .kind = DNS_ANSWER_FAILED, .text = SLICE_INIT("out of memory")};
+static const struct dns_answer job_no_memory = {.kind = DNS_ANSWER_FAILED,
+                                                .text = SLICE_INIT("out of memory")};
 
 static void job_ask(struct job_slot *slot);
 static void job_unhold(struct dns_job *job);

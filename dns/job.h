@@ -53,7 +53,8 @@ struct dns_job {
 /* Joins the job under way or starts one. name as from dns_name_to_ascii. */
 void dns_job_join(struct dns *dns, struct dns_query *q, const struct dns_name *name, bool with_mx);
 /* Ends at once with a status and no hosts. */
-void dns_job_refuse(struct dns *dns, struct dns_query *q, enum dns_status status, struct slice text);
+void dns_job_refuse(struct dns *dns, struct dns_query *q, enum dns_status status,
+                    struct slice text);
 /* Gives an answer to everyone who waits for it. answer NULL: no memory. */
 void dns_job_wake(struct dns *dns, struct dns_entry *e, struct dns_answer *answer);
 /* Runs the callbacks of a ready job and ends it. */

@@ -14,8 +14,10 @@ struct plan_block {
     struct dns_plan plan;
 };
 
-#define PLAN_LAST_RESORT(reason) \
-    {.status = DNS_TEMPORARY, .domain = {"", 0}, .text = SLICE_INIT(reason)}
+#define PLAN_LAST_RESORT(reason)                                                                   \
+    {                                                                                              \
+        .status = DNS_TEMPORARY, .domain = {"", 0}, .text = SLICE_INIT(reason)                     \
+    }
 
 static const struct dns_plan plan_no_memory = PLAN_LAST_RESORT("out of memory");
 static const struct dns_plan plan_drained = PLAN_LAST_RESORT("shutting down");
@@ -85,10 +87,11 @@ static struct slice plan_text(char **at, struct slice s)
     return slice_of(to, s.len);
 }
 
-static void plan_fill_hosts(struct dns_plan *p, const struct dns_plan_draft *d, const uint16_t *share,
-                            struct ip_addr *addresses, char **text)
+static void plan_fill_hosts(struct dns_plan *p, const struct dns_plan_draft *d,
+                            const uint16_t *share, struct ip_addr *addresses, char **text)
 {
-    struct dns_host *hosts = (struct dns_host *)(void *)(container_of(p, struct plan_block, plan) + 1);
+    struct dns_host *hosts = (struct dns_host *)(void *)(container_of(p, struct plan_block, plan) +
+                                                         1);
     for (unsigned i = 0; i < d->host_count; i++) {
         const struct dns_plan_host *from = &d->hosts[i];
         must(share[i] <= from->count);
@@ -117,8 +120,8 @@ const struct dns_plan *dns_plan_make(const struct dns_plan_draft *d)
         text_bytes += d->hosts[i].name.len + 1u;
     }
     size_t host_bytes = d->host_count * sizeof(struct dns_host);
-    struct plan_block *b =
-        malloc(sizeof(*b) + host_bytes + total * sizeof(struct ip_addr) + text_bytes);
+    struct plan_block *b = malloc(sizeof(*b) + host_bytes + total * sizeof(struct ip_addr) +
+                                  text_bytes);
     if (!b) {
         return NULL;
     }

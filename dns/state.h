@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * state - the inside of struct dns, shared by dns.c and job.c only
+ * state - the inside of struct dns
+ *
+ * Purpose:   shared by dns.c (the interface) and job.c (plans in the making), and by nobody else.
+ * Owner:     dns_open makes it, dns_close ends it. Thread: the worker's. Errors: see dns.h.
+ * Limits:    job_count is bounded by the active queries and by the questions under way.
  */
 #ifndef RINGPOST_DNS_STATE_H
 #define RINGPOST_DNS_STATE_H

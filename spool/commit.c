@@ -134,6 +134,9 @@ bool spool_stop(struct spool *spool)
 {
     spool->stopping = true;
     timer_stop(spool->timers, &spool->make.retry);
+    if (spool->make.step == SPOOL_MAKE_WAITING) {
+        spool->make.step = SPOOL_MAKE_IDLE;
+    }
     bool writes = spool->state == SPOOL_STATE_READY || spool->state == SPOOL_STATE_SEALING;
     bool pending = spool->filling && spool->filling->frames > 0;
     if (writes && pending) {
@@ -268,6 +271,8 @@ static void seals_durable(struct spool *spool, uint64_t upto)
     spool->seals_base = upto;
 }
 
+static void fence_drop(struct spool *spool);
+
 static void commit_ok(struct spool *spool)
 {
     struct spool_group *g = spool->flying;
@@ -280,13 +285,16 @@ static void commit_ok(struct spool *spool)
     uint64_t lsn = g->lsn_last;
     spool_group_drop(spool, g);
     bool back = spool->state == SPOOL_STATE_READ_ONLY;
-    if (spool->state != SPOOL_STATE_FENCED) {
-        spool->state = SPOOL_STATE_READY;
-    }
-    spool->make.retry_ms = SPOOL_RETRY_MS_FIRST;
     log_report_lost(spool);
     must(lsn > spool->lsn_decided);
     spool->lsn_decided = lsn;
+    if (spool->state == SPOOL_STATE_FENCED) {
+        spool->events.committed(spool->ctx, lsn, SPOOL_COMMITTED);
+        fence_drop(spool);
+        return;
+    }
+    spool->state = SPOOL_STATE_READY;
+    spool->make.retry_ms = SPOOL_RETRY_MS_FIRST;
     spool->events.committed(spool->ctx, lsn, SPOOL_COMMITTED);
     if (back) {
         spool_incident(spool, SPOOL_INCIDENT_RECOVERED, spool->current->number, 0);
@@ -310,6 +318,21 @@ static void log_end_segments(struct spool *spool, const struct spool_segment *fa
     }
 }
 
+/* Everything that is not in the kernel is lost. */
+static void log_drop_groups(struct spool *spool)
+{
+    struct list *node;
+    while ((node = list_pop_front(&spool->waiting))) {
+        spool_group_drop(spool, LIST_ENTRY(node, struct spool_group, link));
+    }
+    struct spool_group *g = spool->filling;
+    spool->filling = NULL;
+    if (g) {
+        spool_group_drop(spool, g);
+    }
+    spool->lsn_lost = spool->lsn_next - 1;
+}
+
 static void log_fail(struct spool *spool, int error)
 {
     struct spool_group *g = spool->flying;
@@ -319,16 +342,7 @@ static void log_fail(struct spool *spool, int error)
     spool->flying = NULL;
     log_end_segments(spool, failed);
     spool_group_drop(spool, g);
-    struct list *node;
-    while ((node = list_pop_front(&spool->waiting))) {
-        spool_group_drop(spool, LIST_ENTRY(node, struct spool_group, link));
-    }
-    if (spool->filling) {
-        g = spool->filling;
-        spool->filling = NULL;
-        spool_group_drop(spool, g);
-    }
-    spool->lsn_lost = spool->lsn_next - 1;
+    log_drop_groups(spool);
 }
 
 static void log_read_only(struct spool *spool, uint64_t segment, int error)
@@ -360,12 +374,34 @@ void spool_commit_done(struct spool *spool, const struct io_event *ev)
     spool->state = SPOOL_STATE_SEALING;
     if (spool->next) {
         spool_commit_on_segment(spool);
+    } else if (spool->make.step == SPOOL_MAKE_WAITING) {
+        log_read_only(spool, number, ev->error); /* its timer goes on */
     } else {
         spool_make_next(spool);
     }
 }
 
 /* ---- news from make.c ---- */
+
+static void fence_drop(struct spool *spool)
+{
+    if (spool->flying) {
+        return; /* its completion comes back to here */
+    }
+    log_drop_groups(spool);
+    log_report_lost(spool);
+}
+
+void spool_commit_fence(struct spool *spool)
+{
+    if (spool->state == SPOOL_STATE_FENCED) {
+        return;
+    }
+    spool->state = SPOOL_STATE_FENCED;
+    spool_incident(spool, SPOOL_INCIDENT_FENCED, 0, 0);
+    fence_drop(spool);
+    spool_space(spool);
+}
 
 void spool_commit_on_segment(struct spool *spool)
 {

@@ -163,6 +163,8 @@ void spool_commit_done(struct spool *spool, const struct io_event *ev);
 /* make.c has made a segment, or failed. */
 void spool_commit_on_segment(struct spool *spool);
 void spool_commit_on_no_segment(struct spool *spool);
+/* Another engine has the directory: nothing is committed any more. */
+void spool_commit_fence(struct spool *spool);
 void spool_space(struct spool *spool);
 
 /* make.c */
@@ -171,6 +173,8 @@ void spool_make_deinit(struct spool *spool);
 /* Starts making the next segment when one is wanted and none is under way. */
 void spool_make_next(struct spool *spool);
 void spool_make_later(struct spool *spool);
+/* Room has come free: a maker that waits because of a full disk need not wait longer. */
+void spool_make_freed(struct spool *spool);
 void spool_make_done(struct spool *spool, const struct io_event *ev);
 
 /* reclaim.c */

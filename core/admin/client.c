@@ -77,9 +77,10 @@ static enum admin_client_result client_read(int fd, struct buf *in, struct admin
             continue;
         }
         if (n <= 0) {
-            buf_addf(error, "%s", n == 0 ? "the engine closed the connection before the end"
-                                  : errno == EAGAIN ? "the engine does not answer"
-                                                    : strerror(errno));
+            buf_addf(error, "%s",
+                     n == 0            ? "the engine closed the connection before the end"
+                     : errno == EAGAIN ? "the engine does not answer"
+                                       : strerror(errno));
             return ADMIN_CLIENT_BROKEN;
         }
         in->len += (size_t)n;
@@ -105,10 +106,11 @@ enum admin_client_result admin_client_call(struct slice path, const struct admin
     sink->truncated = false;
     int fd = admin_socket_connect(path);
     if (fd < 0) {
-        const char *why = errno == ENOENT         ? "no such socket: is the engine running?"
-                          : errno == ECONNREFUSED ? "nobody listens there: the engine is not running"
-                          : errno == EACCES       ? "permission denied: run as the engine's user"
-                                                  : strerror(errno);
+        const char *why = errno == ENOENT ? "no such socket: is the engine running?"
+                          : errno == ECONNREFUSED
+                              ? "nobody listens there: the engine is not running"
+                          : errno == EACCES ? "permission denied: run as the engine's user"
+                                            : strerror(errno);
         buf_addf(error, "%.*s: %s", SLICE_ARG(path), why);
         return ADMIN_CLIENT_UNREACHABLE;
     }

@@ -385,7 +385,8 @@ bool admin_reply(struct admin_server *s, uint32_t token, struct slice json)
         return false;
     }
     size_t room = ADMIN_REPLY_BYTES_MAX - ADMIN_LAST_LINE_BYTES;
-    if (json.len >= room || c->out.len + json.len + 1 > room || !buf_reserve(&c->out, json.len + 1)) {
+    if (json.len >= room || c->out.len + json.len + 1 > room ||
+        !buf_reserve(&c->out, json.len + 1)) {
         c->out.overflow = false;
         admin_client_fail(c, ADMIN_OVERFLOW, SLICE("the answer is too large, ask for less"));
         return false;

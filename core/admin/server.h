@@ -39,8 +39,8 @@ struct admin_handler {
 };
 
 struct admin_config {
-    struct slice path;     /* conf.admin.socket; longer than sun_path is fine */
-    uint64_t deadline_ms;  /* 0: ADMIN_DEADLINE_MS */
+    struct slice path;    /* conf.admin.socket; longer than sun_path is fine */
+    uint64_t deadline_ms; /* 0: ADMIN_DEADLINE_MS */
     struct admin_handler handler;
 };
 

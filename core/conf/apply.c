@@ -194,7 +194,9 @@ static void unknown_report(struct conf_apply *a, const struct conf_group *group,
 {
     struct buf text;
     buf_init(&text, WHY_BYTES_MAX);
-    conf_suggest_add(&text, a->table, group, n->key);
+    if (conf_report_shows_errors(a->report)) {
+        conf_suggest_add(&text, a->table, group, n->key);
+    }
     struct conf_origin at = n->origin;
     at.line = n->key_line;
     at.col = n->key_col;

@@ -58,7 +58,7 @@ void conf_derive(struct conf_apply *a, struct conf *c)
     for (size_t i = 0; i < c->relay.host.count; i++) {
         struct conf_relay_host *h = &hosts[i];
         h->port = h->has_port ? h->port : c->relay.port;
-        h->use_mx = c->relay.lookup == CONF_LOOKUP_MX && !h->bracketed && !h->has_port &&
+        h->use_mx = c->relay.lookup == CONF_LOOKUP_MX && !h->bracketed &&
                     h->addr.family == IP_NONE;
     }
 }
@@ -102,13 +102,19 @@ static void less_report(const struct check *k, struct slice a, uint64_t va, cons
 {
     struct buf text;
     struct conf_origin at = place_of(k, a);
-    struct slice named = a;
     buf_init(&text, 512);
+    if (at.kind == CONF_FROM_DEFAULT) {
+        /* Our default does not fit what was set. */
+        at = place_of(k, b);
+        if (at.kind == CONF_FROM_ENV || at.kind == CONF_FROM_SET) {
+            buf_addf(&text, "%.*s: ", SLICE_ARG(a));
+        }
+    }
     number_add(&text, k, a, va);
     buf_addf(&text, " %s %.*s (", relation, SLICE_ARG(b));
     number_add(&text, k, b, vb);
     buf_add_byte(&text, ')');
-    conf_report_error(k->report, &at, named, "%.*s", SLICE_ARG(buf_slice(&text)));
+    conf_report_error(k->report, &at, a, "%.*s", SLICE_ARG(buf_slice(&text)));
     buf_deinit(&text);
 }
 
@@ -177,8 +183,6 @@ static void check_delivery(const struct check *k)
         conf_report_error(k->report, &at, SLICE("delivery.ipv4"),
                           "false, and delivery.ipv6 too: one of them must be true");
     }
-    check_order(k, SLICE("delivery.connections_per_site"), d->connections_per_site,
-                SLICE("delivery.connections_total"), d->connections_total);
 }
 
 static void check_spool(const struct check *k)
@@ -210,16 +214,13 @@ static void check_access(const struct check *k)
     }
 }
 
-void conf_check(struct conf_apply *a, const struct conf_node *root, const struct conf *c,
-                struct conf_report *errors_to)
+void conf_check(const struct conf_apply *a, const struct conf_node *root, const struct conf *c)
 {
-    const struct check k = {a, root, c, errors_to};
+    const struct check k = {a, root, c, a->report};
     must(c->queue.schedule.count > 0);
     check_spool(&k);
     check_listeners(&k);
     check_access(&k);
-    check_order(&k, SLICE("limits.header_size"), c->limits.header_bytes,
-                SLICE("limits.message_size"), c->limits.message_bytes);
     check_delivery(&k);
     check_order(&k, SLICE("dns.ttl_min"), c->dns.ttl_min_ms, SLICE("dns.ttl_max"),
                 c->dns.ttl_max_ms);

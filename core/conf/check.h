@@ -16,9 +16,7 @@
 
 /* Fills what was left empty. The list items behind c are still the loader's to write. */
 void conf_derive(struct conf_apply *a, struct conf *c);
-/* errors_to: a->report may be muted by then. */
-void conf_check(struct conf_apply *a, const struct conf_node *root, const struct conf *c,
-                struct conf_report *errors_to);
+void conf_check(const struct conf_apply *a, const struct conf_node *root, const struct conf *c);
 
 /* Room that conf_derive may take in the arena. */
 enum { CONF_DERIVE_BYTES_MAX = 16 * 1024 };

@@ -247,7 +247,10 @@ static void unknown_warn(struct conf_apply *a, const struct variable *v)
     struct conf_origin from = {.kind = CONF_FROM_ENV, .name = v->name};
     struct buf hint;
     buf_init(&hint, 512);
-    const struct conf_key *near = conf_suggest_env(a->table, v->name);
+    const struct conf_key *near = NULL;
+    if (conf_report_shows_warnings(a->report)) {
+        near = conf_suggest_env(a->table, v->name);
+    }
     if (near) {
         buf_add(&hint, SLICE("; did you mean "));
         conf_env_name_add(&hint, near);
@@ -369,15 +372,18 @@ static void set_unknown(struct conf_apply *a, const struct conf_origin *from)
     struct slice head = slice_cut(&leaf, '.');
     bool dotted = head.len != from->name.len;
     struct slice rest = head;
-    const struct conf_group *group = conf_table_group(a->table, slice_cut(&rest, '['));
+    struct slice first = slice_cut(&rest, '['); /* "listeners" of "listeners[0].prot" */
+    const struct conf_group *group = conf_table_group(a->table, first);
     struct buf text;
     buf_init(&text, 2048);
-    if (group && (!dotted || conf_group_is_list(group))) {
+    if (!conf_report_shows_errors(a->report)) {
+        /* only counted */
+    } else if (group && (!dotted || conf_group_is_list(group))) {
         buf_addf(&text, "not a key; set one of %.*s%s: ", SLICE_ARG(group->name),
                  conf_group_is_list(group) ? "[0]" : "");
         conf_group_keys_add(&text, a->table, group);
     } else {
-        conf_suggest_add(&text, a->table, group, group ? leaf : from->name);
+        conf_suggest_add(&text, a->table, group, group ? leaf : first);
     }
     conf_report_error(a->report, from, SLICE(""), "%.*s", SLICE_ARG(buf_slice(&text)));
     buf_deinit(&text);

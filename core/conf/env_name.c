@@ -94,6 +94,9 @@ static bool env_match_key(const struct conf_key *key, struct slice name, struct 
     }
     if (name.len && key->shape != CONF_ONE) {
         t.has_item = cut_char(&name, '_') && cut_index(&name, &t.item);
+        if (!t.has_item) {
+            return false;
+        }
     } else if (slice_eq(name, SLICE("_FILE")) && (key->flags & CONF_SECRET)) {
         t.from_file = true;
         name.len = 0;

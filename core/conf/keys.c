@@ -41,8 +41,8 @@ static const struct conf_key keys[] = {
      DOC("Worker threads, each with its own ring and log; 0: one per core.")},
 
     {KEY("io.backend"), ENUM("auto|uring", "auto"), AT(io.backend),
-     DOC("`uring` makes it an error when the kernel does not allow io_uring; `auto` takes the best "
-         "there is.")},
+     DOC("`auto` takes the best the kernel allows, `uring` nothing but io_uring. io_uring is the "
+         "only one so far, so both need it.")},
     {KEY("io.ring_entries"), COUNT(64, 32768, "4096"), .flags = CONF_POWER_OF_2,
      AT(io.ring_entries),
      DOC("Size of each worker's submission queue, a power of two.")},

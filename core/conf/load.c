@@ -30,6 +30,7 @@ struct loader {
     struct conf_node *root;
     size_t nodes_left;
     size_t file_bytes;
+    bool incomplete; /* a file could not be read: what it says is not known */
 };
 
 /* ---- files --------------------------------------------------------------------------------- */
@@ -42,6 +43,7 @@ static void file_load(struct loader *l, const char *path)
     buf_init(&text, CONF_YAML_BYTES_MAX + 65536);
     buf_init(&why, 512);
     bool ok = conf_file_read(path, CONF_YAML_BYTES_MAX, &text, &why);
+    struct conf_node *tree = NULL;
     l->file_bytes += text.len;
     if (!ok) {
         conf_report_error(&l->report, &whole, SLICE(""), "%.*s", SLICE_ARG(buf_slice(&why)));
@@ -49,13 +51,13 @@ static void file_load(struct loader *l, const char *path)
         conf_report_error(&l->report, &whole, SLICE(""), "all files together are larger than %d bytes",
                           FILES_BYTES_MAX);
     } else {
-        struct conf_node *tree = conf_yaml_read(buf_slice(&text), whole.name, l->scratch, &l->report,
-                                                &l->nodes_left);
-        if (tree) {
-            conf_apply_tree(&l->apply, tree);
-            conf_node_merge(l->root, tree);
-        }
+        tree = conf_yaml_read(buf_slice(&text), whole.name, l->scratch, &l->report, &l->nodes_left);
     }
+    if (tree) {
+        conf_apply_tree(&l->apply, tree);
+        conf_node_merge(l->root, tree);
+    }
+    l->incomplete |= !tree;
     buf_deinit(&text);
     buf_deinit(&why);
 }
@@ -181,7 +183,9 @@ static struct conf *build(struct loader *l)
     conf_apply_tree(&store, l->root);
     store.report = &l->report;
     conf_derive(&store, c);
-    conf_check(&store, l->root, c, &l->report);
+    if (!l->incomplete) {
+        conf_check(&store, l->root, c);
+    }
     buf_deinit(&mute);
     return c;
 }

@@ -22,6 +22,16 @@ struct conf_report {
     size_t warning_count;
 };
 
+/* False: the next one will only be counted, so its text need not be made. */
+static inline bool conf_report_shows_errors(const struct conf_report *r)
+{
+    return r->error_count < CONF_REPORT_LINES_MAX;
+}
+static inline bool conf_report_shows_warnings(const struct conf_report *r)
+{
+    return r->warnings && r->warning_count < CONF_REPORT_LINES_MAX;
+}
+
 /* path may be empty: the message is about the source itself. */
 void conf_report_error(struct conf_report *r, const struct conf_origin *from, struct slice path,
                        const char *fmt, ...) __attribute__((format(printf, 4, 5)));

@@ -40,7 +40,8 @@ static size_t distance(struct slice a, struct slice b)
 
 static bool nearer(struct slice name, struct slice candidate, size_t *best)
 {
-    size_t d = distance(name, candidate);
+    size_t apart = name.len > candidate.len ? name.len - candidate.len : candidate.len - name.len;
+    size_t d = apart < *best ? distance(name, candidate) : apart;
     if (d >= *best) {
         return false;
     }
@@ -60,7 +61,7 @@ static struct slice nearest(const struct conf_table *t, const struct conf_group 
     for (size_t i = 0; i < t->key_count; i++) {
         const struct conf_key *k = &t->keys[i];
         if (conf_key_group(t, k) == group && nearer(name, conf_key_leaf(k), &best)) {
-            found = k->path;
+            found = conf_key_leaf(k);
         }
     }
     for (size_t i = 0; !group && i < t->group_count; i++) {

@@ -11,9 +11,11 @@
 
 void conf_value_show(struct buf *out, struct slice text)
 {
-    bool bare = text.len > 0 && text.len <= 40 && ascii_is_digit(text.ptr[0]);
-    for (size_t i = 0; i < text.len && bare; i++) {
-        bare = ascii_is_digit(text.ptr[i]) || ascii_is_alpha(text.ptr[i]);
+    struct slice digits = text.len && text.ptr[0] == '-' ? slice_skip(text, 1) : text;
+    bool bare = digits.len > 0 && digits.len <= 40 && ascii_is_digit(digits.ptr[0]);
+    for (size_t i = 0; i < digits.len && bare; i++) {
+        char c = digits.ptr[i];
+        bare = ascii_is_digit(c) || ascii_is_alpha(c) || c == '.';
     }
     if (bare) {
         buf_add(out, text);
@@ -40,10 +42,10 @@ void conf_range_add(struct buf *out, const struct conf_key *key)
     if (!conf_type_is_number(key->type) && key->type != CONF_DURATION && key->type != CONF_SIZE) {
         return;
     }
-    if (key->flags & CONF_ZERO_OFF) {
-        buf_add(out, SLICE("0 or "));
-    }
-    number_add(out, key, key->min);
+    bool zero = (key->flags & CONF_ZERO_OFF) != 0;
+    bool joined = zero && key->min == 1;
+    buf_add(out, zero && !joined ? SLICE("0 or ") : SLICE(""));
+    number_add(out, key, joined ? 0 : key->min);
     buf_add(out, SLICE("–"));
     number_add(out, key, key->max);
     if (key->flags & CONF_POWER_OF_2) {

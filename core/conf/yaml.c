@@ -133,9 +133,13 @@ static void duplicate_check(struct yaml_reader *r, struct open_collection *top,
     }
 }
 
-static bool scalar_event(struct yaml_reader *r, struct fy_event *e, const struct conf_origin *at)
+static bool scalar_event(struct yaml_reader *r, struct fy_event *e, struct conf_origin *at)
 {
     size_t len = 0;
+    enum fy_scalar_style style = fy_token_scalar_style(e->scalar.value);
+    if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && at->col > 1) {
+        at->col--; /* the library's mark stands behind the quote */
+    }
     const char *ptr = fy_token_get_text(e->scalar.value, &len);
     struct slice text = conf_arena_copy(r->arena, slice_of(ptr, ptr ? len : 0));
     struct open_collection *top = r->depth ? &r->stack[r->depth - 1] : NULL;
@@ -149,7 +153,7 @@ static bool scalar_event(struct yaml_reader *r, struct fy_event *e, const struct
     }
     struct conf_node *n = conf_node_new(r->arena, CONF_NODE_SCALAR, at);
     n->text = text;
-    n->plain = fy_token_scalar_style(e->scalar.value) == FYSS_PLAIN;
+    n->plain = style == FYSS_PLAIN;
     if (n->origin.line == 0 && top && top->has_key) {
         n->origin.line = top->key_line;
         n->origin.col = top->key_col;
@@ -238,7 +242,7 @@ static bool event(struct yaml_reader *r, struct fy_event *e)
 /* The library's own complaint, with its place. */
 static void syntax_report(struct yaml_reader *r, struct fy_parser *parser)
 {
-    struct fy_diag *diag = fy_parser_get_diag(parser);
+    struct fy_diag *diag = fy_parser_get_diag(parser); /* a reference of our own */
     void *at = NULL;
     struct conf_origin o = {.kind = CONF_FROM_FILE, .name = r->name};
     struct fy_diag_error *err = diag ? fy_diag_errors_iterate(diag, &at) : NULL;
@@ -256,7 +260,7 @@ static void syntax_report(struct yaml_reader *r, struct fy_parser *parser)
     fy_diag_unref(diag);
 }
 
-static bool parse(struct yaml_reader *r, struct fy_parser *parser, struct slice text)
+static bool parse_events(struct yaml_reader *r, struct fy_parser *parser, struct slice text)
 {
     if (fy_parser_set_string(parser, text.ptr, text.len) != 0) {
         syntax_report(r, parser);
@@ -279,6 +283,34 @@ static bool parse(struct yaml_reader *r, struct fy_parser *parser, struct slice 
     return false;
 }
 
+static bool parse(struct yaml_reader *r, struct slice text)
+{
+    struct conf_origin whole = {.kind = CONF_FROM_FILE, .name = r->name};
+    struct fy_diag_cfg diag_cfg;
+    bool ok = false;
+    fy_diag_cfg_default(&diag_cfg);
+    diag_cfg.fp = NULL; /* nothing goes to stderr behind our back */
+    struct fy_diag *diag = fy_diag_create(&diag_cfg);
+    if (diag) {
+        fy_diag_set_collect_errors(diag, true);
+    }
+    struct fy_parse_cfg cfg = {
+        .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_ALLOW_DUPLICATE_KEYS |
+                 FYPCF_DISABLE_MMAP_OPT,
+        .diag = diag,
+    };
+    struct fy_parser *parser = diag ? fy_parser_create(&cfg) : NULL;
+    if (!parser) {
+        report_at(r, &whole, "cannot be read: out of memory");
+        goto out;
+    }
+    ok = parse_events(r, parser, text);
+out:
+    fy_parser_destroy(parser);
+    fy_diag_destroy(diag);
+    return ok;
+}
+
 struct conf_node *conf_yaml_read(struct slice text, struct slice name, struct conf_arena *arena,
                                  struct conf_report *report, size_t *nodes_left)
 {
@@ -295,15 +327,9 @@ struct conf_node *conf_yaml_read(struct slice text, struct slice name, struct co
     if (text.len == 0) {
         return conf_node_new(arena, CONF_NODE_MAP, &whole);
     }
-    struct fy_parse_cfg cfg = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG |
-                                        FYPCF_ALLOW_DUPLICATE_KEYS | FYPCF_DISABLE_MMAP_OPT};
-    struct fy_parser *parser = fy_parser_create(&cfg);
-    if (!parser) {
-        report_at(&r, &whole, "cannot be read: out of memory");
+    if (!parse(&r, text)) {
         return NULL;
     }
-    parse(&r, parser, text);
-    fy_parser_destroy(parser);
     if (!r.root || conf_node_is_null(r.root)) {
         return conf_node_new(arena, CONF_NODE_MAP, &whole);
     }

@@ -7,7 +7,8 @@
  * Owner:     the tree lives in the arena. Thread: the loader's.
  * Limits:    CONF_YAML_*; anchors, aliases and tags are errors, so a small file cannot unfold into a
  *            large one.
- * Errors:    reported with line and column; the result is then NULL or holds what could be read.
+ * Errors:    reported with line and column. NULL after an error that makes the rest unreadable; a
+ *            duplicate key keeps its first value and the reading goes on.
  */
 #ifndef RINGPOST_CONF_YAML_H
 #define RINGPOST_CONF_YAML_H

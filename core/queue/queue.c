@@ -177,6 +177,7 @@ enum spool_append queue_submit(struct queue *q, struct queue_message *m, struct 
 static void queue_on_committed(void *ctx, uint64_t lsn_upto, enum spool_commit_result result)
 {
     struct queue *q = ctx;
+    q->lost_commits += result == SPOOL_LOST ? 1 : 0;
     struct list *node;
     while ((node = list_first(&q->committing))) {
         struct queue_message *m = LIST_ENTRY(node, struct queue_message, link);

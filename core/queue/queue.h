@@ -87,6 +87,7 @@ struct queue {
     struct queue_compaction *compaction; /* at most one under way; NULL: none */
     struct timer sweep;
     uint64_t memory_bytes;
+    uint64_t lost_commits; /* groups that failed */
     bool stopping;
     struct queue_counters counters;
 };
@@ -191,8 +192,15 @@ void queue_schedule(struct queue *q, struct queue_message *m);
 
 /* ---- report, core/queue/report.c: JSON for the admin socket ---- */
 
-void queue_report_message(struct queue *q, const struct queue_message *m, struct buf *out);
-/* Up to limit messages that have a recipient at domain (empty: all); returns how many. */
-uint32_t queue_report_list(struct queue *q, struct slice domain, uint32_t limit, struct buf *out);
+/* One JSON object without LF; at most rcpts_max recipients of it. */
+void queue_report_message(struct queue *q, const struct queue_message *m, uint32_t rcpts_max,
+                          struct buf *out);
+/* Up to limit messages, one per line, that have a recipient at domain (empty: all); returns how many. */
+uint32_t queue_report_list(struct queue *q, struct slice domain, uint32_t limit, uint32_t rcpts_max,
+                           struct buf *out);
+/* False: no such message here. */
+bool queue_report_one(struct queue *q, uint64_t id, uint32_t rcpts_max, struct buf *out);
+/* Recipients that wait after a failure, and those in a transaction. Walks the whole queue. */
+void queue_report_states(struct queue *q, uint64_t *deferred, uint64_t *inflight);
 
 #endif

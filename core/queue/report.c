@@ -57,7 +57,8 @@ static void queue_report_rcpt(const struct queue_rcpt *r, struct buf *out)
     buf_add_byte(out, '}');
 }
 
-void queue_report_message(struct queue *q, const struct queue_message *m, struct buf *out)
+void queue_report_message(struct queue *q, const struct queue_message *m, uint32_t rcpts_max,
+                          struct buf *out)
 {
     char id[QUEUE_ID_TEXT_BYTES + 1];
     uint64_t now_us = io_now(q->io)->wall_us;
@@ -71,8 +72,8 @@ void queue_report_message(struct queue *q, const struct queue_message *m, struct
     clock_add_rfc3339(out, m->arrival_us);
     buf_add(out, SLICE("\",\"age_seconds\":"));
     buf_add_u64(out, now_us > m->arrival_us ? (now_us - m->arrival_us) / 1000000 : 0);
-    buf_add(out, SLICE(",\"recipients\":["));
-    for (uint32_t i = 0; i < m->rcpt_count; i++) {
+    buf_addf(out, ",\"recipient_count\":%u,\"recipients\":[", m->rcpt_count);
+    for (uint32_t i = 0; i < m->rcpt_count && i < rcpts_max; i++) {
         if (i) {
             buf_add_byte(out, ',');
         }
@@ -93,7 +94,8 @@ static bool queue_message_has_domain(const struct queue_message *m, struct slice
     return false;
 }
 
-uint32_t queue_report_list(struct queue *q, struct slice domain, uint32_t limit, struct buf *out)
+uint32_t queue_report_list(struct queue *q, struct slice domain, uint32_t limit, uint32_t rcpts_max,
+                           struct buf *out)
 {
     uint32_t n = 0;
     for (uint32_t slot = 0; slot < q->messages.made && n < limit && !out->overflow; slot++) {
@@ -103,7 +105,7 @@ uint32_t queue_report_list(struct queue *q, struct slice domain, uint32_t limit,
             continue;
         }
         size_t before = out->len;
-        queue_report_message(q, m, out);
+        queue_report_message(q, m, rcpts_max, out);
         buf_add_byte(out, '\n');
         if (out->overflow) {
             out->len = before;
@@ -112,4 +114,33 @@ uint32_t queue_report_list(struct queue *q, struct slice domain, uint32_t limit,
         n++;
     }
     return n;
+}
+
+static bool queue_id_equal(const struct map_node *node, const void *key)
+{
+    return container_of(node, struct queue_message, by_id)->id == *(const uint64_t *)key;
+}
+
+bool queue_report_one(struct queue *q, uint64_t id, uint32_t rcpts_max, struct buf *out)
+{
+    struct map_node *node = map_find(&q->by_id, map_hash_u64(&q->by_id, id), queue_id_equal, &id);
+    if (!node) {
+        return false;
+    }
+    queue_report_message(q, container_of(node, struct queue_message, by_id), rcpts_max, out);
+    buf_add_byte(out, '\n');
+    return true;
+}
+
+void queue_report_states(struct queue *q, uint64_t *deferred, uint64_t *inflight)
+{
+    *deferred = *inflight = 0;
+    for (uint32_t slot = 0; slot < q->messages.made; slot++) {
+        struct handle h;
+        const struct queue_message *m = pool_at(&q->messages, slot, &h);
+        for (uint32_t i = 0; m && m->queued && i < m->rcpt_count; i++) {
+            *inflight += m->rcpts[i].state == QUEUE_RCPT_SENDING ? 1 : 0;
+            *deferred += m->rcpts[i].state == QUEUE_RCPT_WAITING && m->rcpts[i].attempts ? 1 : 0;
+        }
+    }
 }

@@ -157,6 +157,25 @@ void queue_site_return(struct queue *q, struct queue_part *p)
     queue_site_push(q, p->site, p, true);
 }
 
+struct queue_part *queue_part_split(struct queue *q, struct queue_part *p, uint32_t count)
+{
+    (void)q;
+    must(count > 0 && count < p->count && !list_linked(&p->in_list));
+    uint32_t moved = p->count - count;
+    struct queue_part *rest = calloc(1, sizeof(*rest) + moved * sizeof(rest->rcpts[0]));
+    if (!rest) {
+        return NULL;
+    }
+    rest->message = p->message;
+    rest->site = p->site;
+    rest->cap = rest->count = moved;
+    memcpy(rest->rcpts, p->rcpts + count, moved * sizeof(rest->rcpts[0]));
+    p->count = count;
+    list_push_back(&p->message->parts, &rest->of_message);
+    p->message->readers++;
+    return rest;
+}
+
 void queue_site_fail_ready(struct queue *q, struct queue_site *s, const struct outcome *o)
 {
     struct list failed;

@@ -68,6 +68,7 @@ struct queue_part {
     struct queue_site *site;
     uint32_t count;
     uint32_t cap;
+    uint8_t returns; /* times it came back unsent from a connection that had died */
     uint32_t rcpts[]; /* indexes */
 };
 
@@ -79,6 +80,10 @@ void queue_route_message(struct queue *q, struct queue_message *m);
 struct queue_part *queue_site_take(struct queue *q, struct queue_site *s);
 /* Back to the front, nothing was sent. */
 void queue_site_return(struct queue *q, struct queue_part *p);
+
+/* A leased part keeps its first `count` recipients; the others become a part of their own, leased too.
+ * NULL: no memory, p is as before. */
+struct queue_part *queue_part_split(struct queue *q, struct queue_part *p, uint32_t count);
 
 /* Ends every ready part with this outcome (the whole destination failed). */
 void queue_site_fail_ready(struct queue *q, struct queue_site *s, const struct outcome *o);

@@ -31,8 +31,7 @@ bool dsn_wanted(uint8_t notify, enum dsn_action action, bool sender_is_null)
     case DSN_RELAYED:
         return notify & MAIL_NOTIFY_SUCCESS;
     }
-    must(!"action");
-    return false;
+    must_fail("a dsn action", __FILE__, __LINE__);
 }
 
 /* No line above LINE_BYTES_MAX? */
@@ -124,8 +123,7 @@ static struct slice subject(enum dsn_action worst)
     case DSN_RELAYED:
         return SLICE("Subject: Successful mail delivery report\r\n");
     }
-    must(!"action");
-    return SLICE("");
+    must_fail("a dsn action", __FILE__, __LINE__);
 }
 
 static void add_header(struct buf *out, const struct dsn *d, struct slice boundary, bool eightbit)
@@ -164,15 +162,16 @@ static void add_part(struct buf *out, struct slice boundary, struct slice type, 
     buf_add(out, boundary);
     buf_add(out, SLICE("\r\nContent-Type: "));
     buf_add(out, type);
-    buf_add(out, eightbit ? SLICE("\r\nContent-Transfer-Encoding: 8bit\r\n\r\n") : SLICE("\r\n\r\n"));
+    buf_add(out,
+            eightbit ? SLICE("\r\nContent-Transfer-Encoding: 8bit\r\n\r\n") : SLICE("\r\n\r\n"));
 }
 
 static void add_original(struct buf *out, const struct dsn *d, const struct original *o,
                          struct slice boundary)
 {
-    struct slice type =
-        o->full ? (d->smtputf8 ? SLICE("message/global") : SLICE("message/rfc822"))
-                : (d->smtputf8 ? SLICE("message/global-headers") : SLICE("text/rfc822-headers"));
+    struct slice type = o->full ? (d->smtputf8 ? SLICE("message/global") : SLICE("message/rfc822"))
+                                : (d->smtputf8 ? SLICE("message/global-headers")
+                                               : SLICE("text/rfc822-headers"));
     struct slice headers = o->full ? d->headers : buf_slice(&o->headers);
     add_part(out, boundary, type, o->eightbit);
     buf_add(out, headers);
@@ -219,8 +218,9 @@ bool dsn_build(struct buf *out, const struct dsn *d, struct dsn_facts *facts)
              report_8bit);
     dsn_add_status(out, d, report_8bit);
     add_original(out, d, &original, boundary);
-    *facts = (struct dsn_facts){
-        .body_8bit = eightbit, .smtputf8 = utf8_has_8bit(d->sender), .full = original.full};
+    *facts = (struct dsn_facts){.body_8bit = eightbit,
+                                .smtputf8 = utf8_has_8bit(d->sender),
+                                .full = original.full};
     buf_deinit(&original.headers);
     return !out->overflow;
 }

@@ -36,11 +36,11 @@ enum dsn_action {
 };
 
 struct dsn_rcpt {
-    struct slice address;    /* Final-Recipient */
-    struct slice orcpt;      /* as received ("rfc822;xtext"); empty: none */
+    struct slice address; /* Final-Recipient */
+    struct slice orcpt;   /* as received ("rfc822;xtext"); empty: none */
     enum dsn_action action;
-    struct outcome outcome;  /* the last one; text is made clean again */
-    struct slice remote_mta; /* name or [ip] of the peer; empty: none was reached */
+    struct outcome outcome;   /* the last one; text is made clean again */
+    struct slice remote_mta;  /* name or [ip] of the peer; empty: none was reached */
     uint64_t last_attempt_us; /* wall time; 0: leave out */
 };
 
@@ -52,13 +52,13 @@ struct dsn {
     struct slice queue_id;
     uint64_t arrival_us;
     uint64_t now_us;
-    uint64_t retry_until_us;    /* for DSN_DELAYED; 0: leave out */
-    uint64_t unique;            /* random: boundary and Message-ID */
+    uint64_t retry_until_us; /* for DSN_DELAYED; 0: leave out */
+    uint64_t unique;         /* random: boundary and Message-ID */
     enum mail_ret ret;
-    bool smtputf8;              /* original needed SMTPUTF8: message/global parts (RFC 6533) */
-    struct slice headers;       /* of the original, without the empty line, canonical */
-    struct slice body;          /* of the original; ptr NULL: not at hand, return headers */
-    uint64_t body_bytes;        /* its true size, also when not at hand */
+    bool smtputf8;        /* original needed SMTPUTF8: message/global parts (RFC 6533) */
+    struct slice headers; /* of the original, without the empty line, canonical */
+    struct slice body;    /* of the original; ptr NULL: not at hand, return headers */
+    uint64_t body_bytes;  /* its true size, also when not at hand */
     uint64_t original_bytes_max;
     const struct dsn_rcpt *rcpts;
     uint32_t rcpt_count;

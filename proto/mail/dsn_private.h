@@ -13,7 +13,7 @@
 enum dsn_action dsn_worst(const struct dsn *d);
 
 /* An address or host name as header text: controls become "?", bytes >= 0x80 pass only with utf8
- * (else \xNN). Never adds a line. */
+ * (else \xNN). Never adds a line, and never makes one too long. */
 void dsn_add_word(struct buf *out, struct slice s, bool utf8);
 
 /* The text for people; the fields for programs (RFC 3464 2), global: of message/global-delivery-

@@ -10,7 +10,7 @@
 #include "core/base/utf8.h"
 #include "proto/smtp/xtext.h"
 
-enum { TEXT_COLUMNS = 76 };
+enum { TEXT_COLUMNS = 76, WORD_BYTES_MAX = 900 };
 
 enum dsn_action dsn_worst(const struct dsn *d)
 {
@@ -33,7 +33,8 @@ enum dsn_action dsn_worst(const struct dsn *d)
 
 void dsn_add_word(struct buf *out, struct slice s, bool utf8)
 {
-    for (size_t i = 0; i < s.len; i++) {
+    size_t begin = out->len;
+    for (size_t i = 0; i < s.len && out->len - begin < WORD_BYTES_MAX; i++) {
         unsigned char c = (unsigned char)s.ptr[i];
         if (c >= 0x80 && !utf8) {
             buf_addf(out, "\\x%02X", c);
@@ -100,8 +101,7 @@ static struct slice intro(enum dsn_action action)
         return SLICE("Your message was handed on to a mail server that sends no such reports, "
                      "for:\r\n\r\n");
     }
-    must(!"action");
-    return SLICE("");
+    must_fail("a dsn action", __FILE__, __LINE__);
 }
 
 static void add_text_group(struct buf *out, const struct dsn *d, enum dsn_action action)
@@ -167,8 +167,7 @@ static struct slice action_word(enum dsn_action action)
     case DSN_RELAYED:
         return SLICE("relayed");
     }
-    must(!"action");
-    return SLICE("");
+    must_fail("a dsn action", __FILE__, __LINE__);
 }
 
 /* RFC 3464 2.3.4: the status must agree with the action. The last answer may not (an expired

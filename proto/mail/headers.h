@@ -71,6 +71,7 @@ struct mail_headers {
     uint8_t state;
     bool skipping; /* the field at hand is being removed */
     bool held_out; /* held was handed out and is to be emptied */
+    bool separate; /* an empty line must be put between header and body */
 };
 
 void mail_headers_init(struct mail_headers *h, const struct mail_headers_config *c);

@@ -69,8 +69,7 @@ static bool account(struct smtp_body *b, struct slice run)
     }
     if (!b->head.ended) {
         smtp_headscan_feed(&b->head, run);
-        uint64_t bytes = b->head.ended ? b->head.end : b->head.offset;
-        b->faults |= bytes > c->header_bytes_max ? SMTP_FAULT_HEADER_SIZE : 0u;
+        b->faults |= smtp_headscan_bytes(&b->head) > c->header_bytes_max ? SMTP_FAULT_HEADER_SIZE : 0u;
         b->faults |= b->head.fields > c->header_fields_max ? SMTP_FAULT_HEADER_FIELDS : 0u;
         b->faults |= c->hops_max && b->head.hops >= c->hops_max ? SMTP_FAULT_HOPS : 0u;
     }

@@ -30,8 +30,8 @@ void smtp_client_set_state(struct smtp_client *c, enum smtp_client_state to)
     static const uint16_t allowed[] = {
         [SMTP_CLIENT_INIT] = 1 << SMTP_CLIENT_GREETING | 1 << SMTP_CLIENT_ENDED,
         [SMTP_CLIENT_GREETING] = 1 << SMTP_CLIENT_EHLO | 1 << SMTP_CLIENT_ENDED,
-        [SMTP_CLIENT_EHLO] =
-            1 << SMTP_CLIENT_HELO | 1 << SMTP_CLIENT_SESSION | 1 << SMTP_CLIENT_ENDED,
+        [SMTP_CLIENT_EHLO] = 1 << SMTP_CLIENT_HELO | 1 << SMTP_CLIENT_SESSION |
+                             1 << SMTP_CLIENT_ENDED,
         [SMTP_CLIENT_HELO] = 1 << SMTP_CLIENT_SESSION | 1 << SMTP_CLIENT_ENDED,
         [SMTP_CLIENT_STARTTLS] = 0,
         [SMTP_CLIENT_AUTH] = 0,
@@ -233,7 +233,7 @@ uint32_t smtp_client_rcpt_max(const struct smtp_client *c)
 {
     uint32_t limit = c->caps.limit_rcpt;
     return limit > 0 && limit < LIMIT_RECIPIENTS_PER_TRANSACTION ? limit
-                                                                : LIMIT_RECIPIENTS_PER_TRANSACTION;
+                                                                 : LIMIT_RECIPIENTS_PER_TRANSACTION;
 }
 
 /* What makes the whole message impossible here; NONE: nothing does. */
@@ -247,11 +247,16 @@ static struct outcome txn_check(const struct smtp_client *c, const struct smtp_c
     } rows[] = {
         {!smtp_envelope_address_ok(txn->sender, utf8) ||
              !smtp_envelope_value_ok(txn->envid, LIMIT_ENVID_BYTES, false),
-         {5, 6, 0}, SLICE("envelope cannot be written safely")},
-        {utf8 && !c->caps.smtputf8, {5, 6, 7}, SLICE("message needs SMTPUTF8, peer does not offer it")},
-        {(txn->flags & SMTP_TXN_BODY_8BIT) && !c->caps.eightbitmime, {5, 6, 3},
+         {5, 6, 0},
+         SLICE("envelope cannot be written safely")},
+        {utf8 && !c->caps.smtputf8,
+         {5, 6, 7},
+         SLICE("message needs SMTPUTF8, peer does not offer it")},
+        {(txn->flags & SMTP_TXN_BODY_8BIT) && !c->caps.eightbitmime,
+         {5, 6, 3},
          SLICE("message needs 8BITMIME, peer does not offer it")},
-        {c->caps.size_max > 0 && txn->body_bytes > c->caps.size_max, {5, 3, 4},
+        {c->caps.size_max > 0 && txn->body_bytes > c->caps.size_max,
+         {5, 3, 4},
          SLICE("message is larger than the peer accepts")},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
@@ -270,7 +275,8 @@ static struct outcome rcpt_check(const struct smtp_client_txn *txn,
     if (rcpt->address.len == 0 || !smtp_envelope_address_ok(rcpt->address, utf8) ||
         !smtp_envelope_value_ok(rcpt->orcpt, LIMIT_ORCPT_BYTES, utf8)) {
         return outcome_local(OUTCOME_PERMANENT, OUTCOME_RECIPIENT, OUTCOME_STAGE_RCPT,
-                             (struct enhanced){5, 6, 0}, SLICE("envelope cannot be written safely"));
+                             (struct enhanced){5, 6, 0},
+                             SLICE("envelope cannot be written safely"));
     }
     if (!room) {
         return outcome_local(OUTCOME_TEMPORARY, OUTCOME_RECIPIENT, OUTCOME_STAGE_RCPT,

@@ -81,30 +81,31 @@ struct smtp_client_config {
 };
 
 enum smtp_txn_flag {
-    SMTP_TXN_BODY_8BIT = 1,        /* the message has bytes >= 0x80 */
-    SMTP_TXN_SMTPUTF8 = 2,         /* the message or an address needs SMTPUTF8 */
-    SMTP_TXN_LEADING_DOT = 4,      /* a line of the body begins with a dot: DATA needs stuffing */
-    SMTP_TXN_NO_FINAL_CRLF = 8,    /* the body does not end with CRLF (it came by BDAT) */
+    SMTP_TXN_BODY_8BIT = 1,     /* the message has bytes >= 0x80 */
+    SMTP_TXN_SMTPUTF8 = 2,      /* the message or an address needs SMTPUTF8 */
+    SMTP_TXN_LEADING_DOT = 4,   /* a line of the body begins with a dot: DATA needs stuffing */
+    SMTP_TXN_NO_FINAL_CRLF = 8, /* the body does not end with CRLF (it came by BDAT) */
 };
 
 struct smtp_client_rcpt {
-    struct slice address; /* without <> */
-    struct slice orcpt;   /* value as the client sent it ("rfc822;xtext"), empty: none */
-    uint8_t notify;       /* MAIL_NOTIFY_* */
-    bool sent;            /* machine: RCPT is out */
-    bool accepted;        /* machine: RCPT was answered 2xx */
-    struct outcome outcome; /* machine: result; text lives until the next smtp_client_begin */
+    struct slice address;   /* without <> */
+    struct slice orcpt;     /* value as the client sent it ("rfc822;xtext"), empty: none */
+    uint8_t notify;         /* MAIL_NOTIFY_* */
+    bool sent;              /* machine: RCPT is out */
+    bool accepted;          /* machine: RCPT was answered 2xx */
+    struct outcome outcome; /* machine: result; its text lives until the next smtp_client_begin
+                             * or smtp_client_deinit */
 };
 
 struct smtp_client_txn {
-    struct slice sender;  /* without <>, empty: the null sender */
-    struct slice envid;   /* as the client sent it (xtext), empty: none */
+    struct slice sender; /* without <>, empty: the null sender */
+    struct slice envid;  /* as the client sent it (xtext), empty: none */
     enum mail_ret ret;
-    uint32_t flags;       /* SMTP_TXN_* */
-    uint64_t body_bytes;  /* before dot-stuffing; exactly what the driver will send */
+    uint32_t flags;      /* SMTP_TXN_* */
+    uint64_t body_bytes; /* before dot-stuffing; exactly what the driver will send */
     struct smtp_client_rcpt *rcpts;
-    uint32_t rcpt_count;  /* 1..LIMIT_RECIPIENTS_PER_TRANSACTION */
-    bool answered;        /* machine: at least one reply belonged to it. A failed transaction that
+    uint32_t rcpt_count; /* 1..LIMIT_RECIPIENTS_PER_TRANSACTION */
+    bool answered;       /* machine: at least one reply belonged to it. A failed transaction that
                            * was not answered may be tried again at once elsewhere: a kept
                            * connection may have died before we used it. */
 };
@@ -155,7 +156,7 @@ struct smtp_client_slot {
     uint32_t open; /* recipients without an outcome */
     bool mail_sent;
     bool mail_ok;
-    bool go_sent;    /* DATA or BDAT is out */
+    bool go_sent; /* DATA or BDAT is out */
     bool bdat;
     bool body_given; /* SEND_BODY was returned */
     bool ended;      /* smtp_client_body_end was called for it */
@@ -184,7 +185,7 @@ struct smtp_client {
     bool hello_due;
     bool needs_rset;
     bool quit_wanted;
-    uint32_t mails;     /* MAIL commands sent */
+    uint32_t mails; /* MAIL commands sent */
     struct outcome outcome;
     char outcome_text[LIMIT_OUTCOME_TEXT_BYTES];
 };

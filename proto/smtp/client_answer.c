@@ -19,8 +19,8 @@ static struct outcome slot_outcome(struct smtp_client_slot *s, const struct smtp
 {
     char scratch[LIMIT_OUTCOME_TEXT_BYTES];
     char *dst = smtp_client_slot_text(s);
-    struct outcome o =
-        smtp_reply_outcome(r, scope, stage, dst ? dst : scratch, LIMIT_OUTCOME_TEXT_BYTES);
+    struct outcome o = smtp_reply_outcome(r, scope, stage, dst ? dst : scratch,
+                                          LIMIT_OUTCOME_TEXT_BYTES);
     if (dst) {
         s->texts.len += o.text.len;
     } else {
@@ -249,9 +249,9 @@ static void answer_unexpected(struct smtp_client *c, const struct smtp_reply *r)
         if (s->state == SMTP_SLOT_BODY) {
             /* Some peers refuse in the middle of the body and close. All earlier commands are
              * answered, so it can only mean this message, and it is definite (P3). */
-            struct outcome o =
-                slot_outcome(s, r, r->code == 421 ? OUTCOME_CONNECTION : OUTCOME_MESSAGE,
-                             OUTCOME_STAGE_BODY);
+            struct outcome o = slot_outcome(s, r,
+                                            r->code == 421 ? OUTCOME_CONNECTION : OUTCOME_MESSAGE,
+                                            OUTCOME_STAGE_BODY);
             smtp_client_slot_finish(s, &o);
             end_by_reply(c, r, OUTCOME_STAGE_BODY, OUTCOME_TEMPORARY);
             return;

@@ -25,10 +25,10 @@ struct smtp_caps {
     bool starttls;
     bool requiretls;
     bool auth;
-    uint64_t size_max;            /* 0: no limit named */
-    uint32_t limit_rcpt;          /* LIMITS RCPTMAX, 0: none */
-    uint32_t limit_mail;          /* LIMITS MAILMAX, 0: none */
-    uint32_t limit_rcpt_domain;   /* LIMITS RCPTDOMAINMAX, 0: none */
+    uint64_t size_max;          /* 0: no limit named */
+    uint32_t limit_rcpt;        /* LIMITS RCPTMAX, 0: none */
+    uint32_t limit_mail;        /* LIMITS MAILMAX, 0: none */
+    uint32_t limit_rcpt_domain; /* LIMITS RCPTDOMAINMAX, 0: none */
 };
 
 /* text: an EHLO reply's lines joined with LF (struct smtp_reply.text); the first is the greeting. */

@@ -17,8 +17,7 @@ static bool may_send(const struct smtp_client *c)
 static bool all_answered(const struct smtp_client *c, const struct smtp_client_slot *s)
 {
     for (unsigned i = 0; i < c->expect_count; i++) {
-        const struct smtp_expect *row =
-            &c->expect[(c->expect_first + i) % SMTP_CLIENT_EXPECT_MAX];
+        const struct smtp_expect *row = &c->expect[(c->expect_first + i) % SMTP_CLIENT_EXPECT_MAX];
         if ((row->kind == SMTP_EXPECT_MAIL || row->kind == SMTP_EXPECT_RCPT) &&
             &c->slots[row->slot] == s) {
             return false;

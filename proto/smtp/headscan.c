@@ -101,10 +101,17 @@ void smtp_headscan_feed(struct smtp_headscan *h, struct slice text)
     }
 }
 
+uint64_t smtp_headscan_bytes(const struct smtp_headscan *h)
+{
+    if (h->ended) {
+        return h->end;
+    }
+    return h->state == NAME || h->state == NAME_WSP ? h->line_start : h->offset;
+}
+
 void smtp_headscan_finish(struct smtp_headscan *h)
 {
     if (!h->ended) {
-        bool cut_name = h->state == NAME || h->state == NAME_WSP;
-        end_at(h, cut_name ? h->line_start : h->offset);
+        end_at(h, smtp_headscan_bytes(h));
     }
 }

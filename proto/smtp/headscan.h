@@ -29,6 +29,8 @@ struct smtp_headscan {
 
 /* Takes the next bytes of the message; cheap once ended. */
 void smtp_headscan_feed(struct smtp_headscan *h, struct slice text);
+/* Bytes that are header for certain (a line whose colon has not come yet is not). */
+uint64_t smtp_headscan_bytes(const struct smtp_headscan *h);
 /* The message is over: everything was header when the end was not met. */
 void smtp_headscan_finish(struct smtp_headscan *h);
 

@@ -71,8 +71,12 @@ struct outcome outcome_local(enum outcome_kind kind, enum outcome_scope scope,
     } else if (kind == OUTCOME_PERMANENT) {
         code = 554;
     }
-    return (struct outcome){
-        .kind = kind, .scope = scope, .stage = stage, .code = code, .enhanced = enhanced, .text = text};
+    return (struct outcome){.kind = kind,
+                            .scope = scope,
+                            .stage = stage,
+                            .code = code,
+                            .enhanced = enhanced,
+                            .text = text};
 }
 
 enum outcome_kind outcome_kind_of_code(uint16_t code)

@@ -23,7 +23,7 @@ enum outcome_scope {
     OUTCOME_RECIPIENT,
     OUTCOME_MESSAGE,    /* every recipient of this message at this peer */
     OUTCOME_CONNECTION, /* this connection or this host; another host may do */
-    OUTCOME_SITE,       /* every host of the destination (routing, DNS; never made by the machine) */
+    OUTCOME_SITE, /* every host of the destination (routing, DNS; never made by the machine) */
 };
 
 enum outcome_kind {
@@ -34,7 +34,7 @@ enum outcome_kind {
 };
 
 enum outcome_stage {
-    OUTCOME_STAGE_NONE, /* nothing is awaited: the connection is idle */
+    OUTCOME_STAGE_NONE,  /* nothing is awaited: the connection is idle */
     OUTCOME_STAGE_ROUTE, /* before any connection: routing, DNS */
     OUTCOME_STAGE_CONNECT,
     OUTCOME_STAGE_BANNER,

@@ -326,7 +326,7 @@ static void refuse_body(struct smtp_transaction *tx, const struct smtp_verdict *
     tx->refused = &tx->refused_copy;
 }
 
-static void answer_bdat(struct smtp_server *s, const struct smtp_verdict *v)
+static void answer_bdat(struct smtp_server *s, const struct smtp_verdict *v, struct buf *out)
 {
     if (accepted(v)) {
         s->tx->storage_open = true;
@@ -335,8 +335,7 @@ static void answer_bdat(struct smtp_server *s, const struct smtp_verdict *v)
     }
     /* The octets are on their way: the refusal is said behind them (RFC 3030 2). */
     refuse_body(s->tx, v);
-    s->chunk_reply = NULL;
-    smtp_server_set_state(s, SMTP_STATE_SWALLOW);
+    smtp_server_swallow(s, NULL, out);
 }
 
 static void answer_commit(struct smtp_server *s, const struct smtp_verdict *v, struct buf *out)
@@ -364,7 +363,7 @@ void smtp_server_answer(struct smtp_server *s, const struct smtp_verdict *v, str
         answer_data(s, v, out);
         return;
     case SMTP_STATE_CHECK_BDAT:
-        answer_bdat(s, v);
+        answer_bdat(s, v, out);
         return;
     case SMTP_STATE_COMMIT:
         answer_commit(s, v, out);
@@ -382,7 +381,7 @@ void smtp_server_answer(struct smtp_server *s, const struct smtp_verdict *v, str
     case SMTP_STATE_COUNT:
         break;
     }
-    must(!"an answer nobody asked for");
+    must(false); /* an answer nobody asked for */
 }
 
 void smtp_server_body_fail(struct smtp_server *s, const struct smtp_verdict *v)

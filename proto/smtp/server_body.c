@@ -79,10 +79,6 @@ static bool take_data(struct smtp_server *s, struct slice *in, struct buf *out,
                       enum smtp_server_action *action)
 {
     bool ended = false;
-    if (in->len == 0) {
-        *action = SMTP_SERVER_WANT_INPUT;
-        return true;
-    }
     if (feed_body(s, in, &ended, action)) {
         return true;
     }
@@ -104,7 +100,7 @@ static bool parse_bdat(struct slice arg, uint64_t *size, bool *last)
 }
 
 /* Goes to SWALLOW with what will be said behind the octets; NULL: the transaction's fault. */
-static void swallow(struct smtp_server *s, const struct smtp_verdict *reply, struct buf *out)
+void smtp_server_swallow(struct smtp_server *s, const struct smtp_verdict *reply, struct buf *out)
 {
     if (s->chunk_size > s->config->bdat_swallow_max) {
         struct smtp_verdict v = reply ? *reply : *smtp_server_fault(s);
@@ -133,7 +129,7 @@ static void accept_chunk(struct smtp_server *s, struct buf *out)
         tx->refused = &too_big;
     }
     if (smtp_server_fault(s)) {
-        swallow(s, NULL, out);
+        smtp_server_swallow(s, NULL, out);
         return;
     }
     tx->chunk_bytes += s->chunk_size;
@@ -161,10 +157,10 @@ void smtp_server_run_bdat(struct smtp_server *s, struct slice arg, struct buf *o
         s->errors++;
     }
     if (!s->tx) {
-        swallow(s, &need_mail, out);
+        smtp_server_swallow(s, &need_mail, out);
     } else if (s->state == SMTP_STATE_MAIL) {
         s->tx->refused = s->tx->rcpts_refused ? &no_recipients : &need_rcpt;
-        swallow(s, NULL, out);
+        smtp_server_swallow(s, NULL, out);
     } else {
         accept_chunk(s, out);
     }

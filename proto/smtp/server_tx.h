@@ -48,6 +48,10 @@ void smtp_server_take_line(struct smtp_server *s, struct slice *in, struct buf *
 bool smtp_server_take_body(struct smtp_server *s, struct slice *in, struct buf *out,
                            enum smtp_server_action *action);
 
+/* Skips the octets of the announced chunk, then says reply (NULL: the transaction's fault). Ends the
+ * session instead when the chunk is above bdat_swallow_max. */
+void smtp_server_swallow(struct smtp_server *s, const struct smtp_verdict *reply, struct buf *out);
+
 /* ---- verbs.c ---- */
 enum {
     SMTP_VERB_JUNK = 1,       /* counts against junk_max */

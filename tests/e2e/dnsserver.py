@@ -285,8 +285,9 @@ class DnsServer:
         out, at = bytearray(wire), 12
         while at < len(out) and out[at]:
             for i in range(at + 1, at + 1 + out[at]):
-                c = chr(out[i])
-                out[i] = ord(c.upper() if upper else c.swapcase())
+                if i < len(out):
+                    c = bytes(out[i:i + 1])  # bytes: ASCII letters only
+                    out[i:i + 1] = c.upper() if upper else c.swapcase()
             at += out[at] + 1
         return bytes(out)
 

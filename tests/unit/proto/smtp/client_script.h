@@ -30,7 +30,7 @@ struct script_rcpt {
 struct script_txn {
     const char *sender;
     struct script_rcpt rcpts[SCRIPT_RCPTS]; /* ends with address NULL */
-    const char *body; /* NULL: "Hi\r\n" */
+    const char *body;                       /* NULL: "Hi\r\n" */
     uint32_t flags;
     uint64_t body_bytes; /* 0: that of body */
     const char *envid;
@@ -100,8 +100,10 @@ static inline void script_load(struct script *s)
         for (; txn->rcpt_count < SCRIPT_RCPTS && from->rcpts[txn->rcpt_count].address;
              txn->rcpt_count++) {
             const struct script_rcpt *r = &from->rcpts[txn->rcpt_count];
-            txn->rcpts[txn->rcpt_count] = (struct smtp_client_rcpt){
-                .address = slice_str(r->address), .orcpt = slice_str(r->orcpt), .notify = r->notify};
+            txn->rcpts[txn->rcpt_count] =
+                (struct smtp_client_rcpt){.address = slice_str(r->address),
+                                          .orcpt = slice_str(r->orcpt),
+                                          .notify = r->notify};
         }
         s->count++;
     }

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "core/app/cli.h"
+#include "core/app/cli_command.h"
+#include "core/base/must.h"
+
+#include <stdio.h>
+
+struct cli_command {
+    const char *verb;
+    const char *sub;   /* NULL: a verb alone */
+    const char *words; /* in the synopsis */
+    uint8_t words_min;
+    uint8_t words_max;
+    unsigned options;
+    const char *help;
+    const char *more; /* further text for --help, or NULL */
+    int (*run)(struct cli *cli, const struct cli_args *args);
+};
+
+enum {
+    CLI_OPTS_CONF = CLI_OPT_CONFIG | CLI_OPT_SET,
+    CLI_OPTS_QUEUE = CLI_OPT_JSON | CLI_OPT_SOCKET | CLI_OPT_CONFIG | CLI_OPT_SET,
+};
+
+static const struct cli_command commands[] = {
+    {"serve", NULL, "", 0, 0, CLI_OPTS_CONF, "run the engine in the foreground",
+     "No file is read unless -c names one. SIGHUP reloads, SIGTERM stops after open transactions,\n"
+     "a second SIGTERM stops at once.\n",
+     cli_serve},
+    {"check", NULL, "", 0, 0, CLI_OPTS_CONF, "check a configuration, all errors at once",
+     "Exit status 0 when it is valid, 78 when not. Nothing is opened or changed.\n", cli_check},
+    {"config", NULL, "", 0, 0, CLI_OPTS_CONF | CLI_OPT_PRINT, "print the effective configuration",
+     NULL, cli_config},
+    {"queue", "ls", "", 0, 0, CLI_OPTS_QUEUE | CLI_OPT_LIMIT | CLI_OPT_DOMAIN,
+     "list messages in the queue of the running engine", NULL, cli_queue_ls},
+    {"queue", "show", "ID", 1, 1, CLI_OPTS_QUEUE, "one message with its recipients", NULL,
+     cli_queue_show},
+    {"queue", "stats", "", 0, 0, CLI_OPTS_QUEUE, "what became of the mail so far", NULL,
+     cli_queue_stats},
+    {"spool", "ls", "DIR", 1, 1, CLI_OPT_JSON, "list what a spool directory holds, offline", NULL,
+     cli_spool_ls},
+    {"spool", "cat", "DIR ID", 2, 2, 0, "print one message of a spool directory, offline", NULL,
+     cli_spool_cat},
+    {"spool", "verify", "DIR", 1, 1, 0, "check every record of a spool directory, offline",
+     "Exit status 0: sound, 1: damage was found, 2: unreadable.\n", cli_spool_verify},
+    {"doctor", NULL, "", 0, 0, CLI_OPTS_CONF | CLI_OPT_JSON,
+     "what this machine lacks, and what to change", "Exit status 0 when nothing fails.\n",
+     cli_doctor},
+    {"version", NULL, "", 0, 0, CLI_OPT_JSON, "versions of Ringpost and its libraries", NULL,
+     cli_version},
+    {"help", NULL, "[COMMAND]", 0, 2, 0, "this list, or the help of one command", NULL, cli_help},
+};
+
+/* ---- help ---- */
+
+static void command_add_name(struct buf *out, const struct cli_command *c)
+{
+    buf_addf(out, "%s%s%s", c->verb, c->sub ? " " : "", c->sub ? c->sub : "");
+}
+
+static void command_add_synopsis(struct buf *out, const struct cli_command *c)
+{
+    buf_add(out, SLICE("usage: ringpost "));
+    command_add_name(out, c);
+    if (c->words[0]) {
+        buf_addf(out, " %s", c->words);
+    }
+    cli_args_add_synopsis(out, c->options);
+    buf_add_byte(out, '\n');
+}
+
+static void command_print_help(FILE *to, const struct cli_command *c)
+{
+    struct buf text;
+    buf_init(&text, 16 * 1024);
+    command_add_synopsis(&text, c);
+    buf_addf(&text, "\n%s\n\n", c->help);
+    cli_args_add_help(&text, c->options);
+    if (c->more) {
+        buf_addf(&text, "\n%s", c->more);
+    }
+    fprintf(to, "%.*s", SLICE_ARG(buf_slice(&text)));
+    buf_deinit(&text);
+}
+
+/* verb: only its commands; NULL: all. */
+static void commands_print(FILE *to, const char *verb)
+{
+    struct buf text;
+    buf_init(&text, 16 * 1024);
+    buf_addf(&text, "usage: ringpost %s%sCOMMAND [options]\n\n", verb ? verb : "", verb ? " " : "");
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
+        const struct cli_command *c = &commands[i];
+        if (verb && !slice_eq(slice_str(c->verb), slice_str(verb))) {
+            continue;
+        }
+        char left[40];
+        snprintf(left, sizeof(left), "%s%s%s%s%s", c->verb, c->sub ? " " : "", c->sub ? c->sub : "",
+                 c->words[0] ? " " : "", c->words);
+        buf_addf(&text, "  %-20s %s\n", left, c->help);
+    }
+    buf_add(&text, SLICE("\n`ringpost COMMAND --help` tells the options. Exit status: 0 fine, "
+                         "1 failure, 64 usage,\n69 no engine answers, 78 configuration.\n"));
+    fprintf(to, "%.*s", SLICE_ARG(buf_slice(&text)));
+    buf_deinit(&text);
+}
+
+/* ---- finding ---- */
+
+static bool is_verb(const char *word)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
+        if (slice_eq(slice_str(commands[i].verb), slice_str(word))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* *used: how many of the words name it. */
+static const struct cli_command *command_find(const char *verb, const char *sub, int *used)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
+        const struct cli_command *c = &commands[i];
+        if (!slice_eq(slice_str(c->verb), slice_str(verb))) {
+            continue;
+        }
+        if (!c->sub || (sub && slice_eq(slice_str(c->sub), slice_str(sub)))) {
+            *used = c->sub ? 2 : 1;
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static bool word_is(const char *word, const char *name)
+{
+    return slice_eq(slice_str(word), slice_str(name));
+}
+
+static int command_unknown(struct cli *cli, const char *verb, const char *sub)
+{
+    if (!is_verb(verb)) {
+        fprintf(cli->err, "ringpost: unknown command '%s'; `ringpost help` lists them\n", verb);
+        return CLI_USAGE;
+    }
+    if (sub && (word_is(sub, "--help") || word_is(sub, "-h"))) {
+        commands_print(cli->out, verb);
+        return CLI_OK;
+    }
+    if (sub) {
+        fprintf(cli->err, "ringpost: unknown command '%s %s'\n", verb, sub);
+    }
+    commands_print(cli->err, verb);
+    return CLI_USAGE;
+}
+
+static int command_run(struct cli *cli, const struct cli_command *c, int argc, char *const *argv)
+{
+    struct cli_args args;
+    struct buf why;
+    int status = CLI_USAGE;
+    buf_init(&why, 8192);
+    bool parsed = cli_args_parse(&args, c->options, argc, argv, &why);
+    if (parsed && args.help) {
+        command_print_help(cli->out, c);
+        status = CLI_OK;
+        goto out;
+    }
+    if (parsed && args.word_count < c->words_min) {
+        buf_addf(&why, "%s is missing", c->words);
+    } else if (parsed && args.word_count > c->words_max) {
+        buf_addf(&why, "unexpected argument '%s'", args.words[c->words_max]);
+    }
+    if (!parsed || why.len) {
+        buf_add_byte(&why, '\n');
+        command_add_synopsis(&why, c);
+        fprintf(cli->err, "ringpost: %.*s", SLICE_ARG(buf_slice(&why)));
+        goto out;
+    }
+    status = c->run(cli, &args);
+out:
+    buf_deinit(&why);
+    return status;
+}
+
+int cli_help(struct cli *cli, const struct cli_args *args)
+{
+    int used = 0;
+    if (args->word_count == 0) {
+        commands_print(cli->out, NULL);
+        return CLI_OK;
+    }
+    const char *sub = args->word_count > 1 ? args->words[1] : NULL;
+    const struct cli_command *c = command_find(args->words[0], sub, &used);
+    if (c && (size_t)used == args->word_count) {
+        command_print_help(cli->out, c);
+        return CLI_OK;
+    }
+    if (!c && !sub && is_verb(args->words[0])) {
+        commands_print(cli->out, args->words[0]);
+        return CLI_OK;
+    }
+    return command_unknown(cli, args->words[0], sub);
+}
+
+int cli_main(struct cli *cli, int argc, char *const *argv)
+{
+    must(cli->out != NULL && cli->err != NULL);
+    if (argc < 2) {
+        commands_print(cli->err, NULL);
+        return CLI_USAGE;
+    }
+    const char *verb = argv[1];
+    if (word_is(verb, "--help") || word_is(verb, "-h")) {
+        verb = "help";
+    } else if (word_is(verb, "--version") || word_is(verb, "-V")) {
+        verb = "version";
+    }
+    int used = 0;
+    const char *sub = argc > 2 ? argv[2] : NULL;
+    const struct cli_command *c = command_find(verb, sub, &used);
+    if (!c) {
+        return command_unknown(cli, verb, sub);
+    }
+    int status = command_run(cli, c, argc - 1 - used, argv + 1 + used);
+    /* `ringpost config >/dev/full` has not worked. */
+    if ((fflush(cli->out) != 0 || ferror(cli->out)) && status == CLI_OK) {
+        fprintf(cli->err, "ringpost: the output could not be written\n");
+        status = CLI_FAILURE;
+    }
+    return status;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * getopt_long is not used: it keeps its state in globals, accepts abbreviations that become ambiguous
+ * with the next option somebody adds, and prints by itself.
+ */
+#include "core/app/cli_args.h"
+#include "core/admin/request.h"
+#include "core/base/must.h"
+
+#include <stdio.h>
+
+struct cli_option {
+    struct slice name;
+    struct slice letter;
+    const char *value; /* NULL: takes none */
+    unsigned bit;      /* 0: every command */
+    bool repeats;
+    const char *help;
+    bool (*set)(struct cli_args *args, const char *value, struct buf *why);
+};
+
+static bool set_file(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)why;
+    args->file = value;
+    return true;
+}
+
+static bool set_set(struct cli_args *args, const char *value, struct buf *why)
+{
+    if (args->set_count == CLI_SET_MAX) {
+        buf_addf(why, "--set may be given %d times at most", CLI_SET_MAX);
+        return false;
+    }
+    args->set[args->set_count++] = value;
+    return true;
+}
+
+static bool set_socket(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)why;
+    args->socket = value;
+    return true;
+}
+
+static bool set_limit(struct cli_args *args, const char *value, struct buf *why)
+{
+    uint64_t n;
+    if (!slice_to_u64(slice_str(value), &n) || n < 1 || n > ADMIN_LIMIT_MAX) {
+        buf_addf(why, "--limit needs a number from 1 to %d, not '%s'", ADMIN_LIMIT_MAX, value);
+        return false;
+    }
+    args->limit = (uint32_t)n;
+    return true;
+}
+
+static bool set_domain(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)why;
+    args->domain = value;
+    return true;
+}
+
+static bool set_json(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)value;
+    (void)why;
+    args->json = true;
+    return true;
+}
+
+static bool set_help(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)value;
+    (void)why;
+    args->help = true;
+    return true;
+}
+
+static bool set_print(struct cli_args *args, enum cli_print print, struct buf *why)
+{
+    if (args->print != CLI_PRINT_EFFECTIVE) {
+        buf_add(why, SLICE("--defaults, --schema and --markdown exclude each other"));
+        return false;
+    }
+    args->print = print;
+    return true;
+}
+
+static bool set_defaults(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)value;
+    return set_print(args, CLI_PRINT_DEFAULTS, why);
+}
+
+static bool set_schema(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)value;
+    return set_print(args, CLI_PRINT_SCHEMA, why);
+}
+
+static bool set_markdown(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)value;
+    return set_print(args, CLI_PRINT_MARKDOWN, why);
+}
+
+static const struct cli_option options_table[] = {
+    {SLICE_INIT("--config"), SLICE_INIT("-c"), "FILE", CLI_OPT_CONFIG, false,
+     "configuration file; without it: defaults and RINGPOST_* variables", set_file},
+    {SLICE_INIT("--set"), SLICE_INIT(""), "KEY=VALUE", CLI_OPT_SET, true,
+     "set one key, over file and environment; may be repeated", set_set},
+    {SLICE_INIT("--defaults"), SLICE_INIT(""), NULL, CLI_OPT_PRINT, false,
+     "every key with its default and its meaning, as YAML", set_defaults},
+    {SLICE_INIT("--schema"), SLICE_INIT(""), NULL, CLI_OPT_PRINT, false,
+     "JSON Schema of the configuration file", set_schema},
+    {SLICE_INIT("--markdown"), SLICE_INIT(""), NULL, CLI_OPT_PRINT, false,
+     "reference of all keys, as Markdown", set_markdown},
+    {SLICE_INIT("--socket"), SLICE_INIT(""), "PATH", CLI_OPT_SOCKET, false,
+     "the engine's admin socket, instead of the configuration's admin.socket", set_socket},
+    {SLICE_INIT("--limit"), SLICE_INIT(""), "N", CLI_OPT_LIMIT, false, "messages to list (100)",
+     set_limit},
+    {SLICE_INIT("--domain"), SLICE_INIT(""), "NAME", CLI_OPT_DOMAIN, false,
+     "only messages with a recipient in this domain", set_domain},
+    {SLICE_INIT("--json"), SLICE_INIT(""), NULL, CLI_OPT_JSON, false,
+     "stable JSON instead of a table", set_json},
+    {SLICE_INIT("--help"), SLICE_INIT("-h"), NULL, 0, true, "this text", set_help},
+};
+
+must_static(ADMIN_LIMIT_DEFAULT == 100, "the help of --limit names it");
+
+static bool option_is_allowed(const struct cli_option *o, unsigned options)
+{
+    return o->bit == 0 || (options & o->bit) != 0;
+}
+
+/* "--name=value" is cut; *value is NULL when none is attached. */
+static const struct cli_option *option_find(const char *arg, const char **value)
+{
+    struct slice rest = slice_str(arg);
+    struct slice name = slice_cut(&rest, '=');
+    bool attached = name.len < slice_str(arg).len;
+    *value = NULL;
+    for (size_t i = 0; i < ARRAY_COUNT(options_table); i++) {
+        const struct cli_option *o = &options_table[i];
+        if (slice_eq(name, o->name)) {
+            *value = attached ? rest.ptr : NULL;
+            return o;
+        }
+        if (o->letter.len && slice_eq(slice_str(arg), o->letter)) {
+            return o;
+        }
+    }
+    return NULL;
+}
+
+static bool option_take(struct cli_args *args, unsigned options, int argc, char *const *argv,
+                        int *at, uint32_t *seen, struct buf *why)
+{
+    const char *value;
+    const struct cli_option *o = option_find(argv[*at], &value);
+    if (!o) {
+        buf_addf(why, "unknown option '%s'", argv[*at]);
+        return false;
+    }
+    if (!option_is_allowed(o, options)) {
+        buf_addf(why, "option '%s' does not belong to this command", argv[*at]);
+        return false;
+    }
+    uint32_t bit = UINT32_C(1) << (o - options_table);
+    if (*seen & bit && !o->repeats) {
+        buf_addf(why, "%s is given twice", o->name.ptr);
+        return false;
+    }
+    *seen |= bit;
+    if (!o->value && value) {
+        buf_addf(why, "%s takes no value", o->name.ptr);
+        return false;
+    }
+    if (o->value && !value && *at + 1 < argc) {
+        value = argv[++*at];
+    }
+    if (o->value && (!value || value[0] == '\0')) {
+        buf_addf(why, "%s needs %s", o->name.ptr, o->value);
+        return false;
+    }
+    return o->set(args, value, why);
+}
+
+bool cli_args_parse(struct cli_args *args, unsigned options, int argc, char *const *argv,
+                    struct buf *why)
+{
+    uint32_t seen = 0;
+    bool only_words = false;
+    *args = (struct cli_args){0};
+    for (int at = 0; at < argc; at++) {
+        const char *arg = argv[at];
+        if (!only_words && arg[0] == '-' && arg[1] == '-' && arg[2] == '\0') {
+            only_words = true;
+        } else if (!only_words && arg[0] == '-' && arg[1]) {
+            if (!option_take(args, options, argc, argv, &at, &seen, why)) {
+                return false;
+            }
+        } else if (args->word_count == CLI_WORDS_MAX) {
+            buf_addf(why, "unexpected argument '%s'", arg);
+            return false;
+        } else {
+            args->words[args->word_count++] = arg;
+        }
+    }
+    return true;
+}
+
+void cli_args_add_synopsis(struct buf *out, unsigned options)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(options_table); i++) {
+        const struct cli_option *o = &options_table[i];
+        if (o->bit == 0 || !option_is_allowed(o, options)) {
+            continue;
+        }
+        buf_addf(out, " [%s%s%s]%s", o->letter.len ? o->letter.ptr : o->name.ptr,
+                 o->value ? " " : "", o->value ? o->value : "", o->repeats ? "…" : "");
+    }
+}
+
+void cli_args_add_help(struct buf *out, unsigned options)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(options_table); i++) {
+        const struct cli_option *o = &options_table[i];
+        if (!option_is_allowed(o, options)) {
+            continue;
+        }
+        char left[40];
+        snprintf(left, sizeof(left), "%s%s%s%s%s", o->letter.ptr, o->letter.len ? ", " : "",
+                 o->name.ptr, o->value ? " " : "", o->value ? o->value : "");
+        buf_addf(out, "  %-22s %s\n", left, o->help);
+    }
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * cli_command - the commands' handlers, and what they share
+ *
+ * Purpose:   the contract between the command table (cli.c) and the handlers (cli_*.c).
+ * Owner:     none. Thread: the process's first. Errors: handlers return an exit status.
+ */
+#ifndef RINGPOST_APP_CLI_COMMAND_H
+#define RINGPOST_APP_CLI_COMMAND_H
+
+#include "core/app/cli.h"
+
+int cli_serve(struct cli *cli, const struct cli_args *args);
+int cli_check(struct cli *cli, const struct cli_args *args);
+int cli_config(struct cli *cli, const struct cli_args *args);
+int cli_queue_ls(struct cli *cli, const struct cli_args *args);
+int cli_queue_show(struct cli *cli, const struct cli_args *args);
+int cli_queue_stats(struct cli *cli, const struct cli_args *args);
+int cli_spool_ls(struct cli *cli, const struct cli_args *args);
+int cli_spool_cat(struct cli *cli, const struct cli_args *args);
+int cli_spool_verify(struct cli *cli, const struct cli_args *args);
+int cli_doctor(struct cli *cli, const struct cli_args *args);
+int cli_version(struct cli *cli, const struct cli_args *args);
+int cli_help(struct cli *cli, const struct cli_args *args);
+
+/* Where args say to read from; valid as long as args and cli are. */
+struct conf_source cli_conf_source(const struct cli *cli, const struct cli_args *args);
+/* Errors and warnings go to cli->err; NULL after errors: exit CLI_CONFIG. */
+struct conf *cli_conf_load(struct cli *cli, const struct conf_source *src);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * serve, check, config: the commands around a configuration.
+ */
+#include "core/app/cli_command.h"
+#include "core/base/must.h"
+
+enum {
+    CLI_MESSAGES_BYTES_MAX = 256 * 1024,
+    CLI_PRINT_BYTES_MAX = 4 * 1024 * 1024,
+};
+
+struct conf_source cli_conf_source(const struct cli *cli, const struct cli_args *args)
+{
+    return (struct conf_source){
+        .file = args->file,
+        .environment = cli->environment,
+        .set = args->set_count ? args->set : NULL,
+        .set_count = args->set_count,
+    };
+}
+
+struct conf *cli_conf_load(struct cli *cli, const struct conf_source *src)
+{
+    struct buf errors, warnings;
+    buf_init(&errors, CLI_MESSAGES_BYTES_MAX);
+    buf_init(&warnings, CLI_MESSAGES_BYTES_MAX);
+    struct conf *conf = conf_load(src, &errors, &warnings);
+    struct slice rest = buf_slice(&warnings);
+    while (rest.len) {
+        fprintf(cli->err, "warning: %.*s\n", SLICE_ARG(slice_cut(&rest, '\n')));
+    }
+    fprintf(cli->err, "%.*s", SLICE_ARG(buf_slice(&errors)));
+    buf_deinit(&errors);
+    buf_deinit(&warnings);
+    return conf;
+}
+
+int cli_serve(struct cli *cli, const struct cli_args *args)
+{
+    struct conf_source src = cli_conf_source(cli, args);
+    must(cli->serve != NULL);
+    struct conf *conf = cli_conf_load(cli, &src);
+    if (!conf) {
+        return CLI_CONFIG;
+    }
+    fflush(cli->err);
+    return cli->serve(&src, conf);
+}
+
+int cli_check(struct cli *cli, const struct cli_args *args)
+{
+    struct conf_source src = cli_conf_source(cli, args);
+    struct conf *conf = cli_conf_load(cli, &src);
+    if (!conf) {
+        return CLI_CONFIG;
+    }
+    fprintf(cli->out, "configuration is valid\n");
+    conf_free(conf);
+    return CLI_OK;
+}
+
+int cli_config(struct cli *cli, const struct cli_args *args)
+{
+    struct conf_source src = cli_conf_source(cli, args);
+    struct conf *conf = NULL;
+    struct buf text;
+    int status = CLI_CONFIG;
+    buf_init(&text, CLI_PRINT_BYTES_MAX);
+    switch (args->print) {
+    case CLI_PRINT_EFFECTIVE:
+        conf = cli_conf_load(cli, &src);
+        if (!conf) {
+            goto out;
+        }
+        conf_print_yaml(conf, &text);
+        break;
+    case CLI_PRINT_DEFAULTS:
+        conf_print_defaults(&text);
+        break;
+    case CLI_PRINT_SCHEMA:
+        conf_print_schema(&text);
+        break;
+    case CLI_PRINT_MARKDOWN:
+        conf_print_markdown(&text);
+        break;
+    }
+    must(!text.overflow);
+    fwrite(text.ptr, 1, text.len, cli->out);
+    status = CLI_OK;
+out:
+    if (conf) {
+        conf_free(conf);
+    }
+    buf_deinit(&text);
+    return status;
+}

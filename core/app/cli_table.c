@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "core/app/cli_table.h"
+#include "core/app/cli_text.h"
+#include "core/base/must.h"
+
+#include <json-c/json.h>
+#include <time.h>
+
+enum { TABLE_JSON_DEPTH_MAX = 16, TABLE_NEST_MAX = 4 };
+
+/* One JSON object and nothing behind it; NULL otherwise. */
+static struct json_object *table_parse(struct slice json)
+{
+    if (json.len == 0 || json.len > INT32_MAX) {
+        return NULL;
+    }
+    struct json_tokener *tok = json_tokener_new_ex(TABLE_JSON_DEPTH_MAX);
+    if (!tok) {
+        return NULL;
+    }
+    json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    struct json_object *o = json_tokener_parse_ex(tok, json.ptr, (int)json.len);
+    bool whole = json_tokener_get_error(tok) == json_tokener_success &&
+                 json_tokener_get_parse_end(tok) == json.len;
+    json_tokener_free(tok);
+    if (o && (!whole || !json_object_is_type(o, json_type_object))) {
+        json_object_put(o);
+        o = NULL;
+    }
+    return o;
+}
+
+static struct slice table_text(struct json_object *o, const char *key)
+{
+    struct json_object *v = NULL;
+    if (!json_object_object_get_ex(o, key, &v) || !json_object_is_type(v, json_type_string)) {
+        return SLICE("");
+    }
+    return slice_of(json_object_get_string(v), (size_t)json_object_get_string_len(v));
+}
+
+static uint64_t table_number(struct json_object *o, const char *key)
+{
+    struct json_object *v = NULL;
+    if (!json_object_object_get_ex(o, key, &v) || !json_object_is_type(v, json_type_int)) {
+        return 0;
+    }
+    return json_object_get_uint64(v); /* negative: 0 */
+}
+
+static struct json_object *table_list(struct json_object *o, const char *key)
+{
+    struct json_object *v = NULL;
+    return json_object_object_get_ex(o, key, &v) && json_object_is_type(v, json_type_array) ? v
+                                                                                            : NULL;
+}
+
+/* Fills up to a column that began at `from`. */
+static void table_pad(struct buf *out, size_t from, size_t width)
+{
+    do {
+        buf_add_byte(out, ' ');
+    } while (out->len < from + width && !out->overflow);
+}
+
+/* "2026-11-21T11:25:00.123456Z" to seconds; false when it is not one. */
+static bool table_time(struct slice text, uint64_t *seconds)
+{
+    char copy[40];
+    struct tm tm = {0};
+    if (!slice_to_cstr(text, copy, sizeof(copy)) || !strptime(copy, "%Y-%m-%dT%H:%M:%S", &tm)) {
+        return false;
+    }
+    time_t t = timegm(&tm);
+    if (t < 0) {
+        return false;
+    }
+    *seconds = (uint64_t)t;
+    return true;
+}
+
+static void table_add_rcpt(struct buf *out, struct json_object *r, uint64_t now_s)
+{
+    uint64_t attempts = table_number(r, "attempts"), next;
+    struct slice at = table_text(r, "next_attempt"), last = table_text(r, "last");
+    buf_add(out, SLICE("    <"));
+    cli_text_add(out, table_text(r, "to"));
+    buf_add(out, SLICE(">  "));
+    cli_text_add(out, table_text(r, "state"));
+    if (attempts) {
+        buf_add(out, SLICE(", attempts "));
+        buf_add_u64(out, attempts);
+    }
+    if (at.len && table_time(at, &next)) {
+        buf_add(out, next > now_s ? SLICE(", next in ") : SLICE(", next now"));
+        if (next > now_s) {
+            cli_text_add_age(out, next - now_s);
+        }
+    }
+    buf_add_byte(out, '\n');
+    if (last.len) {
+        buf_add(out, SLICE("        "));
+        cli_text_add(out, last);
+        buf_add_byte(out, '\n');
+    }
+}
+
+static void table_add_rcpts(struct buf *out, struct json_object *o, uint64_t now_s)
+{
+    struct json_object *list = table_list(o, "recipients");
+    size_t count = list ? json_object_array_length(list) : 0;
+    for (size_t i = 0; i < count; i++) {
+        table_add_rcpt(out, json_object_array_get_idx(list, i), now_s);
+    }
+    uint64_t all = table_number(o, "recipient_count");
+    if (all > count) {
+        buf_add(out, SLICE("    and "));
+        buf_add_u64(out, all - count);
+        buf_add(out, SLICE(" more\n"));
+    }
+}
+
+static void table_add_sender(struct buf *out, struct json_object *o)
+{
+    buf_add_byte(out, '<');
+    cli_text_add(out, table_text(o, "from"));
+    buf_add_byte(out, '>');
+}
+
+void cli_table_add_ls_head(struct buf *out)
+{
+    buf_addf(out, "%-18s %-8s %-10s %s\n", "ID", "AGE", "SIZE", "FROM, RECIPIENTS");
+}
+
+bool cli_table_add_ls(struct buf *out, struct slice json, uint64_t now_s)
+{
+    struct json_object *o = table_parse(json);
+    if (!o) {
+        return false;
+    }
+    size_t from = out->len;
+    cli_text_add(out, table_text(o, "id"));
+    table_pad(out, from, 19);
+    from = out->len;
+    cli_text_add_age(out, table_number(o, "age_seconds"));
+    table_pad(out, from, 9);
+    from = out->len;
+    cli_text_add_size(out, table_number(o, "size"));
+    table_pad(out, from, 11);
+    table_add_sender(out, o);
+    buf_add_byte(out, '\n');
+    table_add_rcpts(out, o, now_s);
+    json_object_put(o);
+    return true;
+}
+
+bool cli_table_add_show(struct buf *out, struct slice json, uint64_t now_s)
+{
+    struct json_object *o = table_parse(json);
+    if (!o) {
+        return false;
+    }
+    buf_add(out, SLICE("id          "));
+    cli_text_add(out, table_text(o, "id"));
+    buf_add(out, SLICE("\nfrom        "));
+    table_add_sender(out, o);
+    buf_add(out, SLICE("\narrived     "));
+    cli_text_add(out, table_text(o, "arrived"));
+    buf_add(out, SLICE(" ("));
+    cli_text_add_age(out, table_number(o, "age_seconds"));
+    buf_add(out, SLICE(" ago)\nsize        "));
+    cli_text_add_size(out, table_number(o, "size"));
+    buf_add(out, SLICE("\nrecipients\n"));
+    table_add_rcpts(out, o, now_s);
+    json_object_put(o);
+    return true;
+}
+
+/* ---- statistics ---- */
+
+static void table_add_value(struct buf *out, const char *key, struct json_object *v)
+{
+    bool whole = json_object_is_type(v, json_type_int) && json_object_get_int64(v) >= 0;
+    if (whole && slice_ends_nocase(slice_str(key), SLICE("bytes"))) {
+        cli_text_add_size(out, json_object_get_uint64(v));
+    } else if (whole && slice_ends_nocase(slice_str(key), SLICE("_seconds"))) {
+        cli_text_add_age(out, json_object_get_uint64(v));
+    } else {
+        cli_text_add(out, slice_str(json_object_get_string(v)));
+    }
+}
+
+static void table_add_object(struct buf *out, struct json_object *o, size_t indent)
+{
+    json_object_object_foreach(o, key, v)
+    {
+        bool deeper = json_object_is_type(v, json_type_object) && indent < 2 * TABLE_NEST_MAX;
+        for (size_t i = 0; i < indent; i++) {
+            buf_add_byte(out, ' ');
+        }
+        size_t from = out->len - indent;
+        cli_text_add(out, slice_str(key));
+        if (!deeper) {
+            table_pad(out, from, 24);
+            table_add_value(out, key, v);
+        }
+        buf_add_byte(out, '\n');
+        if (deeper) {
+            table_add_object(out, v, indent + 2);
+        }
+    }
+}
+
+/* Promise P2 as the operator may check it: every accepted recipient is in exactly one place. */
+static void table_add_balance(struct buf *out, struct json_object *o)
+{
+    static const char *const parts[] = {"delivered", "bounced", "expired", "cancelled", "queued"};
+    struct json_object *v;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
+        if (!json_object_object_get_ex(o, parts[i], &v)) {
+            return;
+        }
+        sum += table_number(o, parts[i]);
+    }
+    if (!json_object_object_get_ex(o, "accepted", &v)) {
+        return;
+    }
+    uint64_t accepted = table_number(o, "accepted");
+    buf_add(out, SLICE("\naccepted = delivered + bounced + expired + cancelled + queued: "));
+    if (sum == accepted) {
+        buf_add(out, SLICE("exact\n"));
+    } else {
+        buf_addf(out, "WRONG BY %lld\n", (long long)(accepted - sum));
+    }
+}
+
+bool cli_table_add_stats(struct buf *out, struct slice json)
+{
+    struct json_object *o = table_parse(json);
+    if (!o) {
+        return false;
+    }
+    table_add_object(out, o, 0);
+    table_add_balance(out, o);
+    json_object_put(o);
+    return true;
+}

@@ -1,0 +1,609 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The control thread. Order of the start, each step before the next: signals, log, spool (lock, version,
+ * recovery), ports, workers, gate, admin socket. Nothing is accepted before all of it has succeeded.
+ * The end: STOP to all workers, CUT at shutdown.deadline, the log is written out, exit.
+ */
+#include "core/app/engine.h"
+#include "core/admin/server.h"
+#include "core/app/worker.h"
+#include "core/io/net.h"
+#include "core/io/signals.h"
+#include "ringpost_version.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ENGINE_LOG_CLOSE_MS = 3000, ENGINE_TEXT_BYTES = 64 * 1024 };
+
+struct engine_query {
+    uint32_t token; /* 0: free */
+    unsigned waiting; /* workers that have not answered */
+    uint32_t left;    /* lines still wanted */
+    struct admin_request request;
+    struct worker_stats sum;
+    uint64_t spool_ready;
+};
+
+struct engine {
+    const struct conf_source *source;
+    struct relay_settings *settings;
+    struct obs_sink *sink;
+    struct obs_log log;
+    struct spool_dir *spool_dir;
+    struct spool_recovery recovery;
+    struct connections *admitted;
+    struct rng rng;
+    struct io *io;
+    struct timer_wheel timers;
+    struct mailbox mailbox;
+    struct admin_server *admin;
+    struct engine_query queries[ADMIN_CLIENTS_MAX];
+    struct timer cut; /* the end of patience */
+    struct worker_gate gate;
+    unsigned worker_count;
+    struct worker *workers;
+    struct recovered_list *recovered;
+    int *listen_fds; /* [worker][listener] */
+    unsigned ready;
+    unsigned stopped;
+    int signal_fd;
+    unsigned stop_signals;
+    bool no_memory;
+};
+
+static void engine_error(const char *what, struct slice why)
+{
+    fprintf(stderr, "ringpost: %s: %.*s\n", what, SLICE_ARG(why));
+}
+
+static bool engine_event(struct engine *e, enum obs_event event)
+{
+    return obs_begin(&e->log, event, clock_read().wall_us);
+}
+
+static void engine_event_end(struct engine *e)
+{
+    obs_end(&e->log, clock_read().mono_ms);
+}
+
+/* ---- recovery ---- */
+
+static void engine_on_recovered(void *ctx, unsigned worker, const struct spool_recovered *found)
+{
+    struct engine *e = ctx;
+    must(worker < e->worker_count);
+    e->no_memory = !recovered_add(&e->recovered[worker], found) || e->no_memory;
+}
+
+static void engine_on_damage(void *ctx, const struct spool_damage_report *report)
+{
+    static const struct slice kinds[] = {
+        [SPOOL_DAMAGE_FRAME] = SLICE_INIT("a stored record is damaged"),
+        [SPOOL_DAMAGE_ROW] = SLICE_INIT("a stored record makes no sense"),
+        [SPOOL_DAMAGE_SEGMENT] = SLICE_INIT("a segment's header is damaged; it is set aside"),
+        [SPOOL_DAMAGE_UNREADABLE] = SLICE_INIT("the disk cannot read it"),
+        [SPOOL_DAMAGE_TORN] = SLICE_INIT("the unacknowledged end of a crash, ignored"),
+    };
+    struct engine *e = ctx;
+    must((size_t)report->kind < ARRAY_COUNT(kinds));
+    if (engine_event(e, report->kind == SPOOL_DAMAGE_TORN ? OBS_SPOOL_NOTE : OBS_SPOOL_DAMAGE)) {
+        obs_str(&e->log, OBS_F_REASON, kinds[report->kind]);
+        obs_str(&e->log, OBS_F_PATH, slice_str(report->file));
+        obs_u64(&e->log, OBS_F_SIZE, report->bytes);
+        obs_u64(&e->log, OBS_F_COUNT, report->offset);
+        engine_event_end(e);
+    }
+}
+
+static bool engine_open_spool(struct engine *e, struct buf *error)
+{
+    const struct conf *conf = e->settings->conf;
+    char path[4096];
+    if (!slice_to_cstr(conf->spool.dir, path, sizeof(path))) {
+        buf_add(error, SLICE("spool.dir is too long"));
+        return false;
+    }
+    struct spool_options options = {.segment_bytes = conf->spool.segment_bytes,
+                                    .workers = e->worker_count};
+    e->spool_dir = spool_dir_open(path, &options, error);
+    if (!e->spool_dir) {
+        return false;
+    }
+    if (!spool_dir_direct(e->spool_dir) && engine_event(e, OBS_SPOOL_NOTE)) {
+        obs_str(&e->log, OBS_F_REASON,
+                SLICE("this file system refuses O_DIRECT; commits go through the page cache"));
+        obs_str(&e->log, OBS_F_PATH, conf->spool.dir);
+        engine_event_end(e);
+    }
+    struct spool_recovery_events events = {engine_on_recovered, engine_on_damage};
+    if (!spool_recover(e->spool_dir, &events, e, &e->recovery, error)) {
+        return false;
+    }
+    if (e->no_memory) {
+        buf_add(error, SLICE("the queue in the spool does not fit into memory"));
+        return false;
+    }
+    if (engine_event(e, OBS_RECOVERED)) {
+        obs_u64(&e->log, OBS_F_MESSAGES, e->recovery.messages_live);
+        obs_u64(&e->log, OBS_F_RECIPIENTS, e->recovery.rcpts_queued);
+        obs_u64(&e->log, OBS_F_DAMAGED, e->recovery.damaged);
+        engine_event_end(e);
+    }
+    return true;
+}
+
+/* ---- ports ---- */
+
+static bool engine_open_port(struct engine *e, unsigned listener, struct buf *error)
+{
+    const struct conf *conf = e->settings->conf;
+    struct ip_endpoint at = {conf->listeners.items[listener].address, conf->listeners.items[listener].port};
+    char text[IP_ENDPOINT_TEXT_MAX];
+    int rc = net_probe(&at);
+    for (unsigned w = 0; w < e->worker_count && rc >= 0; w++) {
+        rc = net_listen(&at, RELAY_BACKLOG);
+        e->listen_fds[w * conf->listeners.count + listener] = rc;
+    }
+    if (rc < 0) {
+        const char *remedy = rc == -EADDRINUSE ? "stop what uses it or choose another port"
+                             : rc == -EACCES   ? "ports below 1024 need the sysctl "
+                                               "net.ipv4.ip_unprivileged_port_start or CAP_NET_BIND_SERVICE"
+                                             : "see listeners in the configuration";
+        buf_addf(error, "cannot listen on %s: %s (%s)", ip_endpoint_text(&at, text), strerror(-rc), remedy);
+        return false;
+    }
+    if (engine_event(e, OBS_LISTENING)) {
+        obs_str(&e->log, OBS_F_LISTENER, slice_str(ip_endpoint_text(&at, text)));
+        obs_u64(&e->log, OBS_F_PORT, at.port);
+        engine_event_end(e);
+    }
+    return true;
+}
+
+static bool engine_open_ports(struct engine *e, struct buf *error)
+{
+    for (unsigned i = 0; i < e->settings->conf->listeners.count; i++) {
+        if (!engine_open_port(e, i, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- workers ---- */
+
+static unsigned engine_cores(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n < 1 ? 1 : n > LIMIT_WORKERS ? LIMIT_WORKERS : (unsigned)n;
+}
+
+static bool engine_start_workers(struct engine *e, struct buf *error)
+{
+    const struct conf *conf = e->settings->conf;
+    worker_gate_init(&e->gate);
+    for (unsigned i = 0; i < e->worker_count; i++) {
+        struct worker_parts parts = {
+            .index = i,
+            .count = e->worker_count,
+            .settings = e->settings,
+            .spool_dir = e->spool_dir,
+            .sink = e->sink,
+            .admitted = e->admitted,
+            .control = &e->mailbox,
+            .gate = &e->gate,
+            .recovered = &e->recovered[i],
+            .id_floor = e->recovery.id_max,
+            .listen_fds = e->listen_fds + i * conf->listeners.count,
+        };
+        if (!worker_start(&e->workers[i], &parts)) {
+            buf_add(error, SLICE("a worker thread could not be made"));
+            return false;
+        }
+    }
+    if (!worker_gate_open(&e->gate, e->worker_count)) {
+        buf_add(error, buf_slice(&e->gate.error));
+        return false;
+    }
+    return true;
+}
+
+static void engine_tell(struct engine *e, unsigned worker, struct worker_mail *m)
+{
+    mailbox_post(&e->workers[worker].mailbox, &m->mail, e->io);
+}
+
+static void engine_tell_all(struct engine *e, enum worker_mail_type type)
+{
+    for (unsigned i = 0; i < e->worker_count; i++) {
+        engine_tell(e, i, worker_mail_new(type));
+    }
+}
+
+/* ---- signals ---- */
+
+static void engine_stop(struct engine *e)
+{
+    if (engine_event(e, OBS_STOPPING)) {
+        engine_event_end(e);
+    }
+    admin_server_drain(e->admin);
+    engine_tell_all(e, WORKER_MAIL_STOP);
+    timer_start(&e->timers, &e->cut,
+                io_now(e->io)->mono_ms + e->settings->conf->shutdown.deadline_ms);
+}
+
+static void engine_on_cut(struct timer *t, void *ctx)
+{
+    (void)ctx;
+    engine_tell_all(container_of(t, struct engine, cut), WORKER_MAIL_CUT);
+}
+
+static void engine_log_reload(struct engine *e, enum obs_event event, struct slice why)
+{
+    if (engine_event(e, event)) {
+        if (why.len) {
+            obs_str(&e->log, OBS_F_REASON, why);
+        }
+        engine_event_end(e);
+    }
+}
+
+/* All or nothing: a file with an error, or a changed key that needs a restart, changes nothing. */
+static void engine_reload(struct engine *e)
+{
+    struct buf errors;
+    buf_init(&errors, ENGINE_TEXT_BYTES);
+    struct conf *conf = conf_load(e->source, &errors, NULL);
+    if (!conf) {
+        engine_log_reload(e, OBS_RELOAD_REFUSED, buf_slice(&errors));
+    } else if (conf_reload_diff(e->settings->conf, conf, &errors)) {
+        engine_log_reload(e, OBS_RELOAD_REFUSED, buf_slice(&errors));
+        conf_free(conf);
+    } else {
+        struct relay_settings *settings = relay_settings_new(conf);
+        must(settings != NULL);
+        for (unsigned i = 0; i < e->worker_count; i++) {
+            struct worker_mail *m = worker_mail_new(WORKER_MAIL_RELOAD);
+            m->settings = relay_settings_ref(settings);
+            engine_tell(e, i, m);
+        }
+        relay_settings_put(&e->settings);
+        e->settings = settings;
+        e->log.level = (enum obs_level)conf->log.level;
+        engine_log_reload(e, OBS_RELOADED, (struct slice){NULL, 0});
+    }
+    buf_deinit(&errors);
+}
+
+static void engine_arm_signals(struct engine *e)
+{
+    io_poll(e->io, (struct io_tag){IO_KIND_SIGNAL, {0, 1}}, e->signal_fd, POLLIN);
+}
+
+static void engine_on_signal(void *ctx, const struct io_event *ev)
+{
+    struct engine *e = ctx;
+    int signo;
+    if (ev->status == IO_CANCELLED) {
+        return;
+    }
+    while ((signo = signals_read(e->signal_fd))) {
+        if (signo == SIGHUP) {
+            if (e->stop_signals == 0) {
+                engine_reload(e);
+            }
+        } else if (++e->stop_signals == 1) {
+            engine_stop(e);
+        } else {
+            obs_log_deinit(&e->log);
+            _exit(1); /* a second one: at once; what was acknowledged is in the spool */
+        }
+    }
+    engine_arm_signals(e);
+}
+
+/* ---- the admin socket ---- */
+
+static void engine_on_query(void *ctx, const struct admin_request *request, uint32_t token)
+{
+    struct engine *e = ctx;
+    for (size_t i = 0; i < ARRAY_COUNT(e->queries); i++) {
+        struct engine_query *q = &e->queries[i];
+        if (q->token) {
+            continue;
+        }
+        *q = (struct engine_query){
+            .token = token, .waiting = e->worker_count, .left = request->limit, .request = *request};
+        for (unsigned w = 0; w < e->worker_count; w++) {
+            struct worker_mail *m = worker_mail_new(WORKER_MAIL_QUERY);
+            m->request = *request;
+            m->token = token;
+            engine_tell(e, w, m);
+        }
+        return;
+    }
+    admin_reply_end(e->admin, token); /* as many clients as slots: cannot happen while all are live */
+}
+
+static void engine_sum(uint64_t *to, const uint64_t *from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes / sizeof(*to); i++) {
+        to[i] += from[i];
+    }
+}
+
+static void engine_add_stats(struct engine_query *q, const struct worker_stats *s)
+{
+    engine_sum((uint64_t *)&q->sum.queue, (const uint64_t *)&s->queue, sizeof(s->queue));
+    engine_sum((uint64_t *)&q->sum.relay, (const uint64_t *)&s->relay, sizeof(s->relay));
+    engine_sum((uint64_t *)&q->sum.io, (const uint64_t *)&s->io, sizeof(s->io));
+    q->sum.deferred += s->deferred;
+    q->sum.inflight += s->inflight;
+    q->sum.sites += s->sites;
+    q->sum.sessions += s->sessions;
+    q->sum.connections += s->connections;
+    q->sum.memory_bytes += s->memory_bytes;
+    q->sum.spool.segments += s->spool.segments;
+    q->sum.spool.bytes_total += s->spool.bytes_total;
+    q->sum.spool.bytes_live += s->spool.bytes_live;
+    q->sum.spool.commits += s->spool.commits;
+    q->sum.spool.frames += s->spool.frames;
+    q->sum.spool.bytes_committed += s->spool.bytes_committed;
+    q->sum.spool.failures += s->spool.failures;
+    q->sum.spool.full = q->sum.spool.full || s->spool.full;
+    q->spool_ready += s->spool.state == SPOOL_STATE_READY && !s->spool.full ? 1 : 0;
+}
+
+static void engine_reply_stats(struct engine *e, struct engine_query *q)
+{
+    const struct worker_stats *s = &q->sum;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {
+        {"accepted", s->queue.accepted},       {"delivered", s->queue.delivered},
+        {"bounced", s->queue.bounced},         {"expired", s->queue.expired},
+        {"cancelled", s->queue.cancelled},     {"queued", s->queue.queued},
+        {"deferred", s->deferred},             {"inflight", s->inflight},
+        {"messages", s->queue.messages},       {"messages_accepted", s->queue.messages_accepted},
+        {"deferrals", s->queue.deferrals},     {"outcome_unknown", s->queue.unknown},
+        {"dsn", s->queue.dsn},                 {"dsn_dropped", s->queue.dsn_dropped},
+        {"damaged", s->queue.damaged + e->recovery.damaged},
+        {"sites", s->sites},                   {"sessions", s->sessions},
+        {"connections", s->connections},       {"transactions", s->relay.transactions},
+        {"memory_bytes", s->memory_bytes},     {"log_dropped", obs_sink_dropped(e->sink)},
+        {"workers", e->worker_count},
+    };
+    struct buf out;
+    buf_init(&out, 8192);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        buf_addf(&out, "%s\"%s\":%llu", i ? "," : "{", rows[i].name, (unsigned long long)rows[i].value);
+    }
+    buf_addf(&out,
+             ",\"spool\":{\"ready\":%s,\"full\":%s,\"segments\":%llu,\"bytes\":%llu,\"bytes_live\":%llu,"
+             "\"commits\":%llu,\"frames\":%llu,\"bytes_committed\":%llu,\"failures\":%llu}",
+             q->spool_ready == e->worker_count ? "true" : "false", s->spool.full ? "true" : "false",
+             (unsigned long long)s->spool.segments, (unsigned long long)s->spool.bytes_total,
+             (unsigned long long)s->spool.bytes_live, (unsigned long long)s->spool.commits,
+             (unsigned long long)s->spool.frames, (unsigned long long)s->spool.bytes_committed,
+             (unsigned long long)s->spool.failures);
+    buf_addf(&out, ",\"io\":{\"submits\":%llu,\"operations\":%llu,\"events\":%llu,\"stale\":%llu,"
+                   "\"durable_writes\":%llu,\"short_writes\":%llu}}",
+             (unsigned long long)s->io.submits, (unsigned long long)s->io.ops,
+             (unsigned long long)s->io.events, (unsigned long long)s->io.stale,
+             (unsigned long long)s->io.durable_writes, (unsigned long long)s->io.short_writes);
+    admin_reply(e->admin, q->token, buf_slice(&out));
+    buf_deinit(&out);
+}
+
+static void engine_on_answer(struct engine *e, struct worker_mail *m)
+{
+    struct engine_query *q = NULL;
+    for (size_t i = 0; i < ARRAY_COUNT(e->queries) && !q; i++) {
+        q = e->queries[i].token == m->token ? &e->queries[i] : NULL;
+    }
+    must(q != NULL && q->waiting > 0);
+    if (q->request.verb == ADMIN_QUEUE_STATS) {
+        engine_add_stats(q, &m->stats);
+    }
+    struct slice lines = buf_slice(&m->answer);
+    while (lines.len && (q->left || q->request.verb != ADMIN_QUEUE_LS)) {
+        admin_reply(e->admin, q->token, slice_cut(&lines, '\n'));
+        q->left -= q->left ? 1 : 0;
+    }
+    if (--q->waiting == 0) {
+        if (q->request.verb == ADMIN_QUEUE_STATS) {
+            engine_reply_stats(e, q);
+        }
+        admin_reply_end(e->admin, q->token);
+        q->token = 0;
+    }
+}
+
+/* ---- the loop ---- */
+
+static void engine_on_mail(struct engine *e, struct worker_mail *m)
+{
+    switch ((enum control_mail_type)m->mail.type) {
+    case CONTROL_MAIL_READY:
+        if (++e->ready == e->worker_count && engine_event(e, OBS_READY)) {
+            obs_u64(&e->log, OBS_F_PID, (uint64_t)getpid());
+            engine_event_end(e);
+        }
+        break;
+    case CONTROL_MAIL_ANSWER:
+        engine_on_answer(e, m);
+        break;
+    case CONTROL_MAIL_STOPPED:
+        e->stopped++;
+        break;
+    }
+    worker_mail_free(m);
+}
+
+static void engine_read_mail(struct engine *e)
+{
+    struct mail *mail = mailbox_take(&e->mailbox);
+    while (mail) {
+        struct mail *next = mail->next;
+        engine_on_mail(e, container_of(mail, struct worker_mail, mail));
+        mail = next;
+    }
+}
+
+static void engine_on_mailbox(void *ctx, const struct io_event *ev)
+{
+    (void)ctx;
+    (void)ev;
+}
+
+static void engine_on_admin(void *ctx, const struct io_event *ev)
+{
+    struct engine *e = ctx;
+    admin_server_on_io(e->admin, ev);
+}
+
+static const struct io_route engine_routes[IO_KIND_COUNT] = {
+    [IO_KIND_MAILBOX] = {"mailbox", engine_on_mailbox},
+    [IO_KIND_SIGNAL] = {"signal", engine_on_signal},
+    [IO_KIND_ADMIN_ACCEPT] = {"admin.accept", engine_on_admin},
+    [IO_KIND_ADMIN_RECV] = {"admin.recv", engine_on_admin},
+    [IO_KIND_ADMIN_SEND] = {"admin.send", engine_on_admin},
+};
+
+static void engine_turn(struct engine *e)
+{
+    uint64_t deadline = timer_wheel_next(&e->timers);
+    uint64_t log = obs_due_ms(&e->log);
+    io_wait(e->io, log < deadline ? log : deadline);
+    io_dispatch(e->io);
+    engine_read_mail(e);
+    timer_wheel_run(&e->timers, io_now(e->io)->mono_ms, e);
+    obs_flush(&e->log, io_now(e->io)->mono_ms);
+}
+
+static void engine_loop(struct engine *e)
+{
+    engine_arm_signals(e);
+    while (e->stopped < e->worker_count || !admin_server_idle(e->admin)) {
+        engine_turn(e);
+    }
+    io_cancel(e->io, (struct io_tag){IO_KIND_SIGNAL, {0, 1}});
+    while (io_in_flight(e->io)) {
+        engine_turn(e);
+    }
+}
+
+/* ---- start and end ---- */
+
+static bool engine_open_control(struct engine *e, struct buf *error)
+{
+    int code = 0;
+    e->io = io_open(256, engine_routes, e, &code);
+    if (!e->io) {
+        buf_addf(error, "io_uring is not available here: %s; `ringpost doctor` says what to change",
+                 strerror(code));
+        return false;
+    }
+    mailbox_init(&e->mailbox, io_wake_fd(e->io));
+    timer_wheel_init(&e->timers, io_now(e->io)->mono_ms);
+    e->cut.fire = engine_on_cut;
+    return true;
+}
+
+static bool engine_open_admin(struct engine *e, struct buf *error)
+{
+    struct admin_config cfg = {.path = e->settings->conf->admin.socket,
+                               .handler = {engine_on_query, e}};
+    e->admin = admin_server_open(&cfg, e->io, &e->timers, error);
+    return e->admin != NULL;
+}
+
+static bool engine_allocate(struct engine *e)
+{
+    const struct conf *conf = e->settings->conf;
+    e->worker_count = conf->workers ? conf->workers : engine_cores();
+    e->workers = calloc(e->worker_count, sizeof(*e->workers));
+    e->recovered = calloc(e->worker_count, sizeof(*e->recovered));
+    e->listen_fds = calloc((size_t)e->worker_count * conf->listeners.count + 1, sizeof(*e->listen_fds));
+    for (unsigned i = 0; e->recovered && i < e->worker_count; i++) {
+        recovered_init(&e->recovered[i]);
+    }
+    e->admitted = rng_init_kernel(&e->rng) ? connections_open(rng_u64(&e->rng)) : NULL;
+    return e->workers && e->recovered && e->listen_fds && e->admitted;
+}
+
+static bool engine_open(struct engine *e, struct buf *error)
+{
+    if (!engine_allocate(e)) {
+        buf_add(error, SLICE("out of memory or random bytes"));
+        return false;
+    }
+    e->signal_fd = signals_open();
+    e->sink = e->signal_fd >= 0 ? obs_sink_open(STDOUT_FILENO) : NULL;
+    if (!e->sink) {
+        buf_add(error, SLICE("the log thread or the signal descriptor could not be made"));
+        return false;
+    }
+    obs_log_init(&e->log, e->sink, (enum obs_level)e->settings->conf->log.level);
+    if (engine_event(e, OBS_STARTED)) {
+        obs_str(&e->log, OBS_F_VERSION, SLICE(RINGPOST_VERSION));
+        obs_u64(&e->log, OBS_F_PID, (uint64_t)getpid());
+        obs_str(&e->log, OBS_F_BACKEND, SLICE("uring"));
+        engine_event_end(e);
+    }
+    return engine_open_spool(e, error) && engine_open_ports(e, error) &&
+           engine_open_control(e, error) && engine_open_admin(e, error) &&
+           engine_start_workers(e, error);
+}
+
+static void engine_close(struct engine *e)
+{
+    for (unsigned i = 0; i < e->worker_count; i++) {
+        worker_join(&e->workers[i]);
+        recovered_deinit(&e->recovered[i]);
+    }
+    engine_read_mail(e);
+    admin_server_close(e->admin);
+    io_close(e->io);
+    worker_gate_deinit(&e->gate);
+    spool_dir_close(&e->spool_dir);
+    connections_close(e->admitted);
+    if (engine_event(e, OBS_STOPPED)) {
+        engine_event_end(e);
+    }
+    obs_log_deinit(&e->log);
+    obs_sink_close(e->sink, ENGINE_LOG_CLOSE_MS);
+    close(e->signal_fd);
+    relay_settings_put(&e->settings);
+    free(e->workers);
+    free(e->recovered);
+    free(e->listen_fds);
+}
+
+int engine_run(const struct conf_source *src, struct conf *conf)
+{
+    struct engine engine = {.source = src, .settings = relay_settings_new(conf)};
+    struct buf error;
+    buf_init(&error, ENGINE_TEXT_BYTES);
+    if (!engine.settings || !engine_open(&engine, &error)) {
+        engine_error("cannot start", buf_slice(&error));
+        if (engine.sink) {
+            obs_log_deinit(&engine.log);
+            obs_sink_close(engine.sink, ENGINE_LOG_CLOSE_MS);
+        }
+        _exit(1); /* nothing was accepted; threads that did start have nothing to finish */
+    }
+    buf_deinit(&error);
+    engine_loop(&engine);
+    engine_close(&engine);
+    return 0;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * worker - one core's share of the engine
+ *
+ * Purpose:   a thread with its own ring, timers, spool log, queue, resolver, sessions and
+ *            connections; runs the loop phases and obeys the control thread's mails.
+ * Owner:     the engine. worker_start … (mail STOP) … worker_join.
+ * Thread:    everything inside belongs to the worker's thread; others use its mailbox.
+ * Errors:    a start that fails is told at the gate, before any worker accepts anything.
+ */
+#ifndef RINGPOST_APP_WORKER_H
+#define RINGPOST_APP_WORKER_H
+
+#include "core/admin/request.h"
+#include "core/app/recovered.h"
+#include "core/io/mailbox.h"
+#include "core/relay/relay.h"
+
+#include <pthread.h>
+
+/* To a worker. */
+enum worker_mail_type {
+    WORKER_MAIL_STOP,   /* end in order */
+    WORKER_MAIL_CUT,    /* the patience is over: end at once */
+    WORKER_MAIL_RELOAD, /* settings: one reference */
+    WORKER_MAIL_QUERY,
+};
+
+/* To the control thread. */
+enum control_mail_type {
+    CONTROL_MAIL_READY,   /* the spool takes mail */
+    CONTROL_MAIL_ANSWER,
+    CONTROL_MAIL_STOPPED,
+};
+
+struct worker_mail {
+    struct mail mail;
+    unsigned worker;                 /* sender, for mails to control */
+    struct relay_settings *settings; /* RELOAD */
+    struct admin_request request;    /* QUERY and its ANSWER */
+    uint32_t token;
+    struct buf answer;               /* JSON lines */
+    struct worker_stats {
+        struct queue_counters queue;
+        struct relay_counters relay;
+        struct spool_stats spool;
+        struct io_counters io;
+        uint64_t deferred;
+        uint64_t inflight;
+        uint64_t sites;
+        uint64_t sessions;
+        uint64_t connections;
+        uint64_t memory_bytes;
+    } stats; /* ANSWER to queue stats */
+};
+
+/* Where workers wait until all of them have started. */
+struct worker_gate {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    unsigned arrived;
+    bool open;
+    bool failed;
+    struct buf error; /* of the first that failed */
+};
+
+void worker_gate_init(struct worker_gate *g);
+void worker_gate_deinit(struct worker_gate *g);
+/* Waits for `count` arrivals, then opens the gate; false: one failed, its reason is in g->error and
+ * the gate stays shut. */
+bool worker_gate_open(struct worker_gate *g, unsigned count);
+
+struct worker_parts {
+    unsigned index;
+    unsigned count;
+    struct relay_settings *settings;
+    struct spool_dir *spool_dir;
+    struct obs_sink *sink;
+    struct connections *admitted;
+    struct mailbox *control;
+    struct worker_gate *gate;
+    struct recovered_list *recovered;
+    uint64_t id_floor;
+    const int *listen_fds; /* one per configured listener, this worker's own */
+};
+
+struct worker {
+    struct worker_parts parts;
+    pthread_t thread;
+    bool running; /* the thread exists */
+    struct mailbox mailbox;
+    struct io *io;
+    struct timer_wheel timers;
+    struct rng rng;
+    struct obs_log log;
+    struct dns *dns;
+    struct spool *spool;
+    struct queue queue;
+    struct relay relay;
+    struct relay_settings *settings;
+    bool stopping;
+    bool told_ready;
+    bool told_dns; /* dns_drain was called */
+};
+
+bool worker_start(struct worker *w, const struct worker_parts *parts);
+void worker_join(struct worker *w);
+
+struct worker_mail *worker_mail_new(unsigned type);
+void worker_mail_free(struct worker_mail *m);
+
+#endif

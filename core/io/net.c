@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "core/io/net.h"
+#include "core/base/must.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int net_fail(int fd)
+{
+    int error = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    must(error > 0);
+    return -error;
+}
+
+static int net_family(const struct ip_addr *a)
+{
+    return a->family == IP_V6 ? AF_INET6 : AF_INET;
+}
+
+static bool net_on(int fd, int level, int option)
+{
+    int one = 1;
+    return setsockopt(fd, level, option, &one, sizeof(one)) == 0;
+}
+
+int net_listen(const struct ip_endpoint *at, int backlog)
+{
+    int fd = socket(net_family(&at->addr), SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return net_fail(fd);
+    }
+    struct sockaddr_storage sa;
+    socklen_t len = ip_endpoint_to_sockaddr(at, &sa);
+    if (!net_on(fd, SOL_SOCKET, SO_REUSEADDR) || !net_on(fd, SOL_SOCKET, SO_REUSEPORT) ||
+        (at->addr.family == IP_V6 && !net_on(fd, IPPROTO_IPV6, IPV6_V6ONLY)) ||
+        bind(fd, (struct sockaddr *)&sa, len) != 0 || listen(fd, backlog) != 0) {
+        return net_fail(fd);
+    }
+    return fd;
+}
+
+int net_probe(const struct ip_endpoint *at)
+{
+    int fd = socket(net_family(&at->addr), SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return net_fail(fd);
+    }
+    struct sockaddr_storage sa;
+    socklen_t len = ip_endpoint_to_sockaddr(at, &sa);
+    if (!net_on(fd, SOL_SOCKET, SO_REUSEADDR) ||
+        (at->addr.family == IP_V6 && !net_on(fd, IPPROTO_IPV6, IPV6_V6ONLY)) ||
+        bind(fd, (struct sockaddr *)&sa, len) != 0) {
+        return net_fail(fd);
+    }
+    close(fd);
+    return 0;
+}
+
+int net_socket(const struct ip_addr *peer, const struct ip_addr *source)
+{
+    int fd = socket(net_family(peer), SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return net_fail(fd);
+    }
+    net_no_delay(fd);
+    if (source->family == peer->family) {
+        struct ip_endpoint from = {*source, 0};
+        struct sockaddr_storage sa;
+        socklen_t len = ip_endpoint_to_sockaddr(&from, &sa);
+        if (bind(fd, (struct sockaddr *)&sa, len) != 0) {
+            return net_fail(fd);
+        }
+    }
+    return fd;
+}
+
+void net_no_delay(int fd)
+{
+    net_on(fd, IPPROTO_TCP, TCP_NODELAY); /* fails on a socket that is dead already: no matter */
+}
+
+bool net_peer(int fd, struct ip_endpoint *out)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof(sa);
+    return getpeername(fd, (struct sockaddr *)&sa, &len) == 0 &&
+           ip_endpoint_from_sockaddr((struct sockaddr *)&sa, len, out);
+}
+
+void net_refuse(int fd, struct slice line)
+{
+    if (send(fd, line.ptr, line.len, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+        net_shut_write(fd);
+    }
+    close(fd);
+}
+
+void net_shut_write(int fd)
+{
+    shutdown(fd, SHUT_WR);
+}
+
+void net_close(int fd)
+{
+    close(fd);
+}
+
+unsigned net_accept_and_refuse(int listen_fd, struct slice line, unsigned max)
+{
+    unsigned n = 0;
+    int flags = fcntl(listen_fd, F_GETFL);
+    if (flags < 0 || fcntl(listen_fd, F_SETFL, flags | O_NONBLOCK) != 0) {
+        return 0;
+    }
+    while (n < max) {
+        int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+        if (fd < 0) {
+            break;
+        }
+        net_refuse(fd, line);
+        n++;
+    }
+    fcntl(listen_fd, F_SETFL, flags);
+    return n;
+}
+
+int net_reserve_fd(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}

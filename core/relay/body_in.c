@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "core/relay/body_in.h"
+#include "proto/mail/trace.h"
+
+#include <stdlib.h>
+
+enum {
+    BODY_IN_FIRST_BYTES = 4096,
+    BODY_IN_BYTES_MAX = LIMIT_BODY_INLINE_BYTES + IO_RECV_BUFFER_BYTES + LIMIT_HEADER_BYTES,
+};
+
+static void body_in_count(struct body_in *b, bool on)
+{
+    if (b->counted) {
+        must(b->relay->inflight_bytes >= b->bytes.cap);
+        b->relay->inflight_bytes -= b->bytes.cap;
+    }
+    b->counted = on;
+}
+
+/* Appends to memory and keeps the worker's sum of such memory right. */
+static bool body_in_store(struct body_in *b, struct slice data)
+{
+    body_in_count(b, false);
+    buf_add(&b->bytes, data);
+    b->relay->inflight_bytes += b->bytes.cap;
+    b->counted = true;
+    b->total += data.len;
+    return !b->bytes.overflow;
+}
+
+static bool body_in_add_received(struct body_in *b, const struct body_in_origin *origin)
+{
+    char id[QUEUE_ID_TEXT_BYTES + 1], ip[IP_TEXT_MAX];
+    struct smtp_sender_view sender;
+    struct smtp_rcpt_view rcpt = {0};
+    smtp_envelope_sender(origin->envelope, &sender);
+    if (origin->envelope->rcpt_count == 1) {
+        smtp_envelope_rcpt(origin->envelope, 0, &rcpt);
+    }
+    struct mail_trace trace = {
+        .helo = origin->helo,
+        .ip = slice_str(ip_addr_text(&origin->peer->addr, ip)),
+        .host = b->settings->conf->identity.hostname,
+        .id = queue_id_text(b->id, id),
+        .rcpt = rcpt.address,
+        .with = (origin->esmtp ? MAIL_WITH_ESMTP : 0u) | (sender.smtputf8 ? MAIL_WITH_UTF8 : 0u),
+        .wall_us = b->arrival_us,
+    };
+    struct buf field;
+    buf_init(&field, 4096);
+    mail_trace_add_received(&field, &trace);
+    bool ok = !field.overflow && body_in_store(b, buf_slice(&field));
+    buf_deinit(&field);
+    return ok;
+}
+
+struct body_in *body_in_open(struct relay *r, const struct relay_settings *settings,
+                             const struct body_in_origin *origin)
+{
+    struct body_in *b = calloc(1, sizeof(*b));
+    if (!b) {
+        return NULL;
+    }
+    b->relay = r;
+    b->settings = settings;
+    b->arrival_us = io_now(r->io)->wall_us;
+    b->id = queue_next_id(r->queue, b->arrival_us);
+    b->lost_commits = r->queue->lost_commits;
+    buf_init(&b->bytes, BODY_IN_BYTES_MAX);
+    mail_headers_init(&b->filter, &settings->headers);
+    bool ok = buf_reserve(&b->bytes, BODY_IN_FIRST_BYTES);
+    r->inflight_bytes += b->bytes.cap;
+    b->counted = true;
+    if (ok && settings->conf->headers.received == CONF_RECEIVED_ADD) {
+        ok = body_in_add_received(b, origin);
+    }
+    struct smtp_sender_view sender;
+    smtp_envelope_sender(origin->envelope, &sender);
+    b->sender = sender.address;
+    if (!ok) {
+        body_in_close(&b);
+    }
+    return b;
+}
+
+void body_in_close(struct body_in **body)
+{
+    struct body_in *b = *body;
+    if (!b) {
+        return;
+    }
+    if (b->message) {
+        queue_message_free(b->relay->queue, b->message); /* has taken over body and holds */
+    }
+    body_in_count(b, false);
+    for (uint32_t i = 0; i < b->fragment_count; i++) {
+        spool_release(b->relay->queue->spool, &b->holds[i].hold);
+    }
+    free(b->fragments);
+    free(b->holds);
+    mail_headers_deinit(&b->filter);
+    buf_deinit(&b->bytes);
+    free(b);
+    *body = NULL;
+}
+
+static bool body_in_grow(struct body_in *b)
+{
+    if (b->fragment_count < b->fragment_cap) {
+        return true;
+    }
+    /* Holds are linked into the spool's lists and must not move: only grow while none is taken, or move
+     * each one by releasing and taking it again. */
+    uint32_t cap = b->fragment_cap ? b->fragment_cap * 2 : 16;
+    if (cap > SPOOL_FRAGMENTS_MAX) {
+        return false;
+    }
+    struct spool_fragment_ref *fragments = realloc(b->fragments, cap * sizeof(*fragments));
+    if (!fragments) {
+        return false;
+    }
+    b->fragments = fragments;
+    struct queue_hold *holds = calloc(cap, sizeof(*holds));
+    if (!holds) {
+        return false;
+    }
+    for (uint32_t i = 0; i < b->fragment_count; i++) {
+        spool_hold(b->relay->queue->spool, &holds[i].hold, b->fragments[i].ref);
+        spool_release(b->relay->queue->spool, &b->holds[i].hold);
+    }
+    free(b->holds);
+    b->holds = holds;
+    b->fragment_cap = cap;
+    return true;
+}
+
+enum spool_append body_in_flush(struct body_in *b)
+{
+    struct spool *spool = b->relay->queue->spool;
+    while (b->bytes.len > LIMIT_BODY_FRAGMENT_BYTES) {
+        struct slice piece = slice_first(buf_slice(&b->bytes), LIMIT_BODY_FRAGMENT_BYTES);
+        if (!body_in_grow(b)) {
+            return SPOOL_FULL;
+        }
+        enum spool_append result =
+            spool_frame_begin(spool, SPOOL_CLASS_MAIL, spool_fragment_bytes(piece.len));
+        if (result != SPOOL_APPENDED) {
+            return result;
+        }
+        uint64_t lsn;
+        struct spool_fragment_ref *f = &b->fragments[b->fragment_count];
+        spool_add_fragment(spool, b->id, b->fragment_count, piece);
+        spool_frame_end(spool, SPOOL_LAZY, &lsn, &f->ref);
+        f->body_bytes = (uint32_t)piece.len;
+        spool_hold(spool, &b->holds[b->fragment_count].hold, f->ref);
+        b->fragment_count++;
+        buf_consume(&b->bytes, piece.len);
+    }
+    return SPOOL_APPENDED;
+}
+
+static bool body_in_header_end(struct body_in *b)
+{
+    bool ok = true;
+    b->header_over = true;
+    if (b->settings->conf->headers.add_missing) {
+        char id[QUEUE_ID_TEXT_BYTES + 1];
+        struct mail_missing missing = {
+            .sender = b->sender,
+            .host = b->settings->conf->identity.hostname,
+            .id = queue_id_text(b->id, id),
+            .wall_us = b->arrival_us,
+        };
+        struct buf fields;
+        buf_init(&fields, 8192);
+        mail_headers_add_missing(&fields, b->filter.present, &missing);
+        ok = !fields.overflow && body_in_store(b, buf_slice(&fields));
+        buf_deinit(&fields);
+    }
+    b->header_bytes = b->total;
+    return ok;
+}
+
+static bool body_in_filter(struct body_in *b, struct slice data, bool finish)
+{
+    struct slice out;
+    for (;;) {
+        enum mail_headers_event ev = finish ? mail_headers_finish(&b->filter, &out)
+                                            : mail_headers_step(&b->filter, &data, &out);
+        switch (ev) {
+        case MAIL_HEADERS_WANT_INPUT:
+            return true;
+        case MAIL_HEADERS_DATA:
+            if (!body_in_store(b, out)) {
+                return false;
+            }
+            break;
+        case MAIL_HEADERS_END:
+            if (!body_in_header_end(b)) {
+                return false;
+            }
+            break;
+        }
+    }
+}
+
+enum spool_append body_in_add(struct body_in *b, struct slice data)
+{
+    bool ok = b->header_over && mail_headers_passing(&b->filter) ? body_in_store(b, data)
+                                                                 : body_in_filter(b, data, false);
+    return ok ? body_in_flush(b) : SPOOL_FULL;
+}
+
+static uint32_t body_in_flags(const struct smtp_envelope *envelope, const struct smtp_body_facts *facts)
+{
+    struct smtp_sender_view sender;
+    smtp_envelope_sender(envelope, &sender);
+    return (facts->has_8bit ? QUEUE_MSG_8BIT : 0u) | (sender.smtputf8 ? QUEUE_MSG_SMTPUTF8 : 0u) |
+           (facts->leading_dot ? QUEUE_MSG_LEADING_DOT : 0u);
+}
+
+static struct queue_message *body_in_message(struct body_in *b, const struct smtp_envelope *envelope,
+                                             const struct smtp_body_facts *facts)
+{
+    struct smtp_sender_view sender;
+    smtp_envelope_sender(envelope, &sender);
+    struct queue_message_init init = {
+        .id = b->id,
+        .arrival_us = b->arrival_us,
+        .sender = sender.address,
+        .envid = sender.envid_xtext,
+        .ret = (uint8_t)sender.ret,
+        .flags = body_in_flags(envelope, facts),
+        .rcpt_count = envelope->rcpt_count,
+    };
+    struct smtp_rcpt_view rcpt;
+    for (uint32_t i = 0; i < envelope->rcpt_count; i++) {
+        smtp_envelope_rcpt(envelope, i, &rcpt);
+        init.rcpt_bytes += rcpt.address.len + rcpt.orcpt_raw.len;
+    }
+    struct queue_message *m = queue_message_new(b->relay->queue, &init);
+    if (!m) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < envelope->rcpt_count; i++) {
+        smtp_envelope_rcpt(envelope, i, &rcpt);
+        queue_message_add_rcpt(m, rcpt.address, rcpt.orcpt_raw, rcpt.notify);
+    }
+    m->body_bytes = b->total;
+    /* header_bytes counts the empty line behind the fields when there is one. */
+    m->header_bytes = b->header_bytes + 2 <= b->total ? b->header_bytes + 2 : b->header_bytes;
+    return m;
+}
+
+/* The message takes over fragments and holds; content that is all in memory becomes its body. */
+static void body_in_hand_over(struct body_in *b, struct queue_message *m)
+{
+    m->fragments = b->fragments;
+    m->fragment_holds = b->holds;
+    m->fragment_count = b->fragment_count;
+    for (uint32_t i = 0; i < m->fragment_count; i++) {
+        m->fragment_holds[i].message = m;
+    }
+    b->fragments = NULL;
+    b->holds = NULL;
+    b->fragment_count = 0;
+    if (m->fragment_count == 0 && b->bytes.len) {
+        body_in_count(b, false);
+        queue_message_give_body(b->relay->queue, m, b->bytes.ptr);
+        b->bytes.ptr = NULL;
+        b->bytes.len = b->bytes.cap = 0;
+    }
+}
+
+enum spool_append body_in_submit(struct body_in **body, const struct smtp_envelope *envelope,
+                                 const struct smtp_body_facts *facts, struct handle submitter)
+{
+    struct body_in *b = *body;
+    if (b->lost_commits != b->relay->queue->lost_commits &&
+        (b->fragment_count || (b->message && b->message->fragment_count))) {
+        return SPOOL_FAILED; /* a commit failed since: our fragments may have been in it */
+    }
+    if (!b->message) {
+        if (!body_in_filter(b, (struct slice){NULL, 0}, true)) {
+            return SPOOL_FULL;
+        }
+        enum spool_append flushed = body_in_flush(b);
+        if (flushed != SPOOL_APPENDED) {
+            return flushed;
+        }
+        b->message = body_in_message(b, envelope, facts);
+        if (!b->message) {
+            return SPOOL_FULL;
+        }
+        b->message->submitter = submitter;
+        body_in_hand_over(b, b->message);
+    }
+    enum spool_append result = queue_submit(b->relay->queue, b->message, buf_slice(&b->bytes));
+    if (result == SPOOL_APPENDED) {
+        b->message = NULL;
+        body_in_close(body);
+    }
+    return result;
+}

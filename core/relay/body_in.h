@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * body_in - a message on its way in
+ *
+ * Purpose:   what a session receives between BODY_BEGIN and the commit: our Received field and added
+ *            fields, the filtered header, the body; small ones in memory, big ones in fragments that go
+ *            to the spool as they fill. At the end it becomes a struct queue_message.
+ * Owner:     the session; body_in_open … body_in_close (drops what was stored) or body_in_submit
+ *            (the queue took it over).
+ * Thread:    the worker's.
+ * Limits:    LIMIT_BODY_INLINE_BYTES plus one receive buffer in memory.
+ * Errors:    body_in_add: SPOOL_WAIT: call body_in_flush later, before the next add; FULL, FAILED: as
+ *            spool_frame_begin.
+ */
+#ifndef RINGPOST_RELAY_BODY_IN_H
+#define RINGPOST_RELAY_BODY_IN_H
+
+#include "core/relay/relay.h"
+
+struct body_in {
+    struct relay *relay;
+    uint64_t id;
+    uint64_t arrival_us;
+    uint64_t lost_commits; /* the queue's, at the beginning */
+    struct buf bytes; /* not yet in a fragment */
+    uint64_t total;   /* all content so far */
+    uint64_t header_bytes;
+    struct mail_headers filter;
+    const struct relay_settings *settings;
+    bool header_over;
+    bool counted; /* bytes.cap is part of relay->inflight_bytes */
+    uint32_t fragment_count;
+    uint32_t fragment_cap;
+    struct spool_fragment_ref *fragments;
+    struct queue_hold *holds;
+    struct slice sender; /* of the envelope, for add_missing; valid while receiving */
+    struct queue_message *message; /* made, but the spool had no room yet */
+};
+
+struct body_in_origin {
+    struct slice helo;
+    const struct ip_endpoint *peer;
+    bool esmtp;
+    const struct smtp_envelope *envelope;
+};
+
+/* NULL: no memory (452 4.3.1). */
+struct body_in *body_in_open(struct relay *r, const struct relay_settings *settings,
+                             const struct body_in_origin *origin);
+void body_in_close(struct body_in **b);
+
+enum spool_append body_in_add(struct body_in *b, struct slice data);
+/* Writes full fragments out. */
+enum spool_append body_in_flush(struct body_in *b);
+
+/* The message is complete: makes the queue's message of it and appends its record. APPENDED: the queue
+ * owns it, *b is closed; WAIT: again later; else it stays to be closed. */
+enum spool_append body_in_submit(struct body_in **b, const struct smtp_envelope *envelope,
+                                 const struct smtp_body_facts *facts, struct handle submitter);
+
+#endif

@@ -1,0 +1,818 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ *   CONNECTING ──connected──► UP ◄──work── IDLE          every state ──(lost, cut)──► GONE
+ *        │                    │ └──none──►──┘ │                                        │
+ *        └─failed─► NEXT      └── enough ──► QUITTING ──► GONE      nothing in the kernel: back to
+ *                    └─ another candidate: CONNECTING; none: the site fails               the pool
+ *
+ * Memory that the kernel reads while a send is under way: `sending`, and the body: of the message in
+ * memory (sending_message counts as a reader of it) or of the reader's buffer (the reader stays open).
+ * Bytes go out in the order of `out`, with the body in its place at out[body_at].
+ */
+#include "core/relay/outbound.h"
+#include "core/io/net.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { OUTBOUND_KEEP_BYTES = 4096, OUTBOUND_CANDIDATES_MAX = 10 };
+
+static void outbound_drive(struct outbound *o, struct slice in);
+static void outbound_gone(struct outbound *o, enum outbound_state state);
+static void outbound_send(struct outbound *o);
+static void outbound_on_deadline(struct timer *t, void *ctx);
+
+static struct io_tag outbound_tag(const struct outbound *o, enum io_kind kind)
+{
+    return (struct io_tag){kind, o->self};
+}
+
+static uint64_t outbound_now(const struct outbound *o)
+{
+    return io_now(o->relay->io)->mono_ms;
+}
+
+static const struct route_candidate *outbound_candidate(const struct outbound *o)
+{
+    must(o->candidate < o->plan->count);
+    return &o->plan->candidates[o->candidate];
+}
+
+/* Leaving IDLE takes it out of the site's list: the one place where state and list are joined. */
+static void outbound_set_state(struct outbound *o, enum outbound_state state)
+{
+    must(o->state != OUTBOUND_GONE);
+    if (o->state == OUTBOUND_IDLE) {
+        list_remove(&o->link);
+    }
+    if (o->state == OUTBOUND_CONNECTING && state != OUTBOUND_CONNECTING) {
+        must(o->site->connecting > 0);
+        o->site->connecting--;
+    }
+    if (state == OUTBOUND_IDLE) {
+        list_push_front(&o->site->idle, &o->link);
+    }
+    if (state == OUTBOUND_CONNECTING) {
+        o->site->connecting++;
+    }
+    o->state = (uint8_t)state;
+}
+
+/* ---- logging ---- */
+
+static void outbound_event(struct outbound *o, enum obs_event event, const struct outcome *why)
+{
+    struct obs_log *log = o->relay->log;
+    if (!obs_begin(log, event, io_now(o->relay->io)->wall_us)) {
+        return;
+    }
+    char text[IP_ENDPOINT_TEXT_MAX];
+    obs_u64(log, OBS_F_SESSION, o->id);
+    obs_str(log, OBS_F_SITE, o->site->key);
+    obs_str(log, OBS_F_PEER, slice_str(ip_endpoint_text(&outbound_candidate(o)->endpoint, text)));
+    obs_str(log, OBS_F_PEER_NAME, outbound_candidate(o)->host);
+    if (why) {
+        obs_str(log, OBS_F_STAGE, outcome_stage_name(why->stage));
+        if (why->code) {
+            obs_u64(log, OBS_F_CODE, why->code);
+        }
+        obs_str(log, OBS_F_REPLY, why->text);
+    }
+    obs_end(log, io_now(o->relay->io)->mono_ms);
+}
+
+/* ---- connecting ---- */
+
+static bool outbound_next_candidate(struct outbound *o, size_t from, bool bad_too)
+{
+    for (size_t i = from; i < o->plan->count && o->tried < OUTBOUND_CANDIDATES_MAX; i++) {
+        if (bad_too || o->plan->candidates[i].bad_until_ms <= outbound_now(o)) {
+            o->candidate = i;
+            o->tried++;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void outbound_remember_failure(struct outbound *o, const struct outcome *why)
+{
+    o->failure = *why;
+    outcome_copy_text(&o->failure, o->failure_text, sizeof(o->failure_text));
+    o->plan->candidates[o->candidate].bad_until_ms = outbound_now(o) + RELAY_ADDRESS_BAD_MS;
+    outbound_event(o, OBS_OUTBOUND_TROUBLE, why);
+}
+
+static struct outcome outbound_connect_outcome(enum io_status status, int error)
+{
+    struct slice text = status == IO_REFUSED     ? SLICE("connection refused")
+                        : status == IO_TIMED_OUT ? SLICE("connection timed out")
+                        : status == IO_UNREACHABLE ? SLICE("host unreachable")
+                        : status == IO_EXHAUSTED   ? SLICE("no descriptors left here")
+                                                   : SLICE("connection failed");
+    (void)error;
+    return outcome_local(OUTCOME_TEMPORARY, OUTCOME_CONNECTION, OUTCOME_STAGE_CONNECT,
+                         (struct enhanced){4, 4, 1}, text);
+}
+
+static void outbound_fail_candidate(struct outbound *o, const struct outcome *why)
+{
+    outbound_remember_failure(o, why);
+    outbound_gone(o, OUTBOUND_NEXT);
+}
+
+static void outbound_connect(struct outbound *o)
+{
+    const struct route_candidate *c = outbound_candidate(o);
+    const struct conf_delivery *d = &o->settings->conf->delivery;
+    smtp_client_init(&o->smtp, &o->settings->client);
+    o->begun = 0;
+    o->fd = net_socket(&c->endpoint.addr, c->endpoint.addr.family == IP_V4 ? &d->source_address4
+                                                                          : &d->source_address6);
+    outbound_set_state(o, OUTBOUND_CONNECTING);
+    if (o->fd < 0) {
+        struct outcome why = outbound_connect_outcome(
+            o->fd == -ENFILE || o->fd == -EMFILE ? IO_EXHAUSTED : IO_UNREACHABLE, -o->fd);
+        outbound_fail_candidate(o, &why);
+        return;
+    }
+    socklen_t len = ip_endpoint_to_sockaddr(&c->endpoint, &o->addr);
+    o->ops |= OUTBOUND_OP_CONNECT;
+    io_connect(o->relay->io, outbound_tag(o, IO_KIND_OUTBOUND_CONNECT), o->fd,
+               (struct sockaddr *)&o->addr, len);
+    timer_start(o->relay->timers, &o->deadline, outbound_now(o) + d->connect_timeout_ms);
+}
+
+bool outbound_open(struct relay *r, struct queue_site *site)
+{
+    struct handle self;
+    if (!site->plan) {
+        return false;
+    }
+    struct outbound *o = pool_get(&r->outbound, &self);
+    if (!o) {
+        return false;
+    }
+    o->self = self;
+    o->relay = r;
+    o->settings = relay_settings_ref(r->settings);
+    o->site = site;
+    o->plan = route_plan_ref(site->plan);
+    o->id = ++r->session_next;
+    o->fd = -1;
+    o->state = OUTBOUND_NEXT;
+    o->deadline.fire = outbound_on_deadline;
+    o->reader = HANDLE_NONE;
+    buf_init(&o->out, SMTP_CLIENT_OUT_BYTES * 2);
+    buf_init(&o->sending, SMTP_CLIENT_OUT_BYTES * 2 + 3 * LIMIT_BODY_FRAGMENT_BYTES);
+    site->connections++;
+    r->counters.connections++;
+    if (!outbound_next_candidate(o, 0, false)) {
+        outbound_next_candidate(o, 0, true);
+    }
+    outbound_connect(o);
+    return true;
+}
+
+void relay_on_outbound_connect(struct relay *r, const struct io_event *ev)
+{
+    struct outbound *o = pool_resolve(&r->outbound, ev->owner);
+    if (!o) {
+        io_count_stale(r->io);
+        return;
+    }
+    o->ops &= (uint8_t)~OUTBOUND_OP_CONNECT;
+    if (o->state != OUTBOUND_CONNECTING) {
+        outbound_gone(o, (enum outbound_state)o->state);
+        return;
+    }
+    if (ev->status != IO_OK) {
+        struct outcome why = outbound_connect_outcome(ev->status, ev->error);
+        outbound_fail_candidate(o, &why);
+        return;
+    }
+    outbound_event(o, OBS_OUTBOUND_OPEN, NULL);
+    outbound_set_state(o, OUTBOUND_UP);
+    smtp_client_start(&o->smtp);
+    outbound_drive(o, (struct slice){NULL, 0});
+}
+
+/* ---- the end ---- */
+
+static void outbound_release_body(struct outbound *o)
+{
+    o->body = NULL;
+    o->data = (struct slice){NULL, 0};
+    o->data_ready = false;
+    if (o->reader.gen) {
+        queue_reader_close(o->relay->queue, &o->reader);
+    }
+}
+
+static void outbound_sent_message(struct outbound *o)
+{
+    struct queue_message *m = o->sending_message;
+    if (m) {
+        o->sending_message = NULL;
+        must(m->readers > 0);
+        m->readers--;
+        queue_settle(o->relay->queue, m);
+    }
+}
+
+static void outbound_free(struct outbound *o)
+{
+    struct relay *r = o->relay;
+    struct queue_site *site = o->site;
+    must(o->ops == 0 && o->fd < 0 && o->body == NULL);
+    timer_stop(r->timers, &o->deadline);
+    buf_deinit(&o->out);
+    buf_deinit(&o->sending);
+    route_plan_put(&o->plan);
+    relay_settings_put(&o->settings);
+    must(site->connections > 0);
+    site->connections--;
+    pool_put(&r->outbound, o->self);
+    pool_site_again(r, site);
+}
+
+/* The old socket is closed: the next candidate, or the site has failed. */
+static void outbound_try_next(struct outbound *o)
+{
+    struct relay *r = o->relay;
+    smtp_client_deinit(&o->smtp);
+    buf_clear(&o->out);
+    buf_clear(&o->sending);
+    if (!r->stopping && outbound_next_candidate(o, o->candidate + 1, false)) {
+        outbound_connect(o);
+        return;
+    }
+    struct queue_site *site = o->site;
+    struct outcome why = o->failure;
+    char text[LIMIT_OUTCOME_TEXT_BYTES];
+    outcome_copy_text(&why, text, sizeof(text));
+    o->state = OUTBOUND_GONE;
+    site->connections++; /* keeps the site while we report */
+    outbound_free(o);
+    site->connections--;
+    pool_site_failed(r, site, &why);
+}
+
+static void outbound_gone(struct outbound *o, enum outbound_state state)
+{
+    static const struct {
+        uint8_t op;
+        enum io_kind kind;
+    } ops[] = {{OUTBOUND_OP_CONNECT, IO_KIND_OUTBOUND_CONNECT},
+               {OUTBOUND_OP_RECV, IO_KIND_OUTBOUND_RECV},
+               {OUTBOUND_OP_SEND, IO_KIND_OUTBOUND_SEND}};
+    if ((enum outbound_state)o->state != state) {
+        outbound_set_state(o, state);
+        timer_stop(o->relay->timers, &o->deadline);
+        outbound_release_body(o);
+        for (size_t i = 0; i < ARRAY_COUNT(ops); i++) {
+            if (o->ops & ops[i].op) {
+                io_cancel(o->relay->io, outbound_tag(o, ops[i].kind));
+            }
+        }
+    }
+    if (o->ops) {
+        return;
+    }
+    outbound_sent_message(o);
+    if (o->fd >= 0) {
+        o->ops |= OUTBOUND_OP_CLOSE;
+        io_close_fd(o->relay->io, outbound_tag(o, IO_KIND_OUTBOUND_CLOSE), o->fd);
+        o->fd = -1;
+        return;
+    }
+    if (state == OUTBOUND_NEXT) {
+        outbound_try_next(o);
+        return;
+    }
+    outbound_event(o, OBS_OUTBOUND_CLOSE, NULL);
+    smtp_client_deinit(&o->smtp);
+    outbound_free(o);
+}
+
+void relay_on_outbound_close(struct relay *r, const struct io_event *ev)
+{
+    struct outbound *o = pool_resolve(&r->outbound, ev->owner);
+    if (!o) {
+        io_count_stale(r->io);
+        return;
+    }
+    o->ops &= (uint8_t)~OUTBOUND_OP_CLOSE;
+    outbound_gone(o, (enum outbound_state)o->state);
+}
+
+/* ---- transactions ---- */
+
+static struct outbound_tx *outbound_tx_new(struct outbound *o, struct queue_part *p)
+{
+    const struct queue_message *m = p->message;
+    struct outbound_tx *t = calloc(1, sizeof(*t) + p->count * sizeof(t->rcpts[0]));
+    if (!t) {
+        return NULL;
+    }
+    t->part = p;
+    t->began_ms = outbound_now(o);
+    for (uint32_t i = 0; i < p->count; i++) {
+        const struct queue_rcpt *r = &m->rcpts[p->rcpts[i]];
+        t->rcpts[i] = (struct smtp_client_rcpt){
+            .address = r->address, .orcpt = r->orcpt, .notify = r->notify};
+    }
+    t->txn = (struct smtp_client_txn){
+        .sender = m->sender,
+        .envid = m->envid,
+        .ret = (enum mail_ret)m->ret,
+        .flags = (m->flags & QUEUE_MSG_8BIT ? SMTP_TXN_BODY_8BIT : 0u) |
+                 (m->flags & QUEUE_MSG_SMTPUTF8 ? SMTP_TXN_SMTPUTF8 : 0u) |
+                 (m->flags & QUEUE_MSG_LEADING_DOT ? SMTP_TXN_LEADING_DOT : 0u),
+        .body_bytes = m->body_bytes,
+        .rcpts = t->rcpts,
+        .rcpt_count = p->count,
+    };
+    return t;
+}
+
+/* Begins the site's next part; false: none, or this connection has had enough. */
+static bool outbound_begin(struct outbound *o)
+{
+    struct relay *r = o->relay;
+    if (o->begun >= o->settings->conf->delivery.messages_per_connection || r->stopping ||
+        !smtp_client_can_begin(&o->smtp)) {
+        return false;
+    }
+    struct queue_part *p = queue_site_take(r->queue, o->site);
+    if (!p) {
+        return false;
+    }
+    uint32_t rcpt_max = smtp_client_rcpt_max(&o->smtp);
+    struct queue_part *rest = p->count > rcpt_max ? queue_part_split(r->queue, p, rcpt_max) : NULL;
+    struct outbound_tx *t = outbound_tx_new(o, p);
+    if (rest) {
+        queue_site_return(r->queue, rest);
+    }
+    if (!t) {
+        queue_site_return(r->queue, p);
+        return false;
+    }
+    o->begun++;
+    r->counters.transactions++;
+    smtp_client_begin(&o->smtp, &t->txn);
+    return true;
+}
+
+/* The connection died before the peer said anything about this part: not an attempt, once or twice. */
+static bool outbound_return_part(struct outbound *o, struct outbound_tx *t)
+{
+    if (t->txn.answered || t->damaged || t->part->returns >= RELAY_PART_RETURNS_MAX ||
+        o->relay->stopping) {
+        return false;
+    }
+    for (uint32_t i = 0; i < t->txn.rcpt_count; i++) {
+        if (t->rcpts[i].outcome.kind != OUTCOME_TEMPORARY || t->rcpts[i].outcome.unknown ||
+            t->rcpts[i].outcome.scope != OUTCOME_CONNECTION) {
+            return false;
+        }
+    }
+    t->part->returns++;
+    queue_site_return(o->relay->queue, t->part);
+    return true;
+}
+
+static void outbound_finish(struct outbound *o, struct outbound_tx *t)
+{
+    if (o->body == t) {
+        outbound_release_body(o);
+    }
+    if (outbound_return_part(o, t)) {
+        free(t);
+        return;
+    }
+    struct outcome outcomes[LIMIT_RECIPIENTS_PER_TRANSACTION];
+    char addr[IP_ENDPOINT_TEXT_MAX];
+    for (uint32_t i = 0; i < t->txn.rcpt_count; i++) {
+        outcomes[i] = t->rcpts[i].outcome;
+        if (t->damaged) {
+            outcomes[i] = outcome_local(OUTCOME_PERMANENT, OUTCOME_MESSAGE, OUTCOME_STAGE_BODY,
+                                        (struct enhanced){5, 3, 0},
+                                        SLICE("the stored message is damaged and was not sent"));
+        }
+    }
+    struct queue_part_end end = {
+        .outcomes = outcomes,
+        .peer_name = outbound_candidate(o)->host,
+        .peer_addr = slice_str(ip_endpoint_text(&outbound_candidate(o)->endpoint, addr)),
+        .peer_has_dsn = o->smtp.caps.dsn,
+        .duration_ms = outbound_now(o) - t->began_ms,
+    };
+    queue_part_done(o->relay->queue, t->part, &end);
+    free(t);
+}
+
+/* ---- bodies ---- */
+
+static void outbound_on_piece(void *ctx, struct handle owner, enum queue_read_status status,
+                              struct slice piece)
+{
+    struct relay *r = ctx;
+    struct outbound *o = pool_resolve(&r->outbound, owner);
+    must(o != NULL && o->body != NULL); /* closing the reader ends its callbacks */
+    if (status != QUEUE_READ_OK) {
+        o->body->damaged = status == QUEUE_READ_DAMAGED;
+        smtp_client_fail(&o->smtp, SMTP_FAIL_LOCAL);
+        outbound_drive(o, (struct slice){NULL, 0});
+        return;
+    }
+    o->data = piece;
+    o->data_ready = true;
+    outbound_send(o);
+}
+
+/* The machine wants the body: where it is, and the first piece of it. */
+static void outbound_body_begin(struct outbound *o)
+{
+    must(o->body == NULL);
+    struct smtp_client_body b = smtp_client_body(&o->smtp);
+    o->body = (struct outbound_tx *)(void *)b.txn;
+    o->body_at = o->out.len;
+    o->piece = 0;
+    o->dot = (struct mail_dot){false, false};
+    struct queue_message *m = o->body->part->message;
+    if (m->body) {
+        o->pieces = 1;
+        o->data = slice_of(m->body, m->body_bytes);
+        o->data_ready = true;
+        return;
+    }
+    o->pieces = queue_message_pieces(m);
+    if (o->pieces == 0) {
+        o->pieces = 1; /* an empty message: one empty piece */
+        o->data_ready = true;
+        return;
+    }
+    if (!queue_reader_open(o->relay->queue, m, outbound_on_piece, o->relay, o->self, &o->reader)) {
+        smtp_client_fail(&o->smtp, SMTP_FAIL_LOCAL);
+        return;
+    }
+    queue_reader_read(o->relay->queue, o->reader, 0);
+}
+
+/* Builds `sending` and the vector: what stands before the body, a piece, what comes behind the last. */
+static void outbound_fill_body(struct outbound *o)
+{
+    bool last = o->piece + 1 == o->pieces;
+    bool stuff = smtp_client_body(&o->smtp).dot_stuff;
+    if (last) {
+        if (o->site->ready_count && list_empty(&o->site->idle)) {
+            outbound_begin(o); /* its commands ride behind the end of this body */
+        }
+        if (!smtp_client_body_end(&o->smtp, &o->out)) {
+            return; /* failed meanwhile: the caller drives */
+        }
+    }
+    size_t at = o->piece == 0 ? o->body_at : 0;
+    buf_add(&o->sending, slice_first(buf_slice(&o->out), at));
+    size_t head = o->sending.len;
+    if (stuff) {
+        mail_dot_add(&o->dot, o->data, &o->sending);
+        head = o->sending.len;
+    }
+    if (last) {
+        buf_add(&o->sending, slice_skip(buf_slice(&o->out), at));
+        buf_clear(&o->out);
+    } else {
+        buf_consume(&o->out, at);
+    }
+    must(!o->sending.overflow);
+    unsigned n = 0;
+    if (head) {
+        o->iov[n++] = (struct iovec){o->sending.ptr, head};
+    }
+    if (!stuff && o->data.len) {
+        o->iov[n++] = (struct iovec){(void *)(uintptr_t)o->data.ptr, o->data.len};
+        o->sending_message = o->body->part->message;
+        o->sending_message->readers++;
+    }
+    if (o->sending.len > head) {
+        o->iov[n++] = (struct iovec){o->sending.ptr + head, o->sending.len - head};
+    }
+    o->msg = (struct msghdr){.msg_iov = o->iov, .msg_iovlen = n};
+    o->data_ready = false;
+    o->piece++;
+}
+
+/* ---- output ---- */
+
+static void outbound_fill_commands(struct outbound *o)
+{
+    size_t n = o->body && o->piece == 0 ? o->body_at : o->body ? 0 : o->out.len;
+    if (n == o->out.len) {
+        struct buf empty = o->sending;
+        o->sending = o->out;
+        o->out = empty;
+    } else {
+        buf_add(&o->sending, slice_first(buf_slice(&o->out), n));
+        buf_consume(&o->out, n);
+    }
+    if (o->body && o->piece == 0) {
+        o->body_at = 0;
+    }
+    o->iov[0] = (struct iovec){o->sending.ptr, o->sending.len};
+    o->msg = (struct msghdr){.msg_iov = o->iov, .msg_iovlen = o->sending.len ? 1 : 0};
+}
+
+/* Gives the next bytes to the kernel, if it has none of ours. */
+static void outbound_send(struct outbound *o)
+{
+    if ((o->ops & OUTBOUND_OP_SEND) || o->state == OUTBOUND_GONE || o->state == OUTBOUND_NEXT) {
+        return;
+    }
+    must(o->sending.len == 0 && o->sending_message == NULL);
+    o->msg.msg_iovlen = 0;
+    if (o->body && o->data_ready) {
+        outbound_fill_body(o);
+    } else {
+        outbound_fill_commands(o);
+    }
+    if (o->msg.msg_iovlen) {
+        o->ops |= OUTBOUND_OP_SEND;
+        io_sendmsg(o->relay->io, outbound_tag(o, IO_KIND_OUTBOUND_SEND), o->fd, &o->msg);
+    }
+}
+
+/* After a short send: the rest of the vector. */
+static bool outbound_advance(struct outbound *o, size_t sent)
+{
+    while (o->msg.msg_iovlen && sent >= o->msg.msg_iov->iov_len) {
+        sent -= o->msg.msg_iov->iov_len;
+        o->msg.msg_iov++;
+        o->msg.msg_iovlen--;
+    }
+    if (o->msg.msg_iovlen == 0) {
+        must(sent == 0);
+        return false;
+    }
+    o->msg.msg_iov->iov_base = (char *)o->msg.msg_iov->iov_base + sent;
+    o->msg.msg_iov->iov_len -= sent;
+    return true;
+}
+
+void relay_on_outbound_send(struct relay *r, const struct io_event *ev)
+{
+    struct outbound *o = pool_resolve(&r->outbound, ev->owner);
+    if (!o) {
+        io_count_stale(r->io);
+        return;
+    }
+    o->ops &= (uint8_t)~OUTBOUND_OP_SEND;
+    if (o->state == OUTBOUND_GONE || o->state == OUTBOUND_NEXT) {
+        outbound_gone(o, (enum outbound_state)o->state);
+        return;
+    }
+    if (ev->status != IO_OK && ev->status != IO_RETRY) {
+        outbound_sent_message(o);
+        smtp_client_fail(&o->smtp, SMTP_FAIL_IO);
+        outbound_drive(o, (struct slice){NULL, 0});
+        return;
+    }
+    if (outbound_advance(o, (size_t)ev->result)) {
+        o->ops |= OUTBOUND_OP_SEND;
+        io_sendmsg(r->io, outbound_tag(o, IO_KIND_OUTBOUND_SEND), o->fd, &o->msg);
+        return;
+    }
+    outbound_sent_message(o);
+    if (o->sending.cap > OUTBOUND_KEEP_BYTES) {
+        buf_release(&o->sending);
+    } else {
+        buf_clear(&o->sending);
+    }
+    if (o->body && o->piece == o->pieces) {
+        outbound_release_body(o);
+    } else if (o->body && o->reader.gen && !o->data_ready && o->piece > 0) {
+        queue_reader_read(r->queue, o->reader, o->piece);
+    }
+    outbound_drive(o, (struct slice){NULL, 0});
+}
+
+/* ---- the loop around the machine ---- */
+
+static void outbound_closed(struct outbound *o)
+{
+    const struct outcome *why = smtp_client_outcome(&o->smtp);
+    if (why->kind == OUTCOME_NONE) {
+        outbound_gone(o, OUTBOUND_GONE);
+        return;
+    }
+    if (!o->greeted && o->state == OUTBOUND_UP) {
+        /* A host that refuses to talk (554 greeting) says nothing about our recipients: another host, or
+         * later. */
+        struct outcome failure = *why;
+        failure.kind = OUTCOME_TEMPORARY;
+        failure.enhanced.cls = failure.enhanced.cls ? 4 : 0;
+        outbound_fail_candidate(o, &failure);
+        return;
+    }
+    if (o->state != OUTBOUND_IDLE && o->state != OUTBOUND_QUITTING) {
+        outbound_event(o, OBS_OUTBOUND_TROUBLE, why);
+    }
+    outbound_gone(o, OUTBOUND_GONE);
+}
+
+static void outbound_set_deadline(struct outbound *o)
+{
+    const struct conf_delivery *d = &o->settings->conf->delivery;
+    uint64_t wait_ms = d->mail_timeout_ms;
+    switch (smtp_client_stage(&o->smtp)) {
+    case OUTCOME_STAGE_NONE:
+    case OUTCOME_STAGE_ROUTE:
+        wait_ms = d->idle_timeout_ms;
+        break;
+    case OUTCOME_STAGE_CONNECT:
+    case OUTCOME_STAGE_BANNER:
+        wait_ms = d->greeting_timeout_ms;
+        break;
+    case OUTCOME_STAGE_EHLO:
+    case OUTCOME_STAGE_STARTTLS:
+    case OUTCOME_STAGE_AUTH:
+        wait_ms = d->ehlo_timeout_ms;
+        break;
+    case OUTCOME_STAGE_MAIL:
+    case OUTCOME_STAGE_RSET:
+        wait_ms = d->mail_timeout_ms;
+        break;
+    case OUTCOME_STAGE_RCPT:
+        wait_ms = d->rcpt_timeout_ms;
+        break;
+    case OUTCOME_STAGE_DATA:
+        wait_ms = d->data_timeout_ms;
+        break;
+    case OUTCOME_STAGE_BODY:
+        wait_ms = d->body_timeout_ms;
+        break;
+    case OUTCOME_STAGE_FINAL_DOT:
+    case OUTCOME_STAGE_BDAT:
+        wait_ms = d->data_done_timeout_ms;
+        break;
+    case OUTCOME_STAGE_QUIT:
+        wait_ms = RELAY_QUIT_MS;
+        break;
+    }
+    if (o->body && wait_ms > d->body_timeout_ms) {
+        wait_ms = d->body_timeout_ms;
+    }
+    timer_start(o->relay->timers, &o->deadline, outbound_now(o) + wait_ms);
+}
+
+/* Nothing to do for it now: idle, or QUIT when it has had enough. */
+static void outbound_rest(struct outbound *o)
+{
+    bool enough = o->begun >= o->settings->conf->delivery.messages_per_connection || o->relay->stopping;
+    if (o->state == OUTBOUND_UP && enough) {
+        outbound_set_state(o, OUTBOUND_QUITTING);
+        smtp_client_quit(&o->smtp);
+    } else if (o->state == OUTBOUND_UP) {
+        outbound_set_state(o, OUTBOUND_IDLE);
+    }
+}
+
+static void outbound_ready(struct outbound *o)
+{
+    if (!o->greeted) {
+        o->greeted = true;
+        o->site->failures = 0;
+        o->site->down_until_ms = 0;
+        o->plan->candidates[o->candidate].bad_until_ms = 0;
+    }
+}
+
+/* Steps the machine; false: the connection has ended and o may be gone. */
+static bool outbound_step(struct outbound *o, struct slice *in)
+{
+    for (;;) {
+        switch (smtp_client_step(&o->smtp, in, &o->out)) {
+        case SMTP_CLIENT_WANT_REPLY:
+            if (o->site->ready_count && !o->body && o->state == OUTBOUND_UP &&
+                smtp_client_can_begin(&o->smtp) && outbound_begin(o)) {
+                break;
+            }
+            return true;
+        case SMTP_CLIENT_READY:
+            outbound_ready(o);
+            if (o->state == OUTBOUND_UP && outbound_begin(o)) {
+                break;
+            }
+            if (o->state == OUTBOUND_UP) {
+                outbound_rest(o);
+                if (o->state == OUTBOUND_QUITTING) {
+                    break;
+                }
+            }
+            return true;
+        case SMTP_CLIENT_SEND_BODY:
+            outbound_body_begin(o);
+            break;
+        case SMTP_CLIENT_TXN_DONE:
+            outbound_finish(o, (struct outbound_tx *)(void *)smtp_client_take(&o->smtp));
+            break;
+        case SMTP_CLIENT_CLOSED:
+            outbound_closed(o);
+            return false;
+        }
+    }
+}
+
+static void outbound_drive(struct outbound *o, struct slice in)
+{
+    do {
+        if (!outbound_step(o, &in)) {
+            return;
+        }
+        outbound_send(o);
+        /* body_end may have refused, or begun the next transaction: one more look at the machine. */
+    } while (o->body && !(o->ops & OUTBOUND_OP_SEND) && o->data_ready);
+    if (!(o->ops & OUTBOUND_OP_RECV)) {
+        o->ops |= OUTBOUND_OP_RECV;
+        io_recv(o->relay->io, outbound_tag(o, IO_KIND_OUTBOUND_RECV), o->fd);
+    }
+    outbound_set_deadline(o);
+}
+
+void relay_on_outbound_recv(struct relay *r, const struct io_event *ev)
+{
+    struct outbound *o = pool_resolve(&r->outbound, ev->owner);
+    if (!o) {
+        io_count_stale(r->io);
+        return;
+    }
+    o->ops &= (uint8_t)~OUTBOUND_OP_RECV;
+    if (o->state == OUTBOUND_GONE || o->state == OUTBOUND_NEXT) {
+        outbound_gone(o, (enum outbound_state)o->state);
+        return;
+    }
+    if (ev->status == IO_EOF) {
+        smtp_client_fail(&o->smtp, SMTP_FAIL_EOF);
+    } else if (ev->status != IO_OK && ev->status != IO_RETRY) {
+        smtp_client_fail(&o->smtp, SMTP_FAIL_IO);
+    }
+    outbound_drive(o, ev->data);
+}
+
+void outbound_wake(struct outbound *o)
+{
+    must(o->state == OUTBOUND_IDLE);
+    outbound_set_state(o, OUTBOUND_UP);
+    outbound_drive(o, (struct slice){NULL, 0});
+}
+
+static void outbound_on_deadline(struct timer *t, void *ctx)
+{
+    (void)ctx;
+    struct outbound *o = container_of(t, struct outbound, deadline);
+    switch ((enum outbound_state)o->state) {
+    case OUTBOUND_CONNECTING: {
+        struct outcome why = outbound_connect_outcome(IO_TIMED_OUT, 0);
+        outbound_fail_candidate(o, &why);
+        return;
+    }
+    case OUTBOUND_IDLE:
+        outbound_set_state(o, OUTBOUND_QUITTING);
+        smtp_client_quit(&o->smtp);
+        outbound_drive(o, (struct slice){NULL, 0});
+        return;
+    case OUTBOUND_UP:
+    case OUTBOUND_QUITTING:
+        smtp_client_fail(&o->smtp, SMTP_FAIL_TIMEOUT);
+        outbound_drive(o, (struct slice){NULL, 0});
+        return;
+    case OUTBOUND_GONE:
+    case OUTBOUND_NEXT:
+        return;
+    }
+}
+
+void outbound_shut(struct outbound *o, bool at_once)
+{
+    switch ((enum outbound_state)o->state) {
+    case OUTBOUND_IDLE:
+        outbound_set_state(o, OUTBOUND_QUITTING);
+        smtp_client_quit(&o->smtp);
+        outbound_drive(o, (struct slice){NULL, 0});
+        return;
+    case OUTBOUND_CONNECTING:
+        outbound_gone(o, OUTBOUND_GONE);
+        return;
+    case OUTBOUND_UP:
+    case OUTBOUND_QUITTING:
+        if (at_once) {
+            smtp_client_fail(&o->smtp, SMTP_FAIL_LOCAL);
+            outbound_drive(o, (struct slice){NULL, 0});
+        }
+        return;
+    case OUTBOUND_GONE:
+    case OUTBOUND_NEXT:
+        return;
+    }
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * outbound - one connection to a host of a site
+ *
+ * Purpose:   connects (candidate after candidate), drives proto/smtp/client, sends bodies from memory or
+ *            from the spool, reports every part's outcome to the queue, then waits for more work.
+ * Owner:     the relay's pool; ends itself.
+ * Thread:    the worker's.
+ * Limits:    SMTP_CLIENT_WINDOW_MAX transactions at a time; one piece of a body in memory.
+ */
+#ifndef RINGPOST_RELAY_OUTBOUND_H
+#define RINGPOST_RELAY_OUTBOUND_H
+
+#include "core/relay/relay.h"
+#include "proto/mail/dot.h"
+
+enum outbound_state {
+    OUTBOUND_CONNECTING,
+    OUTBOUND_UP,       /* greeting, EHLO, transactions */
+    OUTBOUND_IDLE,     /* in site->idle */
+    OUTBOUND_QUITTING, /* QUIT is on its way */
+    OUTBOUND_GONE,     /* waiting for the kernel to give everything back */
+    OUTBOUND_NEXT,     /* as GONE, but the next candidate will be tried */
+};
+
+enum {
+    OUTBOUND_OP_CONNECT = 1,
+    OUTBOUND_OP_RECV = 2,
+    OUTBOUND_OP_SEND = 4,
+    OUTBOUND_OP_CLOSE = 8,
+    OUTBOUND_OP_READ = 16, /* a piece of a body */
+};
+
+/* A transaction and the part it carries. */
+struct outbound_tx {
+    struct smtp_client_txn txn; /* first: the machine gives this pointer back */
+    struct queue_part *part;
+    uint64_t began_ms;
+    bool damaged; /* the stored body failed its check */
+    struct smtp_client_rcpt rcpts[];
+};
+
+struct outbound {
+    struct handle self;
+    struct relay *relay;
+    struct relay_settings *settings;
+    struct queue_site *site;
+    struct route_plan *plan;
+    size_t candidate;  /* index in plan */
+    size_t tried;      /* candidates tried by this connection */
+    uint8_t state;     /* enum outbound_state */
+    uint8_t ops;
+    bool greeted;      /* a transaction was possible: the host works */
+    int fd;
+    uint64_t id; /* for the log */
+    struct sockaddr_storage addr;
+    struct smtp_client smtp;
+    uint32_t begun; /* transactions on this connection */
+    struct buf out;     /* not given to the kernel yet */
+    struct buf sending; /* in the kernel: commands around the body */
+    struct msghdr msg;
+    struct iovec iov[3];
+
+    /* The body being sent. */
+    struct outbound_tx *body; /* NULL: none */
+    size_t body_at;      /* of out: the body belongs here */
+    uint32_t piece;      /* next piece to send */
+    uint32_t pieces;
+    struct slice data;   /* the piece at hand; from memory or the reader */
+    bool data_ready;
+    struct handle reader; /* HANDLE_NONE: the body is in memory */
+    struct mail_dot dot; /* dot-stuffing across pieces */
+    struct queue_message *sending_message; /* its memory is in the kernel: one more reader */
+
+    struct timer deadline;
+    struct list link; /* site->idle */
+    struct outcome failure; /* of the last candidate */
+    char failure_text[LIMIT_OUTCOME_TEXT_BYTES];
+};
+
+/* Opens a connection for a site that has work; false: no room or nothing to try (the site is failed). */
+bool outbound_open(struct relay *r, struct queue_site *site);
+/* An idle connection gets work from its site. */
+void outbound_wake(struct outbound *o);
+void outbound_shut(struct outbound *o, bool at_once);
+
+/* ---- core/relay/pool.c ---- */
+
+/* The pool's part of relay_run. */
+void pool_run(struct relay *r);
+/* No candidate could be reached or spoken to: what the site does next. */
+void pool_site_failed(struct relay *r, struct queue_site *site, const struct outcome *why);
+/* A connection of this site ended: its work may need another. */
+void pool_site_again(struct relay *r, struct queue_site *site);
+
+#endif

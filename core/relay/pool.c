@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Which connection takes which part. A connection takes its next part by itself when it has finished one
+ * (or while it sends one); the pool only wakes idle connections and opens new ones while there is more
+ * work than connections under way.
+ */
+#include "core/relay/outbound.h"
+
+static uint32_t pool_share(uint32_t total, unsigned workers)
+{
+    uint32_t share = total / workers;
+    return share ? share : 1;
+}
+
+static uint32_t pool_limit(const struct relay *r, struct queue_site *site)
+{
+    uint32_t limit = pool_share(r->settings->conf->delivery.connections_per_site, r->workers);
+    if (site->limit && site->limit_until_ms <= io_now(r->io)->mono_ms) {
+        site->limit = 0;
+    }
+    return site->limit && site->limit < limit ? site->limit : limit;
+}
+
+static bool pool_can_open(const struct relay *r, struct queue_site *site)
+{
+    return site->connections < pool_limit(r, site) && site->connecting < site->ready_count &&
+           r->outbound.used < pool_share(r->settings->conf->delivery.connections_total, r->workers);
+}
+
+static void pool_serve(struct relay *r, struct queue_site *site)
+{
+    if (site->down_until_ms > io_now(r->io)->mono_ms && site->connections == 0) {
+        queue_site_fail_ready(r->queue, site, &site->down);
+        return;
+    }
+    while (site->ready_count) {
+        struct list *node = list_first(&site->idle);
+        if (node) {
+            outbound_wake(LIST_ENTRY(node, struct outbound, link));
+        } else if (!pool_can_open(r, site) || !outbound_open(r, site)) {
+            return;
+        }
+    }
+}
+
+void pool_run(struct relay *r)
+{
+    struct list now;
+    list_init(&now);
+    list_splice_back(&now, &r->queue->active_sites);
+    struct list *node;
+    while ((node = list_pop_front(&now))) {
+        struct queue_site *site = LIST_ENTRY(node, struct queue_site, active);
+        pool_serve(r, site);
+        /* Sites with connections go on when one of those is free; without, they wait for a place. */
+        if (site->ready_count && site->connections == 0 && !list_linked(&site->active)) {
+            list_push_back(&r->queue->active_sites, &site->active);
+        }
+    }
+}
+
+void pool_site_again(struct relay *r, struct queue_site *site)
+{
+    if (site->ready_count && !list_linked(&site->active)) {
+        list_push_back(&r->queue->active_sites, &site->active);
+    }
+}
+
+void pool_site_failed(struct relay *r, struct queue_site *site, const struct outcome *why)
+{
+    uint64_t now_ms = io_now(r->io)->mono_ms;
+    if (site->connections > site->connecting) {
+        /* Others work: the peer has enough of us. */
+        site->limit = site->connections;
+        site->limit_until_ms = now_ms + RELAY_ADDRESS_BAD_MS;
+        return;
+    }
+    if (r->stopping) {
+        return;
+    }
+    uint64_t back_off_ms = (uint64_t)RELAY_DOWN_MIN_MS << (site->failures < 10 ? site->failures : 10);
+    uint64_t first_retry_ms = r->settings->conf->queue.schedule.items[0] / 2;
+    back_off_ms = back_off_ms > RELAY_DOWN_MAX_MS ? RELAY_DOWN_MAX_MS : back_off_ms;
+    site->failures++;
+    site->down_until_ms = now_ms + (back_off_ms < first_retry_ms ? back_off_ms : first_retry_ms);
+    site->down = *why;
+    outcome_copy_text(&site->down, site->down_text, sizeof(site->down_text));
+    queue_site_fail_ready(r->queue, site, &site->down);
+}

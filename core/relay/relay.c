@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "core/relay/relay.h"
+#include "core/relay/inbound.h"
+#include "core/relay/outbound.h"
+
+bool relay_open(struct relay *r, const struct relay_parts *parts)
+{
+    const struct conf *conf = parts->settings->conf;
+    *r = (struct relay){
+        .settings = relay_settings_ref(parts->settings),
+        .io = parts->io,
+        .timers = parts->timers,
+        .rng = parts->rng,
+        .log = parts->log,
+        .queue = parts->queue,
+        .admitted = parts->admitted,
+        .workers = parts->workers,
+    };
+    pool_init(&r->listeners, sizeof(struct relay_listener), LIMIT_LISTENERS);
+    /* Sessions of one worker: the kernel may send it all of them; and those that end. */
+    pool_init(&r->inbound, sizeof(struct inbound), conf->limits.connections + RELAY_BACKLOG);
+    pool_init(&r->outbound, sizeof(struct outbound), conf->delivery.connections_total + 1);
+    list_init(&r->resume);
+    list_init(&r->space_waiters);
+    return true;
+}
+
+void relay_set_settings(struct relay *r, struct relay_settings *settings)
+{
+    struct relay_settings *old = r->settings;
+    r->settings = relay_settings_ref(settings);
+    relay_settings_put(&old);
+}
+
+static void relay_shut_inbound(struct relay *r, bool at_once)
+{
+    for (uint32_t slot = 0; slot < r->inbound.made; slot++) {
+        struct handle h;
+        struct inbound *s = pool_at(&r->inbound, slot, &h);
+        if (s) {
+            inbound_shut(s, at_once);
+        }
+    }
+}
+
+static void relay_shut_outbound(struct relay *r, bool at_once)
+{
+    for (uint32_t slot = 0; slot < r->outbound.made; slot++) {
+        struct handle h;
+        struct outbound *o = pool_at(&r->outbound, slot, &h);
+        if (o) {
+            outbound_shut(o, at_once);
+        }
+    }
+}
+
+bool relay_stop(struct relay *r)
+{
+    if (!r->stopping) {
+        r->stopping = true;
+        relay_listeners_stop(r);
+    }
+    relay_shut_inbound(r, r->deadline);
+    relay_shut_outbound(r, r->deadline);
+    return r->listeners.used == 0 && r->inbound.used == 0 && r->outbound.used == 0;
+}
+
+void relay_cut(struct relay *r)
+{
+    r->deadline = true;
+}
+
+void relay_close(struct relay *r)
+{
+    must(r->inflight_bytes == 0);
+    pool_deinit(&r->listeners);
+    pool_deinit(&r->inbound);
+    pool_deinit(&r->outbound);
+    relay_settings_put(&r->settings);
+}
+
+void relay_run(struct relay *r)
+{
+    struct list now;
+    list_init(&now);
+    list_splice_back(&now, &r->resume);
+    struct list *node;
+    while ((node = list_pop_front(&now))) {
+        inbound_resume(LIST_ENTRY(node, struct inbound, link));
+    }
+    if (!r->stopping) {
+        pool_run(r);
+    }
+}
+
+bool relay_pending(const struct relay *r)
+{
+    return !list_empty(&r->resume);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * relay - the drivers of one worker: listeners, inbound sessions, outbound connections
+ *
+ * Purpose:   joins the protocol machines (proto/) and the queue to the ring. A driver moves bytes,
+ *            keeps deadlines and asks policy; it decides nothing about mail by itself.
+ * Owner:     the worker: relay_open … relay_stop (until true) … relay_close.
+ * Thread:    the worker's; only `connections` and settings are shared.
+ * Limits:    limits.connections sessions and delivery.connections_total connections in the engine.
+ * Errors:    relay_open: NULL-terminated reason in *error.
+ */
+#ifndef RINGPOST_RELAY_RELAY_H
+#define RINGPOST_RELAY_RELAY_H
+
+#include "core/io/io.h"
+#include "core/policy/connections.h"
+#include "core/queue/queue.h"
+#include "core/relay/settings.h"
+
+enum {
+    RELAY_BACKLOG = 1024,
+    RELAY_REARM_MS = 100,          /* a listener that ran out of descriptors tries again */
+    RELAY_LINGER_MS = 2000,        /* after our last word the client has this long to close */
+    RELAY_LINGER_BYTES = 256 * 1024,
+    RELAY_QUIT_MS = 2000,          /* for the answer to QUIT */
+    RELAY_PART_RETURNS_MAX = 3,    /* a part on connections that died before its first answer */
+    RELAY_ADDRESS_BAD_MS = 30 * 1000,
+    RELAY_DOWN_MIN_MS = 250,
+    RELAY_DOWN_MAX_MS = 30 * 1000,
+};
+
+struct relay_listener {
+    struct handle self;
+    struct relay *relay;
+    unsigned index; /* in conf.listeners */
+    int fd;
+    int reserve_fd;
+    bool accepting; /* the multishot accept is in the kernel */
+    struct timer rearm;
+    struct ip_endpoint at;
+};
+
+struct relay_counters {
+    uint64_t sessions;        /* accepted */
+    uint64_t sessions_refused;
+    uint64_t messages_in;     /* acknowledged */
+    uint64_t connections;     /* opened outwards */
+    uint64_t transactions;
+};
+
+struct relay_parts {
+    struct relay_settings *settings; /* a reference is taken */
+    struct io *io;
+    struct timer_wheel *timers;
+    struct rng *rng;
+    struct obs_log *log;
+    struct queue *queue;
+    struct connections *admitted; /* shared */
+    unsigned workers;
+};
+
+struct relay {
+    struct relay_settings *settings;
+    struct io *io;
+    struct timer_wheel *timers;
+    struct rng *rng;
+    struct obs_log *log;
+    struct queue *queue;
+    struct connections *admitted;
+    unsigned workers;
+    struct pool listeners;
+    struct pool inbound;
+    struct pool outbound;
+    struct list resume;        /* sessions whose commit was decided: replies go out in relay_run */
+    struct list space_waiters; /* sessions the spool or memory had no room for */
+    uint64_t inflight_bytes;   /* bodies being received */
+    uint64_t session_next;
+    bool stopping;  /* no new sessions, no new connections */
+    bool deadline;  /* out of patience: everything is cut */
+    struct relay_counters counters;
+};
+
+extern const struct queue_events relay_queue_events;
+
+bool relay_open(struct relay *r, const struct relay_parts *parts);
+/* Opens listener `index` of the configuration on this fd (net_listen) and starts accepting. */
+bool relay_listen(struct relay *r, unsigned index, int fd);
+void relay_set_settings(struct relay *r, struct relay_settings *settings);
+
+/* Stops accepting; sessions end after their transaction, connections after theirs. True when nothing is
+ * left. relay_cut gives up on those that still work. */
+bool relay_stop(struct relay *r);
+void relay_cut(struct relay *r);
+void relay_close(struct relay *r);
+
+/* core/relay/listener.c: no more clients. */
+void relay_listeners_stop(struct relay *r);
+
+/* Loop phases. relay_run: resumes sessions, gives parts to connections. */
+void relay_run(struct relay *r);
+bool relay_pending(const struct relay *r);
+
+/* Handlers of the operation kinds (see the table in core/app/worker.c). */
+void relay_on_accept(struct relay *r, const struct io_event *ev);
+void relay_on_inbound_recv(struct relay *r, const struct io_event *ev);
+void relay_on_inbound_send(struct relay *r, const struct io_event *ev);
+void relay_on_inbound_close(struct relay *r, const struct io_event *ev);
+void relay_on_outbound_connect(struct relay *r, const struct io_event *ev);
+void relay_on_outbound_recv(struct relay *r, const struct io_event *ev);
+void relay_on_outbound_send(struct relay *r, const struct io_event *ev);
+void relay_on_outbound_close(struct relay *r, const struct io_event *ev);
+
+#endif

@@ -1,0 +1,661 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Recovery: what is on the disk becomes queues again.
+ *
+ *   1. heads     every segment's header and first frame: seals must be known before the segments they
+ *                speak of are read
+ *   2. scan      all frames in the order of (segment number, offset): a map id → place and state
+ *   3. tidy      segments without a single frame (made ahead, never used) become spares; the tails of
+ *                a crash are flushed, so that nothing is built on what only the page cache has
+ *   4. replay    every live message is read from its place and handed to a worker
+ *
+ * Idempotent: 1, 2 and 4 write nothing. 3 only removes files that hold no record, so a crash in the
+ * middle leaves a directory with the same meaning. That a final state is never undone, whatever row
+ * comes later with the same id, makes the order of rows matter only among deferrals.
+ *
+ * Which worker gets a message does not matter (spool/reclaim.c): they are dealt in turn.
+ */
+#include "core/base/map.h"
+#include "spool/dir.h"
+#include "spool/scan.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { HEAD_BYTES = 64 * 1024 };
+
+must_static(SPOOL_DATA_OFFSET + SPOOL_FRAME_HEADER_BYTES +
+                    SPOOL_SEALS_MAX * (SPOOL_ROW_HEADER_BYTES + SPOOL_SEAL_BYTES) <=
+                HEAD_BYTES,
+            "a frame of seals lies in the head of a segment");
+
+struct found_rcpt {
+    uint64_t next_due_ms;
+    uint16_t attempts;
+    uint8_t status;
+};
+
+struct found_message {
+    struct map_node node;
+    uint64_t id;
+    struct spool_ref ref;
+    uint32_t rcpt_count;
+    uint32_t queued;
+    struct found_rcpt rcpts[];
+};
+
+struct recovery {
+    struct spool_dir *dir;
+    const struct spool_recovery_events *events;
+    void *ctx;
+    struct spool_recovery *sum;
+    struct buf *error;
+    struct map messages;
+    struct spool_past *past; /* of all segment files, then compacted */
+    size_t past_count;
+    bool no_memory;
+
+    /* of the segment being scanned */
+    struct spool_past *at;
+    const char *file;
+    uint64_t broken;
+
+    /* of the replay */
+    struct spool_rcpt *rcpts;
+    size_t rcpt_cap;
+    struct spool_fragment_ref *fragments;
+    size_t fragment_cap;
+    uint8_t *raw;
+    size_t raw_cap;
+    unsigned worker_next;
+};
+
+static void report(struct recovery *r, enum spool_damage kind, uint64_t offset, uint64_t bytes)
+{
+    if (kind == SPOOL_DAMAGE_TORN) {
+        r->sum->torn++;
+    } else {
+        r->sum->damaged++;
+    }
+    if (r->events->damage) {
+        const struct spool_damage_report d = {kind, r->file, r->at ? r->at->number : 0, offset,
+                                              bytes};
+        r->events->damage(r->ctx, &d);
+    }
+}
+
+static struct spool_past *past_find(const struct recovery *r, uint64_t number)
+{
+    size_t low = 0;
+    size_t high = r->past_count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (r->past[mid].number < number) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low < r->past_count && r->past[low].number == number ? &r->past[low] : NULL;
+}
+
+/* ---- 1. heads ---- */
+
+static void head_seals(struct recovery *r, struct slice payload)
+{
+    struct spool_row row;
+    while (spool_row_next(&payload, &row)) {
+        struct spool_seal s;
+        if (row.type != SPOOL_ROW_SEAL || !spool_seal_decode(row.payload, &s)) {
+            continue;
+        }
+        struct spool_past *p = past_find(r, s.segment);
+        if (!p || s.segment >= r->at->number) {
+            continue; /* long gone, or nonsense: a seal speaks of older segments only */
+        }
+        uint32_t offset = s.offset < SPOOL_DATA_OFFSET ? SPOOL_DATA_OFFSET : s.offset;
+        if (!p->sealed || offset < p->valid_end) {
+            p->valid_end = offset;
+            p->complete = s.complete;
+        }
+        p->sealed = true;
+    }
+}
+
+static bool head_header(const struct spool_past *p, struct slice head, int64_t size,
+                        struct spool_segment_header *h)
+{
+    if (spool_segment_header_decode(head, h) && h->number == p->number) {
+        return true;
+    }
+    char block[SPOOL_BLOCK_BYTES];
+    return size >= SPOOL_BLOCK_BYTES &&
+           disk_pread(p->fd, block, sizeof(block), (uint64_t)size - SPOOL_BLOCK_BYTES) ==
+               SPOOL_BLOCK_BYTES &&
+           spool_segment_header_decode(slice_of(block, sizeof(block)), h) &&
+           h->number == p->number;
+}
+
+/* Opens it and reads its header and seals. False: the start must be refused. */
+static bool head_read(struct recovery *r, struct spool_past *p, char *head)
+{
+    p->fd = disk_open(r->dir->fd, r->file, DISK_READ, false);
+    int64_t size = p->fd < 0 ? p->fd : disk_size(p->fd);
+    if (size < 0) {
+        report(r, SPOOL_DAMAGE_UNREADABLE, 0, 0);
+        return true;
+    }
+    int64_t n = disk_pread(p->fd, head, HEAD_BYTES, 0);
+    struct slice bytes = slice_of(head, n < 0 ? 0 : (size_t)n);
+    struct spool_segment_header h;
+    if (!head_header(p, bytes, size, &h)) {
+        char bad[DISK_NAME_MAX];
+        spool_name_make(bad, SPOOL_NAME_BAD, p->number);
+        report(r, SPOOL_DAMAGE_SEGMENT, 0, (uint64_t)size);
+        (void)disk_rename(r->dir->fd, r->file, bad);
+        disk_close(p->fd);
+        p->fd = -1;
+        return true;
+    }
+    if (h.major > SPOOL_FORMAT_MAJOR) {
+        buf_addf(r->error, "%s/%s was written by a newer ringpost (spool format %u, this one knows %d)",
+                 r->dir->path, r->file, h.major, SPOOL_FORMAT_MAJOR);
+        return false;
+    }
+    p->salt = h.salt;
+    p->lineage = h.lineage;
+    p->file_bytes = (uint64_t)size;
+    if (bytes.len > SPOOL_DATA_OFFSET) {
+        struct spool_frame_header f;
+        struct slice payload;
+        if (spool_frame_check(slice_skip(bytes, SPOOL_DATA_OFFSET), p->number, p->salt,
+                              SPOOL_DATA_OFFSET, &f, &payload) == SPOOL_FRAME_OK) {
+            head_seals(r, payload);
+        }
+    }
+    return true;
+}
+
+static bool recover_heads(struct recovery *r)
+{
+    char *head = malloc(HEAD_BYTES);
+    if (!head) {
+        r->no_memory = true;
+        return false;
+    }
+    bool ok = true;
+    for (size_t i = 0; ok && i < r->past_count; i++) {
+        char name[DISK_NAME_MAX];
+        r->at = &r->past[i];
+        r->file = name;
+        spool_name_make(name, SPOOL_NAME_SEGMENT, r->at->number);
+        ok = head_read(r, r->at, head);
+    }
+    free(head);
+    return ok;
+}
+
+/* ---- 2. scan ---- */
+
+static bool message_equal(const struct map_node *node, const void *key)
+{
+    return container_of(node, struct found_message, node)->id == *(const uint64_t *)key;
+}
+
+static struct found_message *message_find(const struct recovery *r, uint64_t id)
+{
+    struct map_node *n = map_find(&r->messages, map_hash_u64(&r->messages, id), message_equal, &id);
+    return n ? container_of(n, struct found_message, node) : NULL;
+}
+
+static void id_seen(struct recovery *r, uint64_t id)
+{
+    r->sum->id_max = id > r->sum->id_max ? id : r->sum->id_max;
+}
+
+/* The states of a copy that was appended later; what was final stays final. */
+static void message_states(struct found_message *m, const struct spool_message_view *v,
+                           const struct found_message *older)
+{
+    struct slice rest = v->rcpts;
+    m->queued = 0;
+    for (uint32_t i = 0; i < m->rcpt_count; i++) {
+        struct spool_rcpt rcpt;
+        must(spool_message_next_rcpt(&rest, &rcpt));
+        bool was_final = older && older->rcpts[i].status != SPOOL_RCPT_QUEUED;
+        m->rcpts[i] = was_final ? older->rcpts[i]
+                                : (struct found_rcpt){rcpt.next_due_ms, rcpt.attempts,
+                                                      (uint8_t)rcpt.status};
+        m->queued += m->rcpts[i].status == SPOOL_RCPT_QUEUED ? 1 : 0;
+    }
+}
+
+static bool scan_message(struct recovery *r, struct slice payload, struct spool_ref ref)
+{
+    struct spool_message_view v;
+    if (!spool_message_decode(payload, &v)) {
+        return false;
+    }
+    id_seen(r, v.id);
+    struct found_message *m = message_find(r, v.id);
+    if (m && m->rcpt_count == v.rcpt_count) {
+        message_states(m, &v, m);
+        m->ref = ref;
+        return true;
+    }
+    if (m) {
+        map_remove(&r->messages, &m->node); /* never ours: an id belongs to one envelope */
+        free(m);
+    }
+    m = calloc(1, sizeof(*m) + v.rcpt_count * sizeof(m->rcpts[0]));
+    if (m) {
+        m->id = v.id;
+        m->ref = ref;
+        m->rcpt_count = v.rcpt_count;
+        message_states(m, &v, NULL);
+    }
+    if (!m || !map_insert(&r->messages, &m->node, map_hash_u64(&r->messages, v.id))) {
+        free(m);
+        r->no_memory = true;
+    }
+    return true;
+}
+
+static enum spool_rcpt_status result_status(enum spool_result_kind kind)
+{
+    switch (kind) {
+    case SPOOL_RESULT_DELIVERED:
+        return SPOOL_RCPT_DELIVERED;
+    case SPOOL_RESULT_BOUNCED:
+        return SPOOL_RCPT_BOUNCED;
+    case SPOOL_RESULT_EXPIRED:
+        return SPOOL_RCPT_EXPIRED;
+    case SPOOL_RESULT_CANCELLED:
+        return SPOOL_RCPT_CANCELLED;
+    case SPOOL_RESULT_DEFERRED:
+        return SPOOL_RCPT_QUEUED;
+    }
+    must(false);
+    return SPOOL_RCPT_QUEUED;
+}
+
+static bool scan_result(struct recovery *r, struct slice payload)
+{
+    struct spool_result v;
+    if (!spool_result_decode(payload, &v)) {
+        return false;
+    }
+    id_seen(r, v.id);
+    struct found_message *m = message_find(r, v.id);
+    if (!m) {
+        return true; /* its message is gone already */
+    }
+    if (v.rcpt >= m->rcpt_count) {
+        return false;
+    }
+    struct found_rcpt *f = &m->rcpts[v.rcpt];
+    if (f->status != SPOOL_RCPT_QUEUED) {
+        return true;
+    }
+    f->status = (uint8_t)result_status(v.kind);
+    f->attempts = v.attempts;
+    f->next_due_ms = v.next_due_ms;
+    m->queued -= f->status != SPOOL_RCPT_QUEUED ? 1 : 0;
+    return true;
+}
+
+static bool scan_row(struct recovery *r, const struct spool_row *row, struct spool_ref ref)
+{
+    struct spool_fragment_view f;
+    struct spool_seal s;
+    switch (row->type) {
+    case SPOOL_ROW_MESSAGE:
+        return scan_message(r, row->payload, ref);
+    case SPOOL_ROW_RESULT:
+        return scan_result(r, row->payload);
+    case SPOOL_ROW_FRAGMENT:
+        if (!spool_fragment_decode(row->payload, &f)) {
+            return false;
+        }
+        id_seen(r, f.id);
+        return true;
+    case SPOOL_ROW_SEAL:
+        return spool_seal_decode(row->payload, &s);
+    default:
+        return true; /* a newer minor version: skipped */
+    }
+}
+
+static void scan_frame(void *ctx, const struct spool_frame_header *h, struct slice payload)
+{
+    struct recovery *r = ctx;
+    struct spool_ref ref = {h->epoch, h->offset, spool_frame_bytes(h->payload_bytes)};
+    struct spool_row row;
+    bool ok = true;
+    while (ok && spool_row_next(&payload, &row)) {
+        ok = scan_row(r, &row, ref);
+    }
+    if (!ok || payload.len != 0) {
+        r->broken++;
+        report(r, SPOOL_DAMAGE_ROW, h->offset, ref.bytes);
+    }
+}
+
+static void scan_broken(void *ctx, enum spool_damage kind, uint32_t offset, uint32_t bytes)
+{
+    struct recovery *r = ctx;
+    r->broken++;
+    report(r, kind, offset, bytes);
+}
+
+/* False: no memory. */
+static bool recover_segment(struct recovery *r, struct spool_past *p)
+{
+    struct spool_file file;
+    int e = spool_file_init(&file, p->fd);
+    if (e == -ENOMEM) {
+        r->no_memory = true;
+        return false;
+    }
+    r->broken = 0;
+    if (e < 0 || file.unreadable_bytes) {
+        r->broken++;
+        report(r, SPOOL_DAMAGE_UNREADABLE, file.unreadable_at, file.unreadable_bytes);
+    }
+    if (e < 0 || !file.header_ok) {
+        spool_file_deinit(&file); /* it was readable a moment ago */
+        return true;
+    }
+    uint32_t end = spool_file_end(&file);
+    struct spool_scan scan = {
+        .bytes = slice_of(file.bytes, file.len),
+        .number = p->number,
+        .salt = p->salt,
+        .end = p->sealed && p->valid_end < end ? p->valid_end : end,
+        .complete = p->sealed && p->complete,
+        .frame = scan_frame,
+        .broken = scan_broken,
+        .ctx = r,
+    };
+    struct spool_scanned out;
+    spool_scan_segment(&scan, &out);
+    spool_file_deinit(&file);
+    if (!p->sealed) {
+        p->valid_end = out.valid_end;
+    }
+    r->sum->segments++;
+    r->sum->frames += out.frames;
+    r->sum->lsn_max = out.lsn_max > r->sum->lsn_max ? out.lsn_max : r->sum->lsn_max;
+    if (out.frames == 0 && r->broken == 0) {
+        p->valid_end = 0; /* nothing in it: tidy takes it */
+    }
+    return !r->no_memory;
+}
+
+static bool recover_scan(struct recovery *r)
+{
+    for (size_t i = 0; i < r->past_count; i++) {
+        char name[DISK_NAME_MAX];
+        r->at = &r->past[i];
+        r->file = name;
+        spool_name_make(name, SPOOL_NAME_SEGMENT, r->at->number);
+        if (r->at->fd >= 0 && !recover_segment(r, r->at)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- 3. tidy ---- */
+
+/* A segment without frames. Out of the order of reclaiming: it has no record that could matter. */
+static void tidy_empty(struct recovery *r, struct spool_past *p)
+{
+    char spare[DISK_NAME_MAX];
+    spool_name_make(spare, SPOOL_NAME_SPARE, p->number);
+    disk_close(p->fd);
+    p->fd = -1;
+    if (!spool_spare_has_room(r->dir, p->file_bytes)) {
+        (void)disk_unlink(r->dir->fd, r->file);
+    } else if (disk_rename(r->dir->fd, r->file, spare) == 0) {
+        spool_spare_put(r->dir, p->number);
+    }
+}
+
+static void recover_tidy(struct recovery *r)
+{
+    size_t kept = 0;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < r->past_count; i++) {
+        char name[DISK_NAME_MAX];
+        struct spool_past *p = r->at = &r->past[i];
+        r->file = name;
+        spool_name_make(name, SPOOL_NAME_SEGMENT, p->number);
+        if (p->fd >= 0 && p->valid_end == 0) {
+            tidy_empty(r, p);
+        } else if (p->fd >= 0 && !p->sealed && disk_fsync(p->fd) < 0) {
+            report(r, SPOOL_DAMAGE_UNREADABLE, 0, 0);
+        }
+        if (p->fd < 0) {
+            continue;
+        }
+        bytes += p->file_bytes;
+        r->past[kept++] = *p;
+    }
+    if (kept < r->past_count && disk_fsync(r->dir->fd) < 0) {
+        /* A file may come back that a seal speaks of: keep all seals. */
+        atomic_store(&r->dir->reclaim_stopped, true);
+    }
+    r->past_count = kept;
+    for (size_t i = 0; i < kept; i++) {
+        atomic_init(&r->past[i].viewers, r->dir->options.workers);
+    }
+    atomic_store(&r->dir->bytes_total, bytes);
+}
+
+/* ---- 4. replay ---- */
+
+static bool grow(void **array, size_t *cap, size_t need, size_t item)
+{
+    if (need <= *cap) {
+        return true;
+    }
+    size_t to = need + need / 2;
+    void *grown = realloc(*array, to * item);
+    if (!grown) {
+        return false;
+    }
+    *array = grown;
+    *cap = to;
+    return true;
+}
+
+/* The message row with this id in the frame at m->ref; it points into r->raw. */
+static bool replay_read(struct recovery *r, const struct found_message *m,
+                        struct spool_message_view *v)
+{
+    struct slice raw = slice_of(r->raw, m->ref.bytes);
+    struct spool_frame_header h;
+    struct slice payload;
+    if (disk_pread(r->at->fd, r->raw, raw.len, m->ref.offset) != (int64_t)raw.len ||
+        spool_frame_check(raw, m->ref.segment, r->at->salt, m->ref.offset, &h, &payload) !=
+            SPOOL_FRAME_OK) {
+        return false;
+    }
+    struct spool_row row;
+    while (spool_row_next(&payload, &row)) {
+        if (row.type == SPOOL_ROW_MESSAGE && spool_message_decode(row.payload, v) &&
+            v->id == m->id && v->rcpt_count == m->rcpt_count) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool replay_lists(struct recovery *r, const struct found_message *m,
+                         const struct spool_message_view *v, bool *damaged)
+{
+    if (!grow((void **)&r->rcpts, &r->rcpt_cap, v->rcpt_count, sizeof(*r->rcpts)) ||
+        !grow((void **)&r->fragments, &r->fragment_cap, v->fragment_count,
+              sizeof(*r->fragments))) {
+        return false;
+    }
+    struct slice rest = v->rcpts;
+    for (uint32_t i = 0; i < v->rcpt_count; i++) {
+        must(spool_message_next_rcpt(&rest, &r->rcpts[i]));
+        r->rcpts[i].status = (enum spool_rcpt_status)m->rcpts[i].status;
+        r->rcpts[i].attempts = m->rcpts[i].attempts;
+        r->rcpts[i].next_due_ms = m->rcpts[i].next_due_ms;
+    }
+    rest = v->fragments;
+    *damaged = false;
+    for (uint32_t i = 0; i < v->fragment_count; i++) {
+        must(spool_message_next_fragment(&rest, &r->fragments[i]));
+        struct spool_ref ref = r->fragments[i].ref;
+        const struct spool_past *p = past_find(r, ref.segment);
+        *damaged = *damaged || !p || ref.offset >= p->valid_end ||
+                   ref.bytes > SPOOL_GROUP_BYTES_MAX;
+    }
+    return true;
+}
+
+static bool replay_one(struct recovery *r, const struct found_message *m)
+{
+    char name[DISK_NAME_MAX];
+    r->at = past_find(r, m->ref.segment);
+    must(r->at != NULL);
+    r->file = name;
+    spool_name_make(name, SPOOL_NAME_SEGMENT, m->ref.segment);
+    struct spool_message_view v;
+    if (!grow((void **)&r->raw, &r->raw_cap, m->ref.bytes, 1)) {
+        return false;
+    }
+    if (!replay_read(r, m, &v)) {
+        report(r, SPOOL_DAMAGE_UNREADABLE, m->ref.offset, m->ref.bytes);
+        return true;
+    }
+    struct spool_recovered out = {.ref = m->ref, .inline_bytes = (uint32_t)v.body.len};
+    if (!replay_lists(r, m, &v, &out.damaged)) {
+        return false;
+    }
+    out.message = (struct spool_message){
+        .id = v.id,
+        .arrival_us = v.arrival_us,
+        .flags = v.flags,
+        .ret = v.ret,
+        .header_bytes = v.header_bytes,
+        .body_bytes = v.body_bytes,
+        .sender = v.sender,
+        .envid = v.envid,
+        .meta = v.meta,
+        .rcpts = r->rcpts,
+        .rcpt_count = v.rcpt_count,
+        .fragments = r->fragments,
+        .fragment_count = v.fragment_count,
+    };
+    r->sum->messages_live++;
+    r->sum->rcpts_queued += m->queued;
+    unsigned worker = r->worker_next;
+    r->worker_next = (worker + 1) % r->dir->options.workers;
+    r->events->message(r->ctx, worker, &out);
+    return true;
+}
+
+static int message_order(const void *a, const void *b)
+{
+    const struct found_message *x = *(struct found_message *const *)a;
+    const struct found_message *y = *(struct found_message *const *)b;
+    if (x->ref.segment != y->ref.segment) {
+        return x->ref.segment < y->ref.segment ? -1 : 1;
+    }
+    if (x->ref.offset != y->ref.offset) {
+        return x->ref.offset < y->ref.offset ? -1 : 1;
+    }
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+static bool recover_replay(struct recovery *r)
+{
+    size_t count = 0;
+    struct found_message **live = calloc(r->messages.count + 1, sizeof(*live));
+    if (!live) {
+        return false;
+    }
+    size_t bucket = 0;
+    struct map_node *n = NULL;
+    while ((n = map_next(&r->messages, &bucket, n))) {
+        struct found_message *m = container_of(n, struct found_message, node);
+        if (m->queued > 0) {
+            live[count++] = m;
+        } else {
+            r->sum->messages_done++;
+        }
+    }
+    qsort(live, count, sizeof(struct found_message *), message_order);
+    bool ok = true;
+    for (size_t i = 0; ok && i < count; i++) {
+        ok = replay_one(r, live[i]);
+    }
+    free(live);
+    return ok;
+}
+
+/* ---- all of it ---- */
+
+static void messages_free(struct map *messages)
+{
+    size_t bucket = 0;
+    struct map_node *n = map_next(messages, &bucket, NULL);
+    while (n) {
+        struct map_node *after = map_next(messages, &bucket, n);
+        free(container_of(n, struct found_message, node));
+        n = after;
+    }
+    map_deinit(messages);
+}
+
+static bool recover_list(struct recovery *r)
+{
+    uint64_t *numbers = NULL;
+    int e = spool_dir_numbers(r->dir->fd, SPOOL_NAME_SEGMENT, &numbers, &r->past_count);
+    if (e < 0) {
+        buf_addf(r->error, "%s: %s", r->dir->path, strerror(-e));
+        return false;
+    }
+    r->past = calloc(r->past_count + 1, sizeof(*r->past));
+    for (size_t i = 0; r->past && i < r->past_count; i++) {
+        r->past[i].number = numbers[i];
+        r->past[i].fd = -1;
+    }
+    free(numbers);
+    r->no_memory = r->past == NULL;
+    return !r->no_memory;
+}
+
+bool spool_recover(struct spool_dir *dir, const struct spool_recovery_events *events, void *ctx,
+                   struct spool_recovery *summary, struct buf *error)
+{
+    must(dir->past == NULL && events->message != NULL);
+    *summary = (struct spool_recovery){0};
+    struct recovery r = {.dir = dir, .events = events, .ctx = ctx, .sum = summary, .error = error};
+    map_init(&r.messages, dir->token);
+    bool ok = recover_list(&r) && recover_heads(&r) && recover_scan(&r);
+    if (ok) {
+        recover_tidy(&r);
+        ok = recover_replay(&r);
+        r.no_memory = !ok;
+    }
+    if (r.no_memory) {
+        buf_add(error, SLICE("out of memory while the spool is read"));
+    }
+    messages_free(&r.messages);
+    free(r.rcpts);
+    free(r.fragments);
+    free(r.raw);
+    /* Also after a failure: spool_dir_close owns the descriptors. */
+    dir->past = r.past;
+    dir->past_count = r.past ? r.past_count : 0;
+    dir->lsn_max = summary->lsn_max;
+    return ok;
+}

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Other people's mail programs, from what ./dev deps test has unpacked or installed."""
+import email
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+from .ports import free_port
+from .wait import wait_until
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+
+def peer(name):
+    """The path of an unpacked peer's program."""
+    folder = os.environ.get("RINGPOST_PEERS")
+    path = os.path.join(folder or "/nonexistent", "bin", name)
+    if not os.access(path, os.X_OK):
+        raise RuntimeError(f"{name} is not there ({path}): run ./dev deps test")
+    return path
+
+
+def tool(name):
+    """The path of an installed program."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if not path:
+        raise RuntimeError(f"{name} is not installed: run ./dev deps test")
+    return path
+
+
+def nobody():
+    entry = pwd.getpwnam("nobody")
+    return entry.pw_uid, entry.pw_gid
+
+
+def require_root():
+    if os.geteuid() != 0:
+        raise RuntimeError("this test needs root: run ./dev test as root or through sudo")
+
+
+class Process:
+    """A program in the foreground that listens on self.port; ended by its id."""
+
+    def __init__(self, command, port, log, env=None, greeting=b"220"):
+        self.port, self.log = port, log
+        with open(log, "wb") as out:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env,
+                                            start_new_session=True)
+        try:
+            wait_until(lambda: self._answers(greeting), 30, f"{command[0]} on port {port}")
+        except BaseException:
+            self.close()
+            raise
+
+    def _answers(self, greeting):
+        if self.process.poll() is not None:
+            with open(self.log, encoding="utf-8", errors="replace") as f:
+                raise RuntimeError(f"ended with {self.process.returncode}: {f.read()[-2000:]}")
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 5) as s:
+                return s.recv(len(greeting)) == greeting
+        except OSError:
+            return False
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                pass
+        # Its children are in its own session and process group.
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+
+
+class Maildrop:
+    """A real server as destination: all mail for any domain lands in one Maildir."""
+
+    def __init__(self, script):
+        require_root()
+        # Its users must be able to enter: not below pytest's private folder.
+        self.folder = tempfile.mkdtemp(prefix="ringpost-peer-")
+        os.chmod(self.folder, 0o755)
+        self.port = free_port()
+        try:
+            self.process = Process([os.path.join(ROOT, "tests", script), self.folder, str(self.port)], self.port,
+                                   os.path.join(self.folder, "out"))
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+
+    @property
+    def endpoint(self):
+        return f"[127.0.0.1]:{self.port}"
+
+    def files(self):
+        new = os.path.join(self.folder, "mail", "all", "new")
+        return sorted(os.path.join(new, f) for f in os.listdir(new)) if os.path.isdir(new) else []
+
+    def messages(self):
+        out = []
+        for path in self.files():
+            with open(path, "rb") as f:
+                out.append(email.message_from_bytes(f.read()))
+        return out
+
+    def wait(self, count, timeout=20):
+        wait_until(lambda: len(self.files()) >= count, timeout, f"{count} messages in the Maildir", interval=0.05)
+        return self.messages()
+
+    def close(self):
+        self.process.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Postfix(Maildrop):
+    def __init__(self):
+        super().__init__("run_postfix.sh")
+
+
+class Exim(Maildrop):
+    def __init__(self):
+        super().__init__("run_exim.sh")
