@@ -68,7 +68,8 @@ static const struct bench_option demo_rows[] = {
      "per message at most, most have one (5)"},
     {"--port", "PORT", BENCH_OPTION_NUMBER, FIELD(port), 1, 65435, NULL,
      "where the engine listens; the next free one from there on (2525)"},
-    {"--dir", "DIR", BENCH_OPTION_TEXT, FIELD(dir), 0, 0, NULL, "spool, log and captured mail (./var)"},
+    {"--dir", "DIR", BENCH_OPTION_TEXT, FIELD(dir), 0, 0, NULL,
+     "spool, log and captured mail (./var)"},
     {"--wait", "SECONDS", BENCH_OPTION_NUMBER, FIELD(wait_s), 1, 86400, NULL,
      "for the last delivery, without progress (30)"},
     {"--set", "KEY=VALUE", BENCH_OPTION_CUSTOM, 0, 0, 0, demo_parse_set, "passed on to the engine"},
@@ -109,7 +110,8 @@ static bool demo_start_engine(struct demo *d)
     char fixed[4][BENCH_ENGINE_PATH_BYTES];
     char *argv[2 + 2 * (ARRAY_COUNT(fixed) + DEMO_SETS_MAX) + 1];
     size_t n = 0;
-    (void)snprintf(fixed[0], sizeof(fixed[0]), "relay.host=[127.0.0.1]:%u", bench_sink_port(d->sink));
+    (void)snprintf(fixed[0], sizeof(fixed[0]), "relay.host=[127.0.0.1]:%u",
+                   bench_sink_port(d->sink));
     (void)snprintf(fixed[1], sizeof(fixed[1]), "spool.dir=%s/spool", d->dir);
     (void)snprintf(fixed[2], sizeof(fixed[2]), "listeners.0.address=127.0.0.1");
     (void)snprintf(fixed[3], sizeof(fixed[3]), "listeners.0.port=%u", d->port_used);
@@ -162,7 +164,8 @@ static bool demo_start(struct demo *d)
 static void demo_progress(const struct demo *d, uint64_t accepted, uint64_t delivered, bool last)
 {
     char bar[DEMO_BAR_CELLS + 1];
-    uint64_t cells = accepted >= d->messages ? DEMO_BAR_CELLS : accepted * DEMO_BAR_CELLS / d->messages;
+    uint64_t cells = accepted >= d->messages ? DEMO_BAR_CELLS
+                                             : accepted * DEMO_BAR_CELLS / d->messages;
     for (size_t i = 0; i < DEMO_BAR_CELLS; i++) {
         bar[i] = i < cells ? '#' : '.';
     }

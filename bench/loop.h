@@ -32,8 +32,8 @@ struct bench_loop {
     int epoll_fd;
     struct bench_watch wake;
     struct timer_wheel wheel;
-    void *ctx;                       /* given to timers and to after_batch */
-    void (*after_batch)(void *ctx);  /* may be NULL */
+    void *ctx;                      /* given to timers and to after_batch */
+    void (*after_batch)(void *ctx); /* may be NULL */
     atomic_bool stop;
 };
 

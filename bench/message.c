@@ -12,7 +12,8 @@ enum {
 
 bool bench_template_init(struct bench_template *t, uint64_t seed, size_t size_max)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789 ABCDEFGHIJKLMNOPQRSTUVWXYZ ";
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyz0123456789 ABCDEFGHIJKLMNOPQRSTUVWXYZ ";
     must(size_max <= BENCH_MESSAGE_MAX);
     struct rng rng;
     rng_init_seed(&rng, seed);
@@ -35,8 +36,8 @@ void bench_template_deinit(struct bench_template *t)
     buf_deinit(&t->body);
 }
 
-void bench_template_add(const struct bench_template *t, struct buf *out, const struct bench_stamp *s,
-                        size_t size)
+void bench_template_add(const struct bench_template *t, struct buf *out,
+                        const struct bench_stamp *s, size_t size)
 {
     char head[BENCH_MESSAGE_MIN];
     int n = snprintf(head, sizeof(head),

@@ -41,8 +41,8 @@ bool bench_template_init(struct bench_template *t, uint64_t seed, size_t size_ma
 void bench_template_deinit(struct bench_template *t);
 
 /* Appends the message of exactly `size` bytes. */
-void bench_template_add(const struct bench_template *t, struct buf *out, const struct bench_stamp *s,
-                        size_t size);
+void bench_template_add(const struct bench_template *t, struct buf *out,
+                        const struct bench_stamp *s, size_t size);
 
 bool bench_stamp_find(struct slice message, struct bench_stamp *out);
 

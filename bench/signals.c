@@ -29,7 +29,8 @@ int bench_signals_open(void)
 
 int bench_signals_wait(int signal_fd, int event_fd, int timeout_ms)
 {
-    struct pollfd fds[2] = {{.fd = signal_fd, .events = POLLIN}, {.fd = event_fd, .events = POLLIN}};
+    struct pollfd fds[2] = {{.fd = signal_fd, .events = POLLIN},
+                            {.fd = event_fd, .events = POLLIN}};
     int n = poll(fds, 2, timeout_ms);
     struct signalfd_siginfo info;
     if (n > 0 && (fds[0].revents & POLLIN) && read(signal_fd, &info, sizeof(info)) > 0) {

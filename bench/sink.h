@@ -53,12 +53,12 @@ struct sink_options {
     uint64_t recipients_max;          /* per transaction, LIMITS RCPTMAX; 0 = no limit */
     uint64_t messages_per_connection; /* then 421; 0 = no limit */
     uint64_t size_max;
-    uint64_t count;    /* bench_sink_wait returns after so many copies; 0 = never */
-    uint64_t ready_fd; /* 0: the port goes to stderr */
-    uint64_t seed;     /* of the faults */
-    const char *capture;      /* directory: new/<n>.eml and new/<n>.env */
-    const char *journal;      /* a line "D <run>-<n> <k>" per copy */
-    bool capture_strangers;   /* only messages without X-Bench-Id */
+    uint64_t count;         /* bench_sink_wait returns after so many copies; 0 = never */
+    uint64_t ready_fd;      /* 0: the port goes to stderr */
+    uint64_t seed;          /* of the faults */
+    const char *capture;    /* directory: new/<n>.eml and new/<n>.env */
+    const char *journal;    /* a line "D <run>-<n> <k>" per copy */
+    bool capture_strangers; /* only messages without X-Bench-Id */
     void (*captured)(struct slice envelope, const char *path); /* may be NULL; sink's thread */
 };
 
@@ -72,7 +72,7 @@ struct sink_totals {
     uint64_t strangers; /* messages without X-Bench-Id */
     uint64_t faults;    /* replies replaced, connections dropped */
     uint64_t protocol_errors;
-    uint64_t copies;    /* of bench messages, duplicates included */
+    uint64_t copies; /* of bench messages, duplicates included */
 };
 
 struct bench_sink;

@@ -104,7 +104,8 @@ static void session_chunk_done(struct sink_session *s, struct slice last)
 
 static bool session_step_chunk(struct sink_session *s, struct slice rest)
 {
-    struct slice piece = slice_first(rest, s->chunk_left < rest.len ? (size_t)s->chunk_left : rest.len);
+    struct slice piece = slice_first(rest,
+                                     s->chunk_left < rest.len ? (size_t)s->chunk_left : rest.len);
     s->chunk_left -= piece.len;
     s->in_at += piece.len;
     if (s->chunk_left == 0) {
@@ -149,7 +150,8 @@ static void session_handle(struct sink_session *s)
 static bool session_flush(struct sink_session *s)
 {
     while (s->out_at < s->out_ready) {
-        ssize_t n = send(s->watch.fd, s->out.ptr + s->out_at, s->out_ready - s->out_at, MSG_NOSIGNAL);
+        ssize_t n = send(s->watch.fd, s->out.ptr + s->out_at, s->out_ready - s->out_at,
+                         MSG_NOSIGNAL);
         if (n < 0) {
             return errno == EAGAIN;
         }
@@ -231,7 +233,9 @@ void sink_session_open(struct sink_worker *w, int fd)
         close(fd);
         return;
     }
-    *s = (struct sink_session){.watch = {fd, session_ready}, .worker = w, .timer.fire = session_timer};
+    *s = (struct sink_session){.watch = {fd, session_ready},
+                               .worker = w,
+                               .timer.fire = session_timer};
     buf_init(&s->in, SINK_LINE_BYTES + 32 * SINK_READ_BYTES);
     buf_init(&s->out, 1024 * 1024);
     buf_init(&s->text, (size_t)w->options->size_max + 64 * SINK_READ_BYTES);
@@ -243,7 +247,8 @@ void sink_session_open(struct sink_worker *w, int fd)
         return;
     }
     if (!sink_session_hit(s, SINK_STAGE_CONNECT)) {
-        sink_session_reply(s, SINK_STAGE_CONNECT, SLICE("220 sink.example.test ESMTP ringpost-bench\r\n"));
+        sink_session_reply(s, SINK_STAGE_CONNECT,
+                           SLICE("220 sink.example.test ESMTP ringpost-bench\r\n"));
     }
     if (!session_flush(s)) {
         session_free(s);

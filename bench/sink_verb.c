@@ -50,7 +50,8 @@ bool sink_session_hit(struct sink_session *s, enum sink_stage stage)
     }
     if (code != SINK_FAULT_DROP) {
         char text[64];
-        int n = snprintf(text, sizeof(text), "%u %u.3.0 injected by the sink\r\n", code, code / 100);
+        int n = snprintf(text, sizeof(text), "%u %u.3.0 injected by the sink\r\n", code,
+                         code / 100);
         sink_session_reply(s, stage, slice_of(text, (size_t)n));
     }
     s->closing = code == SINK_FAULT_DROP || code == 421;
@@ -103,7 +104,8 @@ void sink_session_end(struct sink_session *s, struct slice last, bool stuffed)
     unsigned fault = session_fault(s, SINK_STAGE_DOT);
     if (fault >= 400) {
         char text[64];
-        int n = snprintf(text, sizeof(text), "%u %u.3.0 injected by the sink\r\n", fault, fault / 100);
+        int n = snprintf(text, sizeof(text), "%u %u.3.0 injected by the sink\r\n", fault,
+                         fault / 100);
         sink_session_reply(s, SINK_STAGE_DOT, slice_of(text, (size_t)n));
         s->closing = fault == 421;
         sink_session_reset(s);
@@ -185,7 +187,8 @@ static void session_mail(struct sink_session *s, struct slice args)
         return;
     }
     if (max > 0 && s->messages >= max) {
-        sink_session_reply(s, SINK_STAGE_MAIL, SLICE("421 4.7.0 enough messages on this connection\r\n"));
+        sink_session_reply(s, SINK_STAGE_MAIL,
+                           SLICE("421 4.7.0 enough messages on this connection\r\n"));
         s->closing = true;
         return;
     }

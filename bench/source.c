@@ -79,7 +79,8 @@ static bool source_token(const struct source_worker *w)
 {
     uint64_t share = w->options->rate * w->session_count;
     uint64_t elapsed_us = bench_now_us() - w->start_us;
-    double allowed = (double)share * (double)elapsed_us / ((double)w->options->sessions * 1e6) + 1.0;
+    double allowed = (double)share * (double)elapsed_us / ((double)w->options->sessions * 1e6) +
+                     1.0;
     return (double)w->issued < allowed;
 }
 
@@ -170,7 +171,8 @@ static bool source_recipient_refused(const struct source_tx *tx, uint64_t k)
     return (tx->refused_bits[k / 64] >> (k % 64) & 1) != 0;
 }
 
-static void source_journal_outcome(struct source_worker *w, const struct source_tx *tx, unsigned code)
+static void source_journal_outcome(struct source_worker *w, const struct source_tx *tx,
+                                   unsigned code)
 {
     if (w->source->journal_fd < 0) {
         return;
@@ -477,42 +479,6 @@ uint64_t bench_source_elapsed_us(struct bench_source *s)
     return elapsed;
 }
 
-static void source_report_totals(const struct source_totals *t, struct buf *out)
-{
-    static const struct {
-        const char *name;
-        size_t offset;
-    } rows[] = {
-        {"tried", offsetof(struct source_totals, tried)},
-        {"accepted", offsetof(struct source_totals, accepted)},
-        {"accepted_recipients", offsetof(struct source_totals, accepted_recipients)},
-        {"refused_recipients", offsetof(struct source_totals, refused_recipients)},
-        {"refused_4xx", offsetof(struct source_totals, refused_4xx)},
-        {"refused_5xx", offsetof(struct source_totals, refused_5xx)},
-        {"unknown", offsetof(struct source_totals, unknown)},
-        {"not_sent", offsetof(struct source_totals, not_sent)},
-        {"connections", offsetof(struct source_totals, connections)},
-        {"connect_errors", offsetof(struct source_totals, connect_errors)},
-        {"connections_lost", offsetof(struct source_totals, connections_lost)},
-        {"held", offsetof(struct source_totals, held)},
-        {"bytes", offsetof(struct source_totals, bytes)},
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        const char *field = (const char *)t + rows[i].offset;
-        buf_addf(out, ",\"%s\":%llu", rows[i].name,
-                 (unsigned long long)*(const uint64_t *)(const void *)field);
-    }
-    buf_add(out, SLICE(",\"codes\":{"));
-    const char *comma = "";
-    for (unsigned code = 0; code < SOURCE_CODES; code++) {
-        if (t->codes[code] > 0) {
-            buf_addf(out, "%s\"%u\":%llu", comma, code, (unsigned long long)t->codes[code]);
-            comma = ",";
-        }
-    }
-    buf_add_byte(out, '}');
-}
-
 void bench_source_report(struct bench_source *s, struct buf *out)
 {
     pthread_mutex_lock(&s->lock);
@@ -521,7 +487,7 @@ void bench_source_report(struct bench_source *s, struct buf *out)
     buf_addf(out, "{\"run\":\"%016llx\",\"start_us\":%llu,\"last_us\":%llu,\"per_second\":%.1f",
              (unsigned long long)s->run_id, (unsigned long long)s->start_us,
              (unsigned long long)s->last_us, per_second);
-    source_report_totals(&s->totals, out);
+    source_totals_add_json(&s->totals, out);
     buf_add(out, SLICE(",\"dot_to_250_us\":"));
     bench_hist_add_json(&s->latency, out);
     buf_add(out, SLICE("}\n"));

@@ -38,7 +38,7 @@ struct source_options {
     uint64_t size_max;
     uint64_t recipients;
     uint64_t per_connection; /* 0 = no limit */
-    uint64_t in_flight;      /* messages per session whose end is not answered yet (overlap, bdat) */
+    uint64_t in_flight; /* messages per session whose end is not answered yet (overlap, bdat) */
     uint64_t domains;
     uint64_t rate; /* messages a second, 0 = as fast as the server */
     uint64_t threads;
@@ -47,9 +47,9 @@ struct source_options {
     bool pipelining;
     bool overlap; /* dot and the next envelope in one write (RFC 2920 3.1) */
     bool bdat;
-    bool keep_going;   /* reconnect when the server goes away */
-    bool vary;         /* 1..recipients, mostly 1 */
-    bool hold;         /* no messages: sessions stay open after EHLO */
+    bool keep_going; /* reconnect when the server goes away */
+    bool vary;       /* 1..recipients, mostly 1 */
+    bool hold;       /* no messages: sessions stay open after EHLO */
     const char *from;
     const char *journal;
 };
@@ -67,7 +67,7 @@ struct source_totals {
     uint64_t connect_errors;
     uint64_t connections_lost; /* in the middle of a message */
     uint64_t held;
-    uint64_t bytes; /* of accepted messages */
+    uint64_t bytes;               /* of accepted messages */
     uint64_t codes[SOURCE_CODES]; /* of refused messages */
 };
 

@@ -28,7 +28,8 @@ static bool source_parse_size(void *target, struct slice value)
         return false;
     }
     uint64_t max = min;
-    if (value.len > 0 && (!bench_option_number(value, &max) || max < min || max > BENCH_MESSAGE_MAX)) {
+    if (value.len > 0 &&
+        (!bench_option_number(value, &max) || max < min || max > BENCH_MESSAGE_MAX)) {
         return false;
     }
     o->size_min = min;
@@ -58,8 +59,10 @@ static const struct bench_option source_rows[] = {
      "messages under way per session with --overlap, --bdat (2)"},
     {"--domains", "D", BENCH_OPTION_NUMBER, FIELD(domains), 1, 10000000, NULL,
      "recipients spread over example0..D-1.test (1)"},
-    {"--from", "ADDRESS", BENCH_OPTION_TEXT, FIELD(from), 0, 0, NULL, "sender (bench@example.test)"},
-    {"--rate", "N", BENCH_OPTION_NUMBER, FIELD(rate), 1, 10000000, NULL, "messages a second at most"},
+    {"--from", "ADDRESS", BENCH_OPTION_TEXT, FIELD(from), 0, 0, NULL,
+     "sender (bench@example.test)"},
+    {"--rate", "N", BENCH_OPTION_NUMBER, FIELD(rate), 1, 10000000, NULL,
+     "messages a second at most"},
     {"--threads", "N", BENCH_OPTION_NUMBER, FIELD(threads), 1, 64, NULL, "(1)"},
     {"--timeout", "SECONDS", BENCH_OPTION_NUMBER, FIELD(timeout_s), 1, 86400, NULL,
      "give up a silent connection (300)"},

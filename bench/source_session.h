@@ -29,7 +29,14 @@ enum source_phase {
 };
 
 /* The replies of a transaction in their order; RCPT stands for `recipients` of them. */
-enum source_step { SOURCE_RSET, SOURCE_MAIL, SOURCE_RCPT, SOURCE_DATA, SOURCE_END, SOURCE_STEPS_DONE };
+enum source_step {
+    SOURCE_RSET,
+    SOURCE_MAIL,
+    SOURCE_RCPT,
+    SOURCE_DATA,
+    SOURCE_END,
+    SOURCE_STEPS_DONE
+};
 
 struct source_at {
     enum source_step step;
@@ -43,8 +50,8 @@ struct source_tx {
     struct source_at sent;     /* next command to write */
     struct source_at answered; /* next reply to come */
     bool body_sent;
-    bool in_body;      /* DATA was answered 354 */
-    unsigned code;     /* first refusal of MAIL or DATA */
+    bool in_body;  /* DATA was answered 354 */
+    unsigned code; /* first refusal of MAIL or DATA */
     unsigned rcpt_code;
     uint64_t refused;
     uint64_t end_us;
@@ -123,5 +130,8 @@ void source_count_outcome(struct source_worker *w, const struct source_tx *tx, u
 void source_session_ended(struct source_worker *w);
 /* A session is no longer connecting: others may. */
 void source_launch(struct source_worker *w);
+
+/* source_report.c: ,"name":number for each, and the codes. */
+void source_totals_add_json(const struct source_totals *t, struct buf *out);
 
 #endif

@@ -161,4 +161,7 @@ const char *dns_status_text(enum dns_status status); /* a sentence for people */
 const struct dns_plan *dns_plan_ref(const struct dns_plan *plan);
 void dns_plan_put(const struct dns_plan **plan); /* sets *plan to NULL; NULL is allowed */
 
+/* "1.34.5": the c-ares this is linked with. */
+const char *dns_library_version(void);
+
 #endif

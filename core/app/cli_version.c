@@ -23,9 +23,6 @@ extern const char *fy_library_version(void) __attribute__((weak));
 extern int mallctl(const char *name, void *old, size_t *old_len, void *new, size_t new_len)
     __attribute__((weak));
 
-/* Of dns/: weak until dns.h declares it, then this line goes. */
-const char *dns_library_version(void) __attribute__((weak));
-
 static const char *version_jemalloc(void)
 {
     const char *text = NULL;
@@ -70,7 +67,7 @@ int cli_version(struct cli *cli, const struct cli_args *args)
     } rows[] = {
         {"ringpost", RINGPOST_VERSION_FULL},
         {"liburing", version_of_object("/liburing.so", uring)},
-        {"c-ares", dns_library_version ? dns_library_version() : "unknown"},
+        {"c-ares", dns_library_version()},
         {"wolfSSL", tls_library_version()},
         {"libfyaml", fy_library_version ? fy_library_version() : "unknown"},
         {"json-c", json_c_version()},

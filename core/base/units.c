@@ -14,10 +14,14 @@ static const struct unit duration_units[] = {
 };
 
 static const struct unit size_units[] = {
-    {SLICE_INIT("TiB"), 1ull << 40},    {SLICE_INIT("TB"), 1000000000000ull},
-    {SLICE_INIT("GiB"), 1ull << 30},    {SLICE_INIT("GB"), 1000000000},
-    {SLICE_INIT("MiB"), 1ull << 20},    {SLICE_INIT("MB"), 1000000},
-    {SLICE_INIT("KiB"), 1ull << 10},    {SLICE_INIT("KB"), 1000},
+    {SLICE_INIT("TiB"), 1ull << 40},
+    {SLICE_INIT("TB"), 1000000000000ull},
+    {SLICE_INIT("GiB"), 1ull << 30},
+    {SLICE_INIT("GB"), 1000000000},
+    {SLICE_INIT("MiB"), 1ull << 20},
+    {SLICE_INIT("MB"), 1000000},
+    {SLICE_INIT("KiB"), 1ull << 10},
+    {SLICE_INIT("KB"), 1000},
     {SLICE_INIT("B"), 1},
 };
 

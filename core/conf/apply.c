@@ -53,8 +53,8 @@ static void wanted_add(struct buf *out, const struct conf_key *key)
 }
 
 /* One scalar of a key or of its list. */
-static bool scalar_apply(const struct conf_key *key, const struct conf_node *n,
-                         union conf_value *v, struct buf *why)
+static bool scalar_apply(const struct conf_key *key, const struct conf_node *n, union conf_value *v,
+                         struct buf *why)
 {
     if (n->kind != CONF_NODE_SCALAR) {
         buf_addf(why, "is %s, must be ", kind_noun(n));
@@ -249,9 +249,8 @@ static void list_group_apply(struct conf_apply *a, const struct conf_group *grou
         return;
     }
     if (list->count < group->items_min || list->count > group->items_max) {
-        conf_report_error(a->report, &list->origin, group->name,
-                          "has %zu items, allowed are %u–%u", list->count, group->items_min,
-                          group->items_max);
+        conf_report_error(a->report, &list->origin, group->name, "has %zu items, allowed are %u–%u",
+                          list->count, group->items_min, group->items_max);
         list->bad = true;
         return;
     }

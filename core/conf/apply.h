@@ -22,7 +22,7 @@ struct conf_apply {
     struct conf_report *report;
     void *conf; /* struct conf, or NULL */
     struct conf_arena *arena;
-    bool *bad_keys; /* by index in the table */
+    bool *bad_keys;      /* by index in the table */
     size_t secret_bytes; /* read through _FILE so far */
 };
 

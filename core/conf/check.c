@@ -50,16 +50,15 @@ void conf_derive(struct conf_apply *a, struct conf *c)
     }
     if (c->admin.socket.len == 0) {
         bool slash = c->spool.dir.ptr[c->spool.dir.len - 1] == '/';
-        c->admin.socket = join(a->arena, c->spool.dir, slash ? SLICE("admin.sock")
-                                                             : SLICE("/admin.sock"));
+        c->admin.socket = join(a->arena, c->spool.dir,
+                               slash ? SLICE("admin.sock") : SLICE("/admin.sock"));
     }
     /* The items were made by this load and nobody else has seen them yet. */
     struct conf_relay_host *hosts = (struct conf_relay_host *)c->relay.host.items;
     for (size_t i = 0; i < c->relay.host.count; i++) {
         struct conf_relay_host *h = &hosts[i];
         h->port = h->has_port ? h->port : c->relay.port;
-        h->use_mx = c->relay.lookup == CONF_LOOKUP_MX && !h->bracketed &&
-                    h->addr.family == IP_NONE;
+        h->use_mx = c->relay.lookup == CONF_LOOKUP_MX && !h->bracketed && h->addr.family == IP_NONE;
     }
 }
 
@@ -149,7 +148,8 @@ static void check_listeners(const struct check *k)
             buf_init(&shown, sizeof(path));
             buf_addf(&shown, "listeners[%zu]", i);
             conf_report_error(k->report, n ? &n->origin : &none, buf_slice(&shown),
-                              "%s is used by listeners[%zu] already", ip_endpoint_text(&a, text), j);
+                              "%s is used by listeners[%zu] already", ip_endpoint_text(&a, text),
+                              j);
             buf_deinit(&shown);
             break;
         }

@@ -175,7 +175,7 @@ struct conf_queue {
 };
 
 struct conf_dsn {
-    struct slice from; /* header From of reports; the envelope sender is always null */
+    struct slice from;       /* header From of reports; the envelope sender is always null */
     uint64_t delay_after_ms; /* 0: no delay reports */
     uint64_t original_bytes_max;
 };

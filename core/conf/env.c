@@ -130,7 +130,8 @@ static struct conf_node *item_list(struct assignment *s, struct conf_node *map, 
     if (old && old->kind == CONF_NODE_LIST) {
         return old;
     }
-    struct conf_node *list = list_new(s, old ? slice_of("", 0) : slice_str(s->target.key->fallback));
+    struct conf_node *list = list_new(s,
+                                      old ? slice_of("", 0) : slice_str(s->target.key->fallback));
     if (list && old) {
         struct conf_node *single = node_new(s, CONF_NODE_SCALAR, old->text);
         if (!single) {

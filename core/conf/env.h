@@ -16,9 +16,9 @@
 
 enum {
     CONF_ENV_VARIABLES_MAX = 2000,
-    CONF_ENV_BYTES_MAX = 1 << 20, /* names and values together */
-    CONF_SECRET_BYTES_MAX = 64 * 1024,       /* one file */
-    CONF_SECRETS_BYTES_MAX = 1 << 20,        /* all of them */
+    CONF_ENV_BYTES_MAX = 1 << 20,      /* names and values together */
+    CONF_SECRET_BYTES_MAX = 64 * 1024, /* one file */
+    CONF_SECRETS_BYTES_MAX = 1 << 20,  /* all of them */
 };
 
 #define CONF_ENV_PREFIX "RINGPOST_"

@@ -2,7 +2,9 @@
  *
  * file - bounded reading of whole files, and the names in conf.d
  *
+ * Purpose:   the only place where the configuration touches the file system.
  * Owner:     the caller's buffers. Thread: the loader's (blocking system calls).
+ * Limits:    bytes_max of the caller; CONF_FOLDER_FILES_MAX names.
  * Errors:    false; why says it in words ("cannot be read: No such file or directory").
  */
 #ifndef RINGPOST_CONF_FILE_H

@@ -7,7 +7,8 @@
 #include "core/base/limits.h"
 #include "core/conf/conf.h"
 
-#define AT(member) .offset = offsetof(struct conf, member), .size = sizeof(((struct conf *)0)->member)
+#define AT(member)                                                                                 \
+    .offset = offsetof(struct conf, member), .size = sizeof(((struct conf *)0)->member)
 #define AT_LISTENER(member)                                                                        \
     .offset = offsetof(struct conf_listener, member),                                              \
     .size = sizeof(((struct conf_listener *)0)->member)
@@ -44,15 +45,13 @@ static const struct conf_key keys[] = {
      DOC("`auto` takes the best the kernel allows, `uring` nothing but io_uring. io_uring is the "
          "only one so far, so both need it.")},
     {KEY("io.ring_entries"), COUNT(64, 32768, "4096"), .flags = CONF_POWER_OF_2,
-     AT(io.ring_entries),
-     DOC("Size of each worker's submission queue, a power of two.")},
+     AT(io.ring_entries), DOC("Size of each worker's submission queue, a power of two.")},
 
     {KEY("spool.dir"), .type = CONF_PATH, .min = 1, .max = 3800, .fallback = "./var/spool",
      AT(spool.dir),
      DOC("Folder of the message log. One engine per folder; it is made when missing.")},
     {KEY("spool.segment_size"), SIZE(1 * MIB, 1 * GIB, "64MiB"), .flags = CONF_MULTIPLE_4K,
-     AT(spool.segment_bytes),
-     DOC("Size of one file of the log, a multiple of 4KiB.")},
+     AT(spool.segment_bytes), DOC("Size of one file of the log, a multiple of 4KiB.")},
     {KEY("spool.max_size"), SIZE(16 * MIB, 1024 * TIB, "0"), .flags = CONF_ZERO_OFF | CONF_RELOAD,
      AT(spool.max_bytes),
      DOC("New mail gets 452 when the log would grow beyond this; 0: only the disk limits it.")},
@@ -61,8 +60,7 @@ static const struct conf_key keys[] = {
      DOC("New mail gets 452 when the file system would have less than this left; 0: off.")},
 
     {KEY("listeners[].address"), .type = CONF_ADDRESS, .fallback = "127.0.0.1",
-     AT_LISTENER(address),
-     DOC("Address to listen on; 0.0.0.0 or :: for all.")},
+     AT_LISTENER(address), DOC("Address to listen on; 0.0.0.0 or :: for all.")},
     {KEY("listeners[].port"), PORT("2525"), AT_LISTENER(port), DOC("TCP port to listen on.")},
     {KEY("listeners[].mode"), ENUM("relay|submission", "relay"), AT_LISTENER(mode),
      DOC("`relay`: from servers, RFC 5321. `submission`: from programs that write mail, RFC 6409.")},
@@ -85,8 +83,7 @@ static const struct conf_key keys[] = {
     {KEY("limits.connections_per_ip"), COUNT(1, 1000000, "1000"), .flags = CONF_RELOAD,
      AT(limits.connections_per_ip), DOC("Open connections per client address. Beyond: 421 4.7.0.")},
     {KEY("limits.line_length"), COUNT(998, 1048576, "998"), .unit = "bytes", .flags = CONF_RELOAD,
-     AT(limits.line_bytes),
-     DOC("Longest text line without its CRLF (RFC 5321 4.5.3.1.6).")},
+     AT(limits.line_bytes), DOC("Longest text line without its CRLF (RFC 5321 4.5.3.1.6).")},
     {KEY("limits.line_length_action"), ENUM("reject|pass", "reject"), .flags = CONF_RELOAD,
      AT(limits.line_action),
      DOC("What happens to a message with a longer line: 554 5.6.0, or taken as it is.")},
@@ -231,8 +228,7 @@ static const struct conf_key keys[] = {
 
     {KEY("dsn.from"), .type = CONF_MAILBOX, .max = LIMIT_ADDRESS_BYTES, .fallback = "",
      .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "MAILER-DAEMON@ identity.hostname",
-     AT(dsn.from),
-     DOC("From field of delivery reports. Their envelope sender is always empty.")},
+     AT(dsn.from), DOC("From field of delivery reports. Their envelope sender is always empty.")},
     {KEY("dsn.delay_after"), DURATION(1 * SECOND, 30 * DAY, "4h"),
      .flags = CONF_RELOAD | CONF_ZERO_OFF, AT(dsn.delay_after_ms),
      DOC("Tell the sender once when a recipient still waits after this time; 0: never.")},

@@ -41,10 +41,10 @@ enum conf_shape {
 };
 
 enum {
-    CONF_RELOAD = 1,    /* SIGHUP takes a new value */
-    CONF_ZERO_OFF = 2,  /* 0 is allowed besides min..max and means off */
-    CONF_EMPTY_OK = 4,  /* empty text is allowed and means what `empty` says */
-    CONF_SECRET = 8,    /* never printed; RINGPOST_<PATH>_FILE names a file that holds it */
+    CONF_RELOAD = 1,   /* SIGHUP takes a new value */
+    CONF_ZERO_OFF = 2, /* 0 is allowed besides min..max and means off */
+    CONF_EMPTY_OK = 4, /* empty text is allowed and means what `empty` says */
+    CONF_SECRET = 8,   /* never printed; RINGPOST_<PATH>_FILE names a file that holds it */
     CONF_POWER_OF_2 = 16,
     CONF_MULTIPLE_4K = 32,
 };

@@ -48,8 +48,8 @@ static void file_load(struct loader *l, const char *path)
     if (!ok) {
         conf_report_error(&l->report, &whole, SLICE(""), "%.*s", SLICE_ARG(buf_slice(&why)));
     } else if (l->file_bytes > FILES_BYTES_MAX) {
-        conf_report_error(&l->report, &whole, SLICE(""), "all files together are larger than %d bytes",
-                          FILES_BYTES_MAX);
+        conf_report_error(&l->report, &whole, SLICE(""),
+                          "all files together are larger than %d bytes", FILES_BYTES_MAX);
     } else {
         tree = conf_yaml_read(buf_slice(&text), whole.name, l->scratch, &l->report, &l->nodes_left);
     }
@@ -177,8 +177,8 @@ static struct conf *build(struct loader *l)
     /* What is wrong in the tree has been said; a value that was refused stays at its default. */
     buf_init(&mute, 4096);
     struct conf_report muted = {.errors = &mute};
-    struct conf_apply store = {t, l->report.error_count ? &muted : &l->report, c, arena,
-                               l->apply.bad_keys, 0};
+    struct conf_apply store = {
+        t, l->report.error_count ? &muted : &l->report, c, arena, l->apply.bad_keys, 0};
     conf_apply_defaults(&store, NULL, c);
     conf_apply_tree(&store, l->root);
     store.report = &l->report;

@@ -60,9 +60,10 @@ static void type_add(struct buf *out, const struct conf_key *key)
                            "\"^[0-9]+( ?([KkMmGgTt][Ii]?)?[Bb])?$\"}]"));
         return;
     case CONF_DURATION:
-        buf_addf(out, "\"anyOf\": [%s{\"type\": \"string\", \"pattern\": "
-                      "\"^(0|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$\", "
-                      "\"minLength\": 1}]",
+        buf_addf(out,
+                 "\"anyOf\": [%s{\"type\": \"string\", \"pattern\": "
+                 "\"^(0|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$\", "
+                 "\"minLength\": 1}]",
                  zero ? "{\"const\": 0}, " : "");
         return;
     case CONF_ENUM:

@@ -10,6 +10,10 @@ static size_t distance(struct slice a, struct slice b)
 {
     size_t rows[3][NAME_MAX_BYTES + 1];
     size_t *before = rows[0], *last = rows[1], *now = rows[2];
+    while (a.len && b.len && ascii_lower(a.ptr[0]) == ascii_lower(b.ptr[0])) {
+        a = slice_skip(a, 1);
+        b = slice_skip(b, 1);
+    }
     must(a.len <= NAME_MAX_BYTES && b.len <= NAME_MAX_BYTES);
     for (size_t j = 0; j <= b.len; j++) {
         before[j] = 0;

@@ -25,8 +25,8 @@ enum conf_node_kind { CONF_NODE_SCALAR, CONF_NODE_MAP, CONF_NODE_LIST };
 
 struct conf_node {
     enum conf_node_kind kind;
-    bool plain;      /* scalar: written without quotes */
-    bool bad;        /* reported already: never merged */
+    bool plain;       /* scalar: written without quotes */
+    bool bad;         /* reported already: never merged */
     struct slice key; /* in a map */
     uint32_t key_line;
     uint32_t key_col;

@@ -34,8 +34,10 @@ void conf_value_own(const struct conf_key *key, union conf_value *v, struct conf
 /* Bytes of one item in a list of this type. */
 size_t conf_value_item_size(enum conf_type type);
 /* To and from the member of struct conf (size: key->size for a single value, else the item's). */
-void conf_value_store(const struct conf_key *key, const union conf_value *v, void *field, size_t size);
-void conf_value_load(const struct conf_key *key, const void *field, size_t size, union conf_value *v);
+void conf_value_store(const struct conf_key *key, const union conf_value *v, void *field,
+                      size_t size);
+void conf_value_load(const struct conf_key *key, const void *field, size_t size,
+                     union conf_value *v);
 
 /* "a port", "a duration": for messages. */
 const char *conf_type_noun(enum conf_type type);

@@ -68,7 +68,8 @@ bool conf_path_parse(const struct conf_key *key, struct slice text, union conf_v
 
 static bool label_valid(struct slice label)
 {
-    if (label.len == 0 || label.len > 63 || label.ptr[0] == '-' || label.ptr[label.len - 1] == '-') {
+    if (label.len == 0 || label.len > 63 || label.ptr[0] == '-' ||
+        label.ptr[label.len - 1] == '-') {
         return false;
     }
     for (size_t i = 0; i < label.len; i++) {
@@ -237,7 +238,8 @@ bool conf_endpoint_parse(const struct conf_key *key, struct slice text, union co
 {
     struct ip_endpoint e;
     if (!ip_endpoint_parse(text, (uint16_t)key->min, &e)) {
-        return refuse(text, "is not an IP address with a port, like 192.0.2.1:53 or [2001:db8::1]:53",
+        return refuse(text,
+                      "is not an IP address with a port, like 192.0.2.1:53 or [2001:db8::1]:53",
                       why);
     }
     out->endpoint = e;
@@ -285,8 +287,8 @@ bool conf_relay_host_parse(const struct conf_key *key, struct slice text, union 
     uint64_t number = 0;
     (void)key;
     bool ok = relay_split(text, &h, &port);
-    if (ok && h.has_port && (port.len > 5 || !slice_to_u64(port, &number) || number == 0 ||
-                             number > UINT16_MAX)) {
+    if (ok && h.has_port &&
+        (port.len > 5 || !slice_to_u64(port, &number) || number == 0 || number > UINT16_MAX)) {
         conf_value_show(why, text);
         buf_add(why, SLICE(": "));
         conf_value_show(why, port);

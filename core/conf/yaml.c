@@ -161,7 +161,8 @@ static bool scalar_event(struct yaml_reader *r, struct fy_event *e, struct conf_
     return attach(r, n);
 }
 
-static bool open_event(struct yaml_reader *r, enum conf_node_kind kind, const struct conf_origin *at)
+static bool open_event(struct yaml_reader *r, enum conf_node_kind kind,
+                       const struct conf_origin *at)
 {
     if (r->depth == CONF_YAML_DEPTH_MAX) {
         report_at(r, at, "nested deeper than %d levels", CONF_YAML_DEPTH_MAX);
@@ -314,8 +315,10 @@ out:
 struct conf_node *conf_yaml_read(struct slice text, struct slice name, struct conf_arena *arena,
                                  struct conf_report *report, size_t *nodes_left)
 {
-    struct yaml_reader r = {
-        .arena = arena, .report = report, .name = name, .nodes_left = nodes_left};
+    struct yaml_reader r = {.arena = arena,
+                            .report = report,
+                            .name = name,
+                            .nodes_left = nodes_left};
     struct conf_origin whole = {.kind = CONF_FROM_FILE, .name = name};
     if (text.len > CONF_YAML_BYTES_MAX) {
         report_at(&r, &whole, "larger than %d bytes", CONF_YAML_BYTES_MAX);
@@ -334,7 +337,8 @@ struct conf_node *conf_yaml_read(struct slice text, struct slice name, struct co
         return conf_node_new(arena, CONF_NODE_MAP, &whole);
     }
     if (r.root->kind != CONF_NODE_MAP) {
-        report_at(&r, &r.root->origin, "the top level must be a group of keys, like \"workers: 2\"");
+        report_at(&r, &r.root->origin,
+                  "the top level must be a group of keys, like \"workers: 2\"");
         return NULL;
     }
     return r.root;

@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { LINES_MAX = 64, INPUT_MAX = 1 << 16 };
+enum { LINES_MAX = 16, INPUT_MAX = 1 << 16 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -96,8 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     char mode = (char)data[0];
     bool lines = mode == 'E' || mode == 'S';
-    struct conf *c = lines ? load_lines(mode, slice_of(data + 1, size - 1))
-                           : load_file(data, size);
+    struct conf *c = lines ? load_lines(mode, slice_of(data + 1, size - 1)) : load_file(data, size);
     if (!c) {
         return 0;
     }

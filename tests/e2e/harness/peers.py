@@ -129,3 +129,58 @@ class Postfix(Maildrop):
 class Exim(Maildrop):
     def __init__(self):
         super().__init__("run_exim.sh")
+
+
+class Knot:
+    """knotd with zones: {"dest.test": ["mx 300 A 127.0.0.2", ...]}."""
+
+    def __init__(self, folder, zones):
+        self.port = free_port()
+        os.makedirs(folder, exist_ok=True)
+        config = [f"server:\n    rundir: {folder}\n    listen: 127.0.0.1@{self.port}\n",
+                  f"database:\n    storage: {folder}\n",
+                  "log:\n  - target: stderr\n    any: warning\n", "zone:\n"]
+        for zone, records in zones.items():
+            path = os.path.join(folder, zone + ".zone")
+            with open(path, "w", encoding="ascii") as f:
+                f.write(f"$ORIGIN {zone}.\n@ 60 SOA ns root 1 3600 600 86400 60\n@ 300 NS ns\n"
+                        "ns 300 A 127.0.0.1\n" + "\n".join(records) + "\n")
+            config.append(f"  - domain: {zone}\n    file: {path}\n")
+        file = os.path.join(folder, "knot.conf")
+        with open(file, "w", encoding="ascii") as f:
+            f.write("".join(config))
+        self.log = os.path.join(folder, "out")
+        with open(self.log, "wb") as out:
+            self.process = subprocess.Popen([peer("knotd"), "-c", file], stdin=subprocess.DEVNULL,
+                                            stdout=out, stderr=out)
+        try:
+            wait_until(self._answers, 15, "knotd")
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def endpoint(self):
+        return f"127.0.0.1:{self.port}"
+
+    def _answers(self):
+        if self.process.poll() is not None:
+            with open(self.log, encoding="utf-8", errors="replace") as f:
+                raise RuntimeError(f"knotd ended: {f.read()[-2000:]}")
+        question = b"\x12\x34\x01\0\0\1\0\0\0\0\0\0\x04dest\x04test\0\0\x06\0\1"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(0.3)
+            try:
+                s.sendto(question, ("127.0.0.1", self.port))
+                return len(s.recv(512)) > 12
+            except OSError:
+                return False
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()

@@ -16,9 +16,10 @@ END_TEST
 
 START_TEST(single_values)
 {
-    static const uint64_t values[] = {0,    1,     63,     64,         127,        128,
-                                      129,  1000,  123456, UINT32_MAX, 1ULL << 40, BENCH_HIST_VALUE_MAX,
-                                      8191, 65535, 65536};
+    static const uint64_t values[] = {0,      1,          63,         64,
+                                      127,    128,        129,        1000,
+                                      123456, UINT32_MAX, 1ULL << 40, BENCH_HIST_VALUE_MAX,
+                                      8191,   65535,      65536};
     for (size_t i = 0; i < ARRAY_COUNT(values); i++) {
         struct bench_hist h = {.count = 0};
         bench_hist_add(&h, values[i]);
@@ -82,8 +83,9 @@ START_TEST(json_has_every_field)
     bench_hist_add(&h, 20);
     bench_hist_add_json(&h, &out);
     buf_add_byte(&out, '\0');
-    ck_assert_str_eq(out.ptr, "{\"count\":2,\"mean\":15,\"min\":10,\"p50\":10,\"p90\":20,\"p99\":20,"
-                              "\"p999\":20,\"max\":20}");
+    ck_assert_str_eq(out.ptr,
+                     "{\"count\":2,\"mean\":15,\"min\":10,\"p50\":10,\"p90\":20,\"p99\":20,"
+                     "\"p999\":20,\"max\":20}");
     buf_deinit(&out);
 }
 END_TEST

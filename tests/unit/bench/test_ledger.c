@@ -8,7 +8,8 @@
 
 static struct bench_stamp stamp(uint64_t number, uint64_t recipients)
 {
-    return (struct bench_stamp){.run = 7, .number = number, .recipients = recipients, .sent_us = 100};
+    return (
+        struct bench_stamp){.run = 7, .number = number, .recipients = recipients, .sent_us = 100};
 }
 
 START_TEST(first_duplicate_strange)
@@ -22,10 +23,10 @@ START_TEST(first_duplicate_strange)
         {1, 1, 0, BENCH_COPY_FIRST},
         {100000, 1, 0, BENCH_COPY_FIRST}, /* grows */
         {100000, 1, 0, BENCH_COPY_DUPLICATE},
-        {0, 1, 1, BENCH_COPY_STRANGE},              /* no such recipient */
-        {0, 0, 0, BENCH_COPY_STRANGE},              /* nobody at all */
-        {0, 1, UINT64_MAX, BENCH_COPY_STRANGE},     /* an address that is not ours */
-        {UINT64_MAX, 2, 0, BENCH_COPY_STRANGE},     /* the product would overflow */
+        {0, 1, 1, BENCH_COPY_STRANGE},          /* no such recipient */
+        {0, 0, 0, BENCH_COPY_STRANGE},          /* nobody at all */
+        {0, 1, UINT64_MAX, BENCH_COPY_STRANGE}, /* an address that is not ours */
+        {UINT64_MAX, 2, 0, BENCH_COPY_STRANGE}, /* the product would overflow */
         {BENCH_LEDGER_BITS, 1, 0, BENCH_COPY_STRANGE},
     };
     struct bench_ledger l;

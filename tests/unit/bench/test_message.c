@@ -42,7 +42,10 @@ START_TEST(every_size_is_exact_and_clean)
     buf_init(&out, 1 << 20);
     ck_assert(bench_template_init(&t, 42, 4096));
     for (size_t size = BENCH_MESSAGE_MIN; size <= 2000; size++) {
-        struct bench_stamp in = {.run = 0xfeedULL << 40, .number = size, .recipients = 3, .sent_us = size * 7};
+        struct bench_stamp in = {.run = 0xfeedULL << 40,
+                                 .number = size,
+                                 .recipients = 3,
+                                 .sent_us = size * 7};
         struct bench_stamp back;
         buf_clear(&out);
         bench_template_add(&t, &out, &in, size);
@@ -69,7 +72,8 @@ START_TEST(stamp_vectors)
         bool found;
     } rows[] = {
         {SLICE_INIT(ID REST "\r\n"), true},
-        {SLICE_INIT("Received: from x\r\n\tby y\r\nx-bench-id: 00000000000000FF-12\r\n" REST), true},
+        {SLICE_INIT("Received: from x\r\n\tby y\r\nx-bench-id: 00000000000000FF-12\r\n" REST),
+         true},
         {SLICE_INIT("X-Bench-Id: 00000000000000ff-12\nX-Bench-R: 1\nX-Bench-T: 9\n"), true},
         {SLICE_INIT(""), false},
         {SLICE_INIT(ID "\r\n" REST), false}, /* the body does not count */
@@ -95,12 +99,9 @@ START_TEST(recipient_vectors)
         bool ours;
         uint64_t k;
     } rows[] = {
-        {SLICE_INIT("r0@example0.test"), true, 0},
-        {SLICE_INIT("r17@example3.test"), true, 17},
-        {SLICE_INIT("r@example0.test"), false, 0},
-        {SLICE_INIT("root@example0.test"), false, 0},
-        {SLICE_INIT("17@example0.test"), false, 0},
-        {SLICE_INIT(""), false, 0},
+        {SLICE_INIT("r0@example0.test"), true, 0},  {SLICE_INIT("r17@example3.test"), true, 17},
+        {SLICE_INIT("r@example0.test"), false, 0},  {SLICE_INIT("root@example0.test"), false, 0},
+        {SLICE_INIT("17@example0.test"), false, 0}, {SLICE_INIT(""), false, 0},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         uint64_t k = 99;

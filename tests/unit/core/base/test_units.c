@@ -39,7 +39,7 @@ static const struct unit_case duration_cases[] = {
     {"1 s", REFUSED, NULL},
     {" 1s", REFUSED, NULL},
     {"1s ", REFUSED, NULL},
-    {"213503982335d", REFUSED, NULL},          /* over 2^64 ms */
+    {"213503982335d", REFUSED, NULL}, /* over 2^64 ms */
     {"18446744073709551615ms1", REFUSED, NULL},
     {"213503982334d18446744073709551615ms", REFUSED, NULL},
     {"99999999999999999999s", REFUSED, NULL},

@@ -35,8 +35,8 @@ __attribute__((unused)) static void folder_enter(void)
 __attribute__((unused)) static void folder_leave(void)
 {
     static const char *const names[] = {
-        "t.yaml", "secret", "conf.d/10.yaml", "conf.d/9.yaml", "conf.d/b.yaml", "conf.d/.h.yaml",
-        "conf.d/x.yml",
+        "t.yaml",        "secret",         "conf.d/10.yaml", "conf.d/9.yaml",
+        "conf.d/b.yaml", "conf.d/.h.yaml", "conf.d/x.yml",
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         unlink(names[i]);

@@ -106,7 +106,8 @@ static const struct name_case env_cases[] = {
     {"RINGPOST_WORKERS", "workers", false, false, 0, 0},
     {"RINGPOST_SPOOL_DIR", "spool.dir", false, false, 0, 0},
     {"RINGPOST_LISTENERS_0_PORT", "listeners[].port", true, false, 0, 0},
-    {"RINGPOST_LISTENERS_12_NORMALIZE_BARE_LF", "listeners[].normalize_bare_lf", true, false, 12, 0},
+    {"RINGPOST_LISTENERS_12_NORMALIZE_BARE_LF", "listeners[].normalize_bare_lf", true, false, 12,
+     0},
     {"RINGPOST_ACCESS_NETWORKS", "access.networks", false, false, 0, 0},
     {"RINGPOST_ACCESS_NETWORKS_3", "access.networks", false, true, 0, 3},
     {"RINGPOST_LIMITS_CONNECTIONS_PER_IP", "limits.connections_per_ip", false, false, 0, 0},
@@ -174,73 +175,121 @@ END_TEST
 /* ---- values -------------------------------------------------------------------------------- */
 
 struct apply_case {
-    const char *file;    /* or NULL */
+    const char *file; /* or NULL */
     const char *env[6];
     const char *set[4];
-    const char *expect;  /* a line of `ringpost config`, or the errors when it ends in '\n' */
+    const char *expect; /* a line of `ringpost config`, or the errors when it ends in '\n' */
 };
 
 static const struct apply_case apply_cases[] = {
     {NULL, {"RINGPOST_LISTENERS_0_PORT=2600"}, {0}, "port: 2600"},
     {NULL, {"RINGPOST_LISTENERS_1_PORT=26", "RINGPOST_LISTENERS_0_PORT=25"}, {0}, "port: 26"},
-    {NULL, {"RINGPOST_LISTENERS_2_PORT=26"}, {0},
+    {NULL,
+     {"RINGPOST_LISTENERS_2_PORT=26"},
+     {0},
      "RINGPOST_LISTENERS_2_PORT: index 2 is not possible, the list has 1 items (0–1)\n"},
-    {NULL, {"RINGPOST_LISTENERS_64_PORT=26"}, {0},
+    {NULL,
+     {"RINGPOST_LISTENERS_64_PORT=26"},
+     {0},
      "RINGPOST_LISTENERS_64_PORT: index 64 is not possible, the list has 1 items (0–1)\n"},
-    {"listeners: [{port: 1}, {port: 2}]\n", {"RINGPOST_LISTENERS_1_ADDRESS=::1"}, {0},
+    {"listeners: [{port: 1}, {port: 2}]\n",
+     {"RINGPOST_LISTENERS_1_ADDRESS=::1"},
+     {0},
      "- address: \"::1\""},
-    {NULL, {"RINGPOST_ACCESS_NETWORKS=127.0.0.0/8,::1/128"}, {0},
+    {NULL,
+     {"RINGPOST_ACCESS_NETWORKS=127.0.0.0/8,::1/128"},
+     {0},
      "networks: [\"127.0.0.0/8\", \"::1/128\"]"},
-    {NULL, {"RINGPOST_ACCESS_NETWORKS= 10.0.0.0/8 , 192.0.2.1"}, {0},
+    {NULL,
+     {"RINGPOST_ACCESS_NETWORKS= 10.0.0.0/8 , 192.0.2.1"},
+     {0},
      "networks: [\"10.0.0.0/8\", \"192.0.2.1/32\"]"},
     {NULL, {"RINGPOST_ACCESS_NETWORKS="}, {0}, "networks: []"},
-    {NULL, {"RINGPOST_ACCESS_NETWORKS=10.0.0.0/8,"}, {0},
+    {NULL,
+     {"RINGPOST_ACCESS_NETWORKS=10.0.0.0/8,"},
+     {0},
      "RINGPOST_ACCESS_NETWORKS: is empty, must be a network\n"},
-    {NULL, {"RINGPOST_ACCESS_NETWORKS_0=10.0.0.0/8"}, {0},
+    {NULL,
+     {"RINGPOST_ACCESS_NETWORKS_0=10.0.0.0/8"},
+     {0},
      "networks: [\"10.0.0.0/8\", \"::1/128\"]"},
-    {NULL, {"RINGPOST_ACCESS_NETWORKS_2=10.0.0.0/8"}, {0},
+    {NULL,
+     {"RINGPOST_ACCESS_NETWORKS_2=10.0.0.0/8"},
+     {0},
      "networks: [\"127.0.0.0/8\", \"::1/128\", \"10.0.0.0/8\"]"},
-    {NULL, {"RINGPOST_ACCESS_NETWORKS_1=::2", "RINGPOST_ACCESS_NETWORKS=10.0.0.0/8"}, {0},
+    {NULL,
+     {"RINGPOST_ACCESS_NETWORKS_1=::2", "RINGPOST_ACCESS_NETWORKS=10.0.0.0/8"},
+     {0},
      "networks: [\"10.0.0.0/8\", \"::2/128\"]"},
-    {NULL, {"RINGPOST_ACCESS_NETWORKS_3=10.0.0.0/8"}, {0},
+    {NULL,
+     {"RINGPOST_ACCESS_NETWORKS_3=10.0.0.0/8"},
+     {0},
      "RINGPOST_ACCESS_NETWORKS_3: index 3 is not possible, the list has 2 items (0–2)\n"},
-    {"queue: {schedule: [1m, 2m]}\n", {"RINGPOST_QUEUE_SCHEDULE_0=30s"}, {0},
+    {"queue: {schedule: [1m, 2m]}\n",
+     {"RINGPOST_QUEUE_SCHEDULE_0=30s"},
+     {0},
      "schedule: [30s, 2m]"},
-    {"relay: {host: a.example}\n", {"RINGPOST_RELAY_HOST_1=b.example:26"}, {0},
+    {"relay: {host: a.example}\n",
+     {"RINGPOST_RELAY_HOST_1=b.example:26"},
+     {0},
      "host: [\"a.example\", \"b.example:26\"]"},
-    {NULL, {"RINGPOST_RELAY_HOST=[127.0.0.1]:2600,[::1]:2600"}, {0},
+    {NULL,
+     {"RINGPOST_RELAY_HOST=[127.0.0.1]:2600,[::1]:2600"},
+     {0},
      "host: [\"[127.0.0.1]:2600\", \"[::1]:2600\"]"},
     {"relay: {host: a.example}\n", {"RINGPOST_RELAY_HOST="}, {0}, "host: []"},
-    {NULL, {"RINGPOST_RELAY_PORT=70000", "RINGPOST_IO_BACKEND=epoll"}, {0},
+    {NULL,
+     {"RINGPOST_RELAY_PORT=70000", "RINGPOST_IO_BACKEND=epoll"},
+     {0},
      "RINGPOST_IO_BACKEND: \"epoll\" is not one of: auto, uring\n"
      "RINGPOST_RELAY_PORT: 70000 is not a port (1–65535)\n"},
     {NULL, {"RINGPOST_RELAY_PORT="}, {0}, "RINGPOST_RELAY_PORT: is empty, must be a port\n"},
     {NULL, {"RINGPOST_HEADERS_ADD_MISSING=true"}, {0}, "add_missing: true"},
     {NULL, {"RINGPOST_SPOOL_DIR=null"}, {0}, "dir: \"null\""},
     {NULL, {"RINGPOST_SPOOL_DIR=a=b"}, {0}, "dir: \"a=b\""},
-    {"limits: {message_size: 1MiB}\n", {"RINGPOST_LIMITS_MESSAGE_SIZE=2MiB"},
-     {"limits.message_size=3MiB"}, "message_size: 3MiB"},
+    {"limits: {message_size: 1MiB}\n",
+     {"RINGPOST_LIMITS_MESSAGE_SIZE=2MiB"},
+     {"limits.message_size=3MiB"},
+     "message_size: 3MiB"},
     {NULL, {0}, {"listeners[0].port=1", "listeners[1].port=2"}, "port: 2"},
-    {NULL, {0}, {"listeners[1].port=2525"}, "--set listeners[1].port: 127.0.0.1:2525 is used by "
-                                            "listeners[0] already\n"},
+    {NULL,
+     {0},
+     {"listeners[1].port=2525"},
+     "--set listeners[1].port: 127.0.0.1:2525 is used by "
+     "listeners[0] already\n"},
     {NULL, {0}, {"access.networks=10.0.0.0/8,::1"}, "networks: [\"10.0.0.0/8\", \"::1/128\"]"},
     {NULL, {0}, {"headers.strip[0]=X-A", "headers.strip[1]=X-B"}, "strip: [\"X-A\", \"X-B\"]"},
     {NULL, {0}, {"workers"}, "--set workers: must be written path=value\n"},
-    {NULL, {0}, {"limits=1"}, "--set limits: not a key; set one of limits: message_size, "
-                              "recipients, connections, connections_per_ip, line_length, "
-                              "line_length_action, header_size, hops, errors, junk, memory, "
-                              "command_timeout, data_timeout, data_rate_min, data_rate_grace\n"},
-    {NULL, {0}, {"listeners.port=1"}, "--set listeners.port: not a key; set one of listeners[0]: "
-                                      "address, port, mode, normalize_bare_lf\n"},
+    {NULL,
+     {0},
+     {"limits=1"},
+     "--set limits: not a key; set one of limits: message_size, "
+     "recipients, connections, connections_per_ip, line_length, "
+     "line_length_action, header_size, hops, errors, junk, memory, "
+     "command_timeout, data_timeout, data_rate_min, data_rate_grace\n"},
+    {NULL,
+     {0},
+     {"listeners.port=1"},
+     "--set listeners.port: not a key; set one of listeners[0]: "
+     "address, port, mode, normalize_bare_lf\n"},
     {NULL, {0}, {"limits.hop=1"}, "--set limits.hop: unknown key; did you mean hops?\n"},
     {NULL, {0}, {"limit.hops=1"}, "--set limit.hops: unknown key; did you mean limits?\n"},
-    {NULL, {0}, {"listener[0].port=1"}, "--set listener[0].port: unknown key; did you mean "
-                                        "listeners?\n"},
-    {NULL, {0}, {"recipients=1"}, "--set recipients: unknown key; did you mean "
-                                  "limits.recipients?\n"},
-    {NULL, {0}, {"=1"}, "--set : unknown key; known here: workers, identity, io, spool, listeners, "
-                        "access, limits, smtp, headers, relay, delivery, dns, queue, dsn, log, "
-                        "admin, shutdown\n"},
+    {NULL,
+     {0},
+     {"listener[0].port=1"},
+     "--set listener[0].port: unknown key; did you mean "
+     "listeners?\n"},
+    {NULL,
+     {0},
+     {"recipients=1"},
+     "--set recipients: unknown key; did you mean "
+     "limits.recipients?\n"},
+    {NULL,
+     {0},
+     {"=1"},
+     "--set : unknown key; known here: workers, identity, io, spool, listeners, "
+     "access, limits, smtp, headers, relay, delivery, dns, queue, dsn, log, "
+     "admin, shutdown\n"},
 };
 
 START_TEST(values_from_environment_and_set)
@@ -275,13 +324,21 @@ END_TEST
 
 START_TEST(unknown_names_are_warned_about_and_foreign_ones_are_not)
 {
-    char *environment[] = {
-        (char *)"RINGPOST_WORKER=2", (char *)"RINGPOST_CACHE=/x", (char *)"RINGPOST_BIN=/x",
-        (char *)"RINGPOST_PEERS=x", (char *)"RINGPOST_TEST_X=1", (char *)"RINGPOST_COLOUR=red",
-        (char *)"RINGPOST_PORT=tcp://10.0.0.1:25", (char *)"RINGPOST_SERVICE_HOST=10.0.0.1",
-        (char *)"RINGPOST_PORT_25_TCP_ADDR=10.0.0.1", (char *)"RINGPOST_A_SERVICE_PORT_SMTP=25",
-        (char *)"RINGPOST_RELAY_PORT=tcp://10.0.0.1:25", (char *)"RINGPOSTX=1", (char *)"=x",
-        (char *)"RINGPOST_NOVALUE", NULL};
+    char *environment[] = {(char *)"RINGPOST_WORKER=2",
+                           (char *)"RINGPOST_CACHE=/x",
+                           (char *)"RINGPOST_BIN=/x",
+                           (char *)"RINGPOST_PEERS=x",
+                           (char *)"RINGPOST_TEST_X=1",
+                           (char *)"RINGPOST_COLOUR=red",
+                           (char *)"RINGPOST_PORT=tcp://10.0.0.1:25",
+                           (char *)"RINGPOST_SERVICE_HOST=10.0.0.1",
+                           (char *)"RINGPOST_PORT_25_TCP_ADDR=10.0.0.1",
+                           (char *)"RINGPOST_A_SERVICE_PORT_SMTP=25",
+                           (char *)"RINGPOST_RELAY_PORT=tcp://10.0.0.1:25",
+                           (char *)"RINGPOSTX=1",
+                           (char *)"=x",
+                           (char *)"RINGPOST_NOVALUE",
+                           NULL};
     struct conf_source src = {.environment = environment};
     struct loaded l = load(&src);
     ck_assert_ptr_nonnull(l.conf);
@@ -333,9 +390,16 @@ struct secret_conf {
 };
 
 static const struct conf_key secret_keys[] = {
-    {.path = SLICE_INIT("auth.password"), .type = CONF_TEXT, .min = 1, .max = 8, .fallback = "",
-     .flags = CONF_SECRET | CONF_RELOAD | CONF_EMPTY_OK, .empty = "none", .doc = "Secret.",
-     .offset = offsetof(struct secret_conf, password), .size = sizeof(struct slice)},
+    {.path = SLICE_INIT("auth.password"),
+     .type = CONF_TEXT,
+     .min = 1,
+     .max = 8,
+     .fallback = "",
+     .flags = CONF_SECRET | CONF_RELOAD | CONF_EMPTY_OK,
+     .empty = "none",
+     .doc = "Secret.",
+     .offset = offsetof(struct secret_conf, password),
+     .size = sizeof(struct slice)},
 };
 static const struct conf_group secret_groups[] = {{SLICE_INIT("auth"), "Auth.", 0, 0, 0, 0}};
 static const struct conf_table secret_table = {secret_keys, 1, secret_groups, 1,

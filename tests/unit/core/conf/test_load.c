@@ -154,7 +154,8 @@ END_TEST
 
 START_TEST(several_relay_hosts_keep_their_order)
 {
-    struct loaded l = load_text("relay: {port: 26, host: [b.example, \"a.example:1\", \"[::1]\"]}\n");
+    struct loaded l = load_text(
+        "relay: {port: 26, host: [b.example, \"a.example:1\", \"[::1]\"]}\n");
     ck_assert_ptr_nonnull(l.conf);
     const struct conf_relay_hosts *hosts = &l.conf->relay.host;
     ck_assert_uint_eq(hosts->count, 3);
@@ -294,7 +295,8 @@ END_TEST
 
 START_TEST(relations_are_not_judged_on_values_that_were_refused)
 {
-    struct loaded l = load_text("dns: {ttl_min: 1h, ttl_max: 1x}\nqueue: {schedule: [1], max_age: 30s}\n");
+    struct loaded l = load_text("dns: {ttl_min: 1h, ttl_max: 1x}\n"
+                                "queue: {schedule: [1], max_age: 30s}\n");
     ck_assert_ptr_null(memmem(l.errors.ptr, l.errors.len, "more than", 9));
     ck_assert_ptr_null(memmem(l.errors.ptr, l.errors.len, "less than", 9));
     unload(&l);

@@ -165,8 +165,8 @@ START_TEST(the_schema_says_the_ranges)
     ck_assert_int_eq(json_object_get_int(member(port, "default")), 25);
     struct json_object *level = schema_key(root, conf_table_key(&conf_table, SLICE("log.level")));
     ck_assert_uint_eq(json_object_array_length(member(level, "enum")), 4);
-    struct json_object *nets =
-        schema_key(root, conf_table_key(&conf_table, SLICE("access.networks")));
+    struct json_object *nets = schema_key(root,
+                                          conf_table_key(&conf_table, SLICE("access.networks")));
     ck_assert_str_eq(json_object_get_string(member(nets, "type")), "array");
     ck_assert_uint_eq(json_object_array_length(member(nets, "default")), 2);
     json_object_put(root);
@@ -203,11 +203,20 @@ struct secret_conf {
 };
 
 static const struct conf_key secret_keys[] = {
-    {.path = SLICE_INIT("auth.password"), .type = CONF_TEXT, .max = 8, .fallback = "",
-     .flags = CONF_SECRET, .offset = offsetof(struct secret_conf, password),
+    {.path = SLICE_INIT("auth.password"),
+     .type = CONF_TEXT,
+     .max = 8,
+     .fallback = "",
+     .flags = CONF_SECRET,
+     .offset = offsetof(struct secret_conf, password),
      .size = sizeof(struct slice)},
-    {.path = SLICE_INIT("auth.port"), .type = CONF_PORT, .min = 1, .max = 65535, .fallback = "1",
-     .offset = offsetof(struct secret_conf, port), .size = sizeof(uint16_t)},
+    {.path = SLICE_INIT("auth.port"),
+     .type = CONF_PORT,
+     .min = 1,
+     .max = 65535,
+     .fallback = "1",
+     .offset = offsetof(struct secret_conf, port),
+     .size = sizeof(uint16_t)},
 };
 static const struct conf_group secret_groups[] = {{SLICE_INIT("auth"), "Auth.", 0, 0, 0, 0}};
 

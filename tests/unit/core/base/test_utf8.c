@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "core/base/utf8.h"
+
+#include "core/base/must.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+static const struct {
+    struct slice text;
+    bool ok;
+} rows[] = {
+    {SLICE_INIT(""), true},
+    {SLICE_INIT("abc\0"), true},
+    {SLICE_INIT("\xc2\x80"), true},
+    {SLICE_INIT("\xdf\xbf"), true},
+    {SLICE_INIT("\xe0\xa0\x80"), true},
+    {SLICE_INIT("\xed\x9f\xbf"), true},
+    {SLICE_INIT("\xee\x80\x80"), true},
+    {SLICE_INIT("\xf0\x90\x80\x80"), true},
+    {SLICE_INIT("\xf4\x8f\xbf\xbf"), true},
+    {SLICE_INIT("\x80"), false},
+    {SLICE_INIT("\xc0\x80"), false},
+    {SLICE_INIT("\xc1\xbf"), false},
+    {SLICE_INIT("\xc2"), false},
+    {SLICE_INIT("\xc2\x41"), false},
+    {SLICE_INIT("\xe0\x9f\xbf"), false},
+    {SLICE_INIT("\xed\xa0\x80"), false},
+    {SLICE_INIT("\xe2\x82"), false},
+    {SLICE_INIT("\xf0\x8f\xbf\xbf"), false},
+    {SLICE_INIT("\xf4\x90\x80\x80"), false},
+    {SLICE_INIT("\xf5\x80\x80\x80"), false},
+    {SLICE_INIT("\xf0\x9f\x98"), false},
+    {SLICE_INIT("\xff"), false},
+    {SLICE_INIT("ok\xfe"), false},
+};
+
+START_TEST(table)
+{
+    char *copy = malloc(rows[_i].text.len ? rows[_i].text.len : 1);
+    memcpy(copy, rows[_i].text.ptr, rows[_i].text.len);
+    ck_assert_int_eq(utf8_valid(slice_of(copy, rows[_i].text.len)), rows[_i].ok);
+    free(copy);
+}
+END_TEST
+
+START_TEST(every_code_point)
+{
+    char out[4];
+    for (uint32_t c = 0; c < 0x110010; c++) {
+        size_t n = utf8_encode(c, out);
+        bool legal = c <= 0x10FFFF && !(c >= 0xD800 && c <= 0xDFFF);
+        ck_assert_int_eq(n != 0, legal);
+        if (n) {
+            ck_assert_uint_eq(utf8_sequence(slice_of(out, n)), n);
+            ck_assert_int_eq(utf8_has_8bit(slice_of(out, n)), c >= 0x80);
+        }
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("utf8");
+    TCase *tc = tcase_create("validator");
+    tcase_add_loop_test(tc, table, 0, (int)ARRAY_COUNT(rows));
+    tcase_add_test(tc, every_code_point);
+    tcase_set_timeout(tc, 60);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
