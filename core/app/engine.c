@@ -24,7 +24,6 @@ enum { ENGINE_LOG_CLOSE_MS = 3000, ENGINE_TEXT_BYTES = 64 * 1024 };
 struct engine_query {
     uint32_t token; /* 0: free */
     unsigned waiting; /* workers that have not answered */
-    uint32_t left;    /* lines still wanted */
     struct admin_request request;
     struct worker_stats sum;
     uint64_t spool_ready;
@@ -321,10 +320,11 @@ static void engine_on_query(void *ctx, const struct admin_request *request, uint
             continue;
         }
         *q = (struct engine_query){
-            .token = token, .waiting = e->worker_count, .left = request->limit, .request = *request};
+            .token = token, .waiting = e->worker_count, .request = *request};
         for (unsigned w = 0; w < e->worker_count; w++) {
             struct worker_mail *m = worker_mail_new(WORKER_MAIL_QUERY);
             m->request = *request;
+            m->request.limit += request->verb == ADMIN_QUEUE_LS ? 1 : 0; /* one more: is there more? */
             m->token = token;
             engine_tell(e, w, m);
         }
@@ -415,9 +415,7 @@ static void engine_on_answer(struct engine *e, struct worker_mail *m)
         engine_add_stats(q, &m->stats);
     }
     struct slice lines = buf_slice(&m->answer);
-    while (lines.len && (q->left || q->request.verb != ADMIN_QUEUE_LS)) {
-        admin_reply(e->admin, q->token, slice_cut(&lines, '\n'));
-        q->left -= q->left ? 1 : 0;
+    while (lines.len && admin_reply(e->admin, q->token, slice_cut(&lines, '\n'))) {
     }
     if (--q->waiting == 0) {
         if (q->request.verb == ADMIN_QUEUE_STATS) {

@@ -17,7 +17,8 @@
 enum { LINE_START, IN_LINE, CR, DOT, DOT_CR };
 
 static const struct smtp_verdict fault_verdicts[] = {
-    {550, false, SLICE_INIT("5.5.2"), SLICE_INIT("Bare CR or LF is not allowed, lines end in CR LF")},
+    {550, false, SLICE_INIT("5.5.2"),
+     SLICE_INIT("Bare CR or LF is not allowed, lines end in CR LF")},
     {554, false, SLICE_INIT("5.6.0"), SLICE_INIT("NUL bytes are not allowed")},
     {552, false, SLICE_INIT("5.3.4"), SLICE_INIT("Message exceeds the size limit")},
     {552, false, SLICE_INIT("5.3.4"), SLICE_INIT("Message header exceeds the size limit")},
@@ -69,7 +70,8 @@ static bool account(struct smtp_body *b, struct slice run)
     }
     if (!b->head.ended) {
         smtp_headscan_feed(&b->head, run);
-        b->faults |= smtp_headscan_bytes(&b->head) > c->header_bytes_max ? SMTP_FAULT_HEADER_SIZE : 0u;
+        b->faults |= smtp_headscan_bytes(&b->head) > c->header_bytes_max ? SMTP_FAULT_HEADER_SIZE
+                                                                         : 0u;
         b->faults |= b->head.fields > c->header_fields_max ? SMTP_FAULT_HEADER_FIELDS : 0u;
         b->faults |= c->hops_max && b->head.hops >= c->hops_max ? SMTP_FAULT_HOPS : 0u;
     }
@@ -286,6 +288,6 @@ bool smtp_body_finish(struct smtp_body *b, struct slice *run)
     b->facts.has_8bit = b->scan.has_8bit;
     b->facts.leading_dot = b->scan.leading_dot;
     b->facts.line_longest = b->scan.line_longest < UINT32_MAX ? (uint32_t)b->scan.line_longest
-                                                             : UINT32_MAX;
+                                                              : UINT32_MAX;
     return added;
 }

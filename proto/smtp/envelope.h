@@ -34,7 +34,7 @@ struct smtp_sender_view {
 struct smtp_rcpt_view {
     struct slice address; /* local@domain or "postmaster" */
     struct smtp_address parts;
-    uint8_t notify; /* MAIL_NOTIFY_*, 0: not given */
+    uint8_t notify;          /* MAIL_NOTIFY_*, 0: not given */
     struct slice orcpt_raw;  /* "rfc822;a+2Bb@x", validated, fit for passing on; empty: not given */
     struct slice orcpt_type; /* "rfc822" */
     struct slice orcpt;      /* decoded address, UTF-8 for type utf-8 */

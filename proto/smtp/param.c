@@ -226,8 +226,7 @@ static enum smtp_param_result set_one(const struct param_row *row, const struct 
 }
 
 static enum smtp_param_result parse_all(struct slice text, const struct param_row *rows,
-                                        size_t row_count, uint32_t features,
-                                        struct param_target *t)
+                                        size_t row_count, uint32_t features, struct param_target *t)
 {
     uint32_t seen = 0;
     must(row_count <= 32);
@@ -259,8 +258,8 @@ enum smtp_param_result smtp_mail_params_parse(struct slice text, uint32_t featur
                                               struct smtp_mail_params *out)
 {
     struct param_target t = {0};
-    enum smtp_param_result result =
-        parse_all(text, mail_rows, ARRAY_COUNT(mail_rows), features, &t);
+    enum smtp_param_result result = parse_all(text, mail_rows, ARRAY_COUNT(mail_rows), features,
+                                              &t);
     if (result == SMTP_PARAM_OK) {
         *out = t.mail;
     }
@@ -271,8 +270,8 @@ enum smtp_param_result smtp_rcpt_params_parse(struct slice text, uint32_t featur
                                               struct smtp_rcpt_params *out)
 {
     struct param_target t = {.smtputf8 = smtputf8};
-    enum smtp_param_result result =
-        parse_all(text, rcpt_rows, ARRAY_COUNT(rcpt_rows), features, &t);
+    enum smtp_param_result result = parse_all(text, rcpt_rows, ARRAY_COUNT(rcpt_rows), features,
+                                              &t);
     if (result == SMTP_PARAM_OK) {
         *out = t.rcpt;
     }

@@ -56,7 +56,7 @@ struct smtp_mail_params {
 };
 
 struct smtp_rcpt_params {
-    uint8_t notify; /* MAIL_NOTIFY_*, NEVER stands alone */
+    uint8_t notify;     /* MAIL_NOTIFY_*, NEVER stands alone */
     struct slice orcpt; /* "type;xtext", empty: not given */
 };
 

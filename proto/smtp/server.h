@@ -9,7 +9,7 @@
  * Owner:     the session that embeds struct smtp_server; init, deinit. The config is shared, const,
  *            and outlives the machine.
  * Thread:    the owner's.
- * Memory:    idle: the struct (about 100 bytes) and the HELO name. A cut command line holds at most
+ * Memory:    idle: the struct (168 bytes) and the HELO name. A cut command line holds at most
  *            LIMIT_COMMAND_LINE_BYTES, a transaction its envelope; both are given back at once.
  *            Body bytes are never kept here: BODY_DATA lends slices of the caller's input.
  * Errors:    a client's errors are replies. When memory is missing: 451 4.3.0 or 452 4.3.1.
@@ -38,13 +38,13 @@
 
 enum smtp_server_action {
     SMTP_SERVER_WANT_INPUT, /* all of *in was consumed */
-    SMTP_SERVER_FLUSH,      /* out holds SMTP_SERVER_OUT_HIGH bytes or more: send and clear it first */
-    SMTP_SERVER_WAIT,       /* an answer is outstanding; nothing was consumed */
+    SMTP_SERVER_FLUSH, /* out holds SMTP_SERVER_OUT_HIGH bytes or more: send and clear it first */
+    SMTP_SERVER_WAIT,  /* an answer is outstanding; nothing was consumed */
     SMTP_SERVER_CHECK_MAIL, /* owed an answer. See smtp_server_envelope: the sender */
     SMTP_SERVER_CHECK_RCPT, /* owed an answer. The last recipient of the envelope is the candidate */
-    SMTP_SERVER_BODY_BEGIN, /* owed an answer: open storage. Accept, or e.g. 452 4.3.1 */
-    SMTP_SERVER_BODY_DATA,  /* append smtp_server_data(); it lives until the next call */
-    SMTP_SERVER_BODY_COMMIT,/* owed an answer: make it durable, then 250 2.0.0 "queued as ID" */
+    SMTP_SERVER_BODY_BEGIN,  /* owed an answer: open storage. Accept, or e.g. 452 4.3.1 */
+    SMTP_SERVER_BODY_DATA,   /* append smtp_server_data(); it lives until the next call */
+    SMTP_SERVER_BODY_COMMIT, /* owed an answer: make it durable, then 250 2.0.0 "queued as ID" */
     SMTP_SERVER_BODY_ABORT, /* drop what was stored since BODY_BEGIN; no answer. The envelope may be
                                gone already; smtp_server_fault() says why (NULL: RSET, QUIT, EHLO) */
     SMTP_SERVER_CLOSE,      /* send out, then close. Every later step says the same */
@@ -82,19 +82,19 @@ enum { SMTP_SERVER_OUT_HIGH = 8 * 1024 }; /* the driver's out buf must take twic
 
 struct smtp_server_config {
     struct slice hostname;
-    struct slice greeting;      /* behind "220 hostname ESMTP ", may be empty */
-    uint64_t size_max;          /* bytes of a message; 0: no limit */
-    uint64_t bdat_swallow_max;  /* a refused chunk above this ends the session instead */
-    uint32_t recipients_max;    /* 1..LIMIT_RECIPIENTS */
-    uint32_t line_length_max;   /* without CRLF; 0: any length passes */
+    struct slice greeting;     /* behind "220 hostname ESMTP ", may be empty */
+    uint64_t size_max;         /* bytes of a message; 0: no limit */
+    uint64_t bdat_swallow_max; /* a refused chunk above this ends the session instead */
+    uint32_t recipients_max;   /* 1..LIMIT_RECIPIENTS */
+    uint32_t line_length_max;  /* without CRLF; 0: any length passes */
     uint32_t header_bytes_max;
     uint32_t header_fields_max;
-    uint32_t hops_max;          /* this many Received fields are refused; 0: not counted as a fault */
-    uint32_t errors_max;        /* after so many error replies: 421 4.7.0 */
-    uint32_t junk_max;          /* NOOP, RSET, ... beyond this count as errors */
-    bool normalize_bare_lf;     /* bare LF becomes CRLF instead of 550 (bare CR is always refused) */
-    bool refuse_early_talker;   /* input before smtp_server_greet: 554 5.5.0 and close */
-    uint32_t features;          /* SMTP_FEATURE_* */
+    uint32_t hops_max;        /* this many Received fields are refused; 0: not counted as a fault */
+    uint32_t errors_max;      /* after so many error replies: 421 4.7.0 */
+    uint32_t junk_max;        /* NOOP, RSET, ... beyond this count as errors */
+    bool normalize_bare_lf;   /* bare LF becomes CRLF instead of 550 (bare CR is always refused) */
+    bool refuse_early_talker; /* input before smtp_server_greet: 554 5.5.0 and close */
+    uint32_t features;        /* SMTP_FEATURE_* */
 };
 
 /* The defaults; hostname must still be set. */
@@ -102,18 +102,18 @@ void smtp_server_config_init(struct smtp_server_config *c);
 
 /* What was seen while the body streamed past; valid in BODY_COMMIT until the answer. */
 struct smtp_body_facts {
-    uint64_t size;           /* canonical bytes handed out */
-    uint64_t header_end;     /* offset of the first byte behind the header's empty line; the first
+    uint64_t size;         /* canonical bytes handed out */
+    uint64_t header_end;   /* offset of the first byte behind the header's empty line; the first
                                 byte that is not header when there is no empty line; size when the
                                 message is all header */
-    uint32_t line_longest;   /* without CRLF */
+    uint32_t line_longest; /* without CRLF */
     uint32_t header_fields;
-    uint32_t hops;           /* Received fields */
+    uint32_t hops; /* Received fields */
     bool has_8bit;
     bool header_has_8bit;
-    bool leading_dot;        /* some canonical line begins with ".": DATA out must stuff */
-    bool normalized;         /* a bare LF was changed */
-    bool line_end_added;     /* BDAT text did not end in CRLF */
+    bool leading_dot;    /* some canonical line begins with ".": DATA out must stuff */
+    bool normalized;     /* a bare LF was changed */
+    bool line_end_added; /* BDAT text did not end in CRLF */
 };
 
 struct smtp_transaction; /* server_tx.h */
@@ -133,10 +133,10 @@ struct smtp_server {
     uint8_t state; /* enum smtp_server_state, changed only by smtp_server_set_state */
     bool esmtp;
     bool chunk_last;
-    bool line_skip;   /* discarding the rest of a line that is too long */
-    bool line_is_bdat;/* the line being discarded began with BDAT */
-    bool first_seen;  /* a byte of the first command was looked at */
-    bool abort_due;   /* BODY_ABORT is owed to the driver */
+    bool line_skip;    /* discarding the rest of a line that is too long */
+    bool line_is_bdat; /* the line being discarded began with BDAT */
+    bool first_seen;   /* a byte of the first command was looked at */
+    bool abort_due;    /* BODY_ABORT is owed to the driver */
     const struct smtp_verdict *abort_fault;
 };
 
@@ -173,7 +173,7 @@ const struct smtp_verdict *smtp_server_fault(const struct smtp_server *s);
 /* The name of HELO/EHLO; empty before. */
 struct slice smtp_server_helo(const struct smtp_server *s);
 bool smtp_server_esmtp(const struct smtp_server *s);
-/* Bytes of BDAT: was the body chunked? (for logs) */
+/* Error replies since the last accepted message: above 10 the driver may slow the client down. */
 static inline uint32_t smtp_server_errors(const struct smtp_server *s)
 {
     return s->errors;

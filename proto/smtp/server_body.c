@@ -7,14 +7,14 @@
  */
 #include "proto/smtp/server_tx.h"
 
-static const struct smtp_verdict no_recipients = {
-    554, false, SLICE_INIT("5.5.1"), SLICE_INIT("No valid recipients")};
-static const struct smtp_verdict need_mail = {
-    503, false, SLICE_INIT("5.5.1"), SLICE_INIT("Need MAIL and RCPT first")};
-static const struct smtp_verdict need_rcpt = {
-    503, false, SLICE_INIT("5.5.1"), SLICE_INIT("Need RCPT first")};
-static const struct smtp_verdict too_big = {
-    552, false, SLICE_INIT("5.3.4"), SLICE_INIT("Message exceeds the size limit")};
+static const struct smtp_verdict no_recipients = {554, false, SLICE_INIT("5.5.1"),
+                                                  SLICE_INIT("No valid recipients")};
+static const struct smtp_verdict need_mail = {503, false, SLICE_INIT("5.5.1"),
+                                              SLICE_INIT("Need MAIL and RCPT first")};
+static const struct smtp_verdict need_rcpt = {503, false, SLICE_INIT("5.5.1"),
+                                              SLICE_INIT("Need RCPT first")};
+static const struct smtp_verdict too_big = {552, false, SLICE_INIT("5.3.4"),
+                                            SLICE_INIT("Message exceeds the size limit")};
 
 void smtp_server_run_data(struct smtp_server *s, struct slice arg, struct buf *out)
 {
@@ -219,8 +219,8 @@ static bool take_chunk(struct smtp_server *s, struct slice *in, struct buf *out,
 {
     if (s->chunk_left) {
         bool ended = false;
-        struct slice part = slice_first(*in, s->chunk_left < in->len ? (size_t)s->chunk_left
-                                                                     : in->len);
+        struct slice part = slice_first(*in,
+                                        s->chunk_left < in->len ? (size_t)s->chunk_left : in->len);
         size_t before = part.len;
         bool asks = feed_body(s, &part, &ended, action);
         must(!ended);

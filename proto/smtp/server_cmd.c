@@ -219,8 +219,8 @@ void smtp_server_run_rcpt(struct smtp_server *s, struct slice arg, struct buf *o
         say_bad_path(s, out, result, utf8_mode, false);
         return;
     }
-    enum smtp_param_result parsed =
-        smtp_rcpt_params_parse(arg, s->config->features, utf8_mode, &params);
+    enum smtp_param_result parsed = smtp_rcpt_params_parse(arg, s->config->features, utf8_mode,
+                                                           &params);
     if (parsed != SMTP_PARAM_OK) {
         say_bad_params(s, out, parsed);
     } else if (path.has_8bit && !utf8_mode) {

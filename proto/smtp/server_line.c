@@ -26,8 +26,7 @@ static void close_bdat(struct smtp_server *s, struct buf *out)
 
 static bool is_bdat(struct slice line)
 {
-    return slice_starts_nocase(line, bdat) &&
-           (line.len == bdat.len || line.ptr[bdat.len] <= ' ');
+    return slice_starts_nocase(line, bdat) && (line.len == bdat.len || line.ptr[bdat.len] <= ' ');
 }
 
 static void line_too_long(struct smtp_server *s, struct buf *out)

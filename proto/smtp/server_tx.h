@@ -93,8 +93,7 @@ void smtp_server_run_help(struct smtp_server *s, struct slice arg, struct buf *o
 void smtp_server_run_quit(struct smtp_server *s, struct slice arg, struct buf *out);
 
 /* A verdict of constant text: SMTP_SAY(out, 503, "5.5.1", "Need MAIL first"). */
-#define SMTP_SAY(s, out, status, enh, words)                                              \
-    smtp_server_reply((s), (out),                                                         \
-                      &(struct smtp_verdict){(status), false, SLICE(enh), SLICE(words)})
+#define SMTP_SAY(s, out, status, enh, words)                                                       \
+    smtp_server_reply((s), (out), &(struct smtp_verdict){(status), false, SLICE(enh), SLICE(words)})
 
 #endif

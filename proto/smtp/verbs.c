@@ -57,8 +57,8 @@ const struct smtp_verb *smtp_verb_at(size_t index)
 bool smtp_verb_is_foreign(struct slice word)
 {
     static const struct slice methods[] = {
-        SLICE_INIT("GET"),   SLICE_INIT("POST"),    SLICE_INIT("HEAD"),    SLICE_INIT("PUT"),
-        SLICE_INIT("PATCH"), SLICE_INIT("DELETE"),  SLICE_INIT("OPTIONS"), SLICE_INIT("CONNECT"),
+        SLICE_INIT("GET"),   SLICE_INIT("POST"),     SLICE_INIT("HEAD"),    SLICE_INIT("PUT"),
+        SLICE_INIT("PATCH"), SLICE_INIT("DELETE"),   SLICE_INIT("OPTIONS"), SLICE_INIT("CONNECT"),
         SLICE_INIT("TRACE"), SLICE_INIT("PROPFIND"), SLICE_INIT("PRI"),
     };
     for (size_t i = 0; i < ARRAY_COUNT(methods); i++) {

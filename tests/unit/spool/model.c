@@ -33,13 +33,14 @@ static void model_check_body(struct model *m, unsigned worker, struct spool_ref 
                              unsigned piece, size_t len)
 {
     struct spool_place place;
-    expect(spool_locate(m->spools[worker], ref, &place), "spool_locate(m->spools[worker], ref, &place)");
+    expect(spool_locate(m->spools[worker], ref, &place), "a held frame has no place");
     char *raw = malloc(place.bytes);
     must(raw);
-    expect(disk_pread(place.fd == raw, place.bytes, place.offset), (int64_t)place.bytes, "disk_pread(place.fd is not raw, place.bytes, place.offset), (int64_t)place.bytes");
+    expect(disk_pread(place.fd, raw, place.bytes, place.offset) == (int64_t)place.bytes,
+           "a short read");
     struct slice body;
-    expect(spool_frame_body(&place, ref, slice_of(raw, place.bytes), id, &body), "spool_frame_body(&place, ref, slice_of(raw, place.bytes), id, &body)");
-    expect(body.len == len, "body.len is not len");
+    expect(spool_frame_body(&place, ref, slice_of(raw, place.bytes), id, &body), "a bad frame");
+    expect(body.len == len, "a wrong body length");
     for (size_t i = 0; i < len; i++) {
         expect(body.ptr[i] == model_byte(id, piece, i), "a wrong body byte");
     }
@@ -70,7 +71,7 @@ static void place_hold(struct spool *s, struct model_place *p, struct spool_ref 
     for (unsigned i = 0; i < 1 + MODEL_FRAGMENTS; i++) {
         struct spool_hold *h = &p->holds[i];
         if (h->segment == ref.segment || (h->segment == 0 && !place_holds(p, ref.segment))) {
-            expect(spool_hold(s, h, ref), "spool_hold(s, h, ref)");
+            expect(spool_hold(s, h, ref), "a hold refused");
             return;
         }
     }
@@ -368,7 +369,7 @@ static void on_committed(void *ctx, uint64_t upto, enum spool_commit_result resu
     if (m->muted || fake_dead()) {
         return;
     }
-    expect(upto > after, "upto out of order");
+    expect(upto > after, "a commit reported twice");
     m->decided[w->index] = upto;
     for (unsigned i = 0; i < m->count; i++) {
         if (m->messages[i].worker == w->index) {
@@ -411,8 +412,9 @@ static void rcpt_check(const struct model_rcpt *t, const struct spool_rcpt *r)
     }
     if (t->end == MODEL_OPEN || (t->end == MODEL_DOUBT && t->deferral)) {
         expect(queued, "an open recipient has ended");
-        ck_assert(r->attempts == t->attempts ||
-                  (t->end == MODEL_DOUBT && r->attempts == t->attempts_doubt));
+        expect(r->attempts == t->attempts ||
+                   (t->end == MODEL_DOUBT && r->attempts == t->attempts_doubt),
+               "wrong attempts");
     }
 }
 
@@ -424,16 +426,17 @@ static void on_message(void *ctx, unsigned worker, const struct spool_recovered 
     expect(!g->seen, "the same message twice");
     expect(g->told != MODEL_LOST || m->options.lost_may_return,
                   "a lost message came back");
-    expect(!r->damaged, "!r->damaged");
-    expect(r->message.rcpt_count == g->rcpt_count, "r->message.rcpt_count is not g->rcpt_count");
-    expect(r->message.fragment_count == g->fragment_count, "r->message.fragment_count is not g->fragment_count");
-    expect(r->inline_bytes == g->inline_bytes, "r->inline_bytes is not g->inline_bytes");
-    expect(r->message.arrival_us == g->id * 5, "r->message.arrival_us is not g->id * 5");
-    expect(slice_eq(r->message.sender, SLICE("from@example.test")), "slice_eq(r->message.sender, SLICE(from@example.test))");
-    expect(slice_eq(r->message.meta, SLICE("meta")), "slice_eq(r->message.meta, SLICE(meta))");
+    expect(!r->damaged, "damaged without damage");
+    expect(r->message.rcpt_count == g->rcpt_count, "wrong recipients");
+    expect(r->message.fragment_count == g->fragment_count, "wrong fragments");
+    expect(r->inline_bytes == g->inline_bytes, "wrong inline bytes");
+    expect(r->message.arrival_us == g->id * 5, "wrong arrival");
+    expect(slice_eq(r->message.sender, SLICE("from@example.test")), "wrong sender");
+    expect(slice_eq(r->message.meta, SLICE("meta")), "wrong meta");
     for (unsigned i = 0; i < g->rcpt_count; i++) {
         const struct spool_rcpt *t = &r->message.rcpts[i];
-        expect(slice_eq(t->address, SLICE("someone@example.test")) && t->notify == i, "slice_eq(t->address, SLICE(someone@example.test)) && t->notify == i");
+        expect(slice_eq(t->address, SLICE("someone@example.test")) && t->notify == i,
+               "wrong recipient");
         rcpt_check(&g->rcpts[i], t);
         bool ended = t->status != SPOOL_RCPT_QUEUED;
         /* The DSN of a bounce in doubt is checked when all are known. */
@@ -512,7 +515,7 @@ static void model_recover(struct model *m)
     for (unsigned i = 0; i < m->count; i++) {
         message_check_dsn(m, &m->messages[i]);
     }
-    expect(m->recovery.id_max < m->id_next, "m->recovery.id_max out of order");
+    expect(m->recovery.id_max < m->id_next, "an id from nowhere");
 }
 
 /* ---- life ---- */
@@ -637,7 +640,7 @@ void model_settle(struct model *m, unsigned turns)
     for (unsigned t = 0; t < turns && !fake_dead() && !model_idle(m); t++) {
         model_turn(m);
     }
-    expect(fake_dead() || model_idle(m), "fake_dead() || model_idle(m)");
+    expect(fake_dead() || model_idle(m), "it does not come to rest");
 }
 
 unsigned model_live(const struct model *m)

@@ -21,7 +21,8 @@ enum {
     S = MAIL_FIELD_SUBJECT,
 };
 
-static const struct slice strip_names[] = {SLICE_INIT("received"), SLICE_INIT("X-Strip"), SLICE_INIT("Bcc")};
+static const struct slice strip_names[] = {SLICE_INIT("received"), SLICE_INIT("X-Strip"),
+                                           SLICE_INIT("Bcc")};
 
 static const struct {
     const char *name;
@@ -31,17 +32,27 @@ static const struct {
     const char *out;
     unsigned present;
 } rows[] = {
-    {"nothing to do", 0, 0, "From: a\r\nDate: d\r\n\r\nbody\r\n", "From: a\r\nDate: d\r\n{END}\r\nbody\r\n", F | D | ANY},
-    {"names in any case", 0, 0, "FROM: a\r\ndate : d\r\nMessage-Id:<x>\r\n\r\n", "FROM: a\r\ndate : d\r\nMessage-Id:<x>\r\n{END}\r\n", F | D | M | ANY},
-    {"strip one", 1, 0, "Received: x\r\nFrom: a\r\n\r\nb\r\n", "From: a\r\n{END}\r\nb\r\n", F | ANY},
-    {"strip folded", 1, 0, "From: a\r\nReceived: x\r\n\ty\r\n z\r\nDate: d\r\n\r\n", "From: a\r\nDate: d\r\n{END}\r\n", F | D | ANY},
-    {"strip several", 3, 0, "Received: 1\r\nReceived: 2\r\nS: x\r\nx-strip : y\r\nBCC:z\r\n\r\nBcc: body\r\n", "S: x\r\n{END}\r\nBcc: body\r\n", ANY},
+    {"nothing to do", 0, 0, "From: a\r\nDate: d\r\n\r\nbody\r\n",
+     "From: a\r\nDate: d\r\n{END}\r\nbody\r\n", F | D | ANY},
+    {"names in any case", 0, 0, "FROM: a\r\ndate : d\r\nMessage-Id:<x>\r\n\r\n",
+     "FROM: a\r\ndate : d\r\nMessage-Id:<x>\r\n{END}\r\n", F | D | M | ANY},
+    {"strip one", 1, 0, "Received: x\r\nFrom: a\r\n\r\nb\r\n", "From: a\r\n{END}\r\nb\r\n",
+     F | ANY},
+    {"strip folded", 1, 0, "From: a\r\nReceived: x\r\n\ty\r\n z\r\nDate: d\r\n\r\n",
+     "From: a\r\nDate: d\r\n{END}\r\n", F | D | ANY},
+    {"strip several", 3, 0,
+     "Received: 1\r\nReceived: 2\r\nS: x\r\nx-strip : y\r\nBCC:z\r\n\r\nBcc: body\r\n",
+     "S: x\r\n{END}\r\nBcc: body\r\n", ANY},
     {"strip last", 3, 0, "S: x\r\nBcc: z\r\n\r\n", "S: x\r\n{END}\r\n", ANY},
     {"strip all", 3, 0, "Bcc: z\r\n\r\nb\r\n", "{END}\r\nb\r\n", ANY},
-    {"like a stripped name", 3, 0, "Bccx: 1\r\nBc: 2\r\nX-Bcc: 3\r\n\r\n", "Bccx: 1\r\nBc: 2\r\nX-Bcc: 3\r\n{END}\r\n", ANY},
-    {"keep folded", 1, 0, "Subject: x\r\n Received: y\r\n\r\n", "Subject: x\r\n Received: y\r\n{END}\r\n", S | ANY},
-    {"white line in a field", 1, 0, "Subject: x\r\n \r\n\ty\r\nReceived: z\r\n\r\n", "Subject: x\r\n \r\n\ty\r\n{END}\r\n", S | ANY},
-    {"not in an attachment", 1, 0, "S: x\r\n\r\n--b\r\n\r\nReceived: inner\r\n", "S: x\r\n{END}\r\n--b\r\n\r\nReceived: inner\r\n", ANY},
+    {"like a stripped name", 3, 0, "Bccx: 1\r\nBc: 2\r\nX-Bcc: 3\r\n\r\n",
+     "Bccx: 1\r\nBc: 2\r\nX-Bcc: 3\r\n{END}\r\n", ANY},
+    {"keep folded", 1, 0, "Subject: x\r\n Received: y\r\n\r\n",
+     "Subject: x\r\n Received: y\r\n{END}\r\n", S | ANY},
+    {"white line in a field", 1, 0, "Subject: x\r\n \r\n\ty\r\nReceived: z\r\n\r\n",
+     "Subject: x\r\n \r\n\ty\r\n{END}\r\n", S | ANY},
+    {"not in an attachment", 1, 0, "S: x\r\n\r\n--b\r\n\r\nReceived: inner\r\n",
+     "S: x\r\n{END}\r\n--b\r\n\r\nReceived: inner\r\n", ANY},
     {"stripped does not count", 1, 0, "Received: x\r\n\r\n", "{END}\r\n", ANY},
     {"received counts", 0, 0, "Received: x\r\n\r\n", "Received: x\r\n{END}\r\n", R | ANY},
     {"empty message", 0, 0, "", "{END}", 0},
@@ -52,13 +63,18 @@ static const struct {
     {"begins with space, adds", 0, ADDS, " From: x\r\n", "{END}\r\n From: x\r\n", 0},
     {"begins with colon, adds", 0, ADDS, ": x\r\n", "{END}\r\n: x\r\n", 0},
     {"blank first, adds", 0, ADDS, "\r\nbody\r\n", "{END}\r\nbody\r\n", 0},
-    {"mbox line, adds", 0, ADDS, "From a@b Mon\r\nTo: x\r\n", "{END}\r\nFrom a@b Mon\r\nTo: x\r\n", 0},
-    {"8-bit name, adds", 0, ADDS, "S: x\r\nna\xc3\xafve: y\r\n", "S: x\r\n{END}\r\nna\xc3\xafve: y\r\n", ANY},
-    {"broken header", 0, 0, "From: a\r\nno header\r\nDate: d\r\n\r\n", "From: a\r\n{END}no header\r\nDate: d\r\n\r\n", F | ANY},
-    {"broken header, adds", 1, ADDS, "From: a\r\nReceived: x\r\nno header\r\nReceived: d\r\n\r\n", "From: a\r\n{END}\r\nno header\r\nReceived: d\r\n\r\n", F | ANY},
+    {"mbox line, adds", 0, ADDS, "From a@b Mon\r\nTo: x\r\n", "{END}\r\nFrom a@b Mon\r\nTo: x\r\n",
+     0},
+    {"8-bit name, adds", 0, ADDS, "S: x\r\nna\xc3\xafve: y\r\n",
+     "S: x\r\n{END}\r\nna\xc3\xafve: y\r\n", ANY},
+    {"broken header", 0, 0, "From: a\r\nno header\r\nDate: d\r\n\r\n",
+     "From: a\r\n{END}no header\r\nDate: d\r\n\r\n", F | ANY},
+    {"broken header, adds", 1, ADDS, "From: a\r\nReceived: x\r\nno header\r\nReceived: d\r\n\r\n",
+     "From: a\r\n{END}\r\nno header\r\nReceived: d\r\n\r\n", F | ANY},
     {"only header", 0, ADDS, "From: a\r\n", "From: a\r\n{END}", F | ANY},
     {"only stripped", 1, ADDS, "Received: a\r\n", "{END}", ANY},
-    {"resent", 0, 0, "Resent-To: a\r\nDate: x\r\n\r\n", "Resent-To: a\r\nDate: x\r\n{END}\r\n", RA | D | ANY},
+    {"resent", 0, 0, "Resent-To: a\r\nDate: x\r\n\r\n", "Resent-To: a\r\nDate: x\r\n{END}\r\n",
+     RA | D | ANY},
     {"dot", 0, ADDS, ".\r\n", "{END}\r\n.\r\n", 0},
 };
 
@@ -105,8 +121,8 @@ static void run_row(int i, size_t cut)
     }
     while (take(&got, mail_headers_finish(&h, &out), out)) {
     }
-    ck_assert_msg(slice_eq(buf_slice(&got), slice_str(rows[i].out)), "%s (%zu): %.*s", rows[i].name, cut,
-                  SLICE_ARG(buf_slice(&got)));
+    ck_assert_msg(slice_eq(buf_slice(&got), slice_str(rows[i].out)), "%s (%zu): %.*s", rows[i].name,
+                  cut, SLICE_ARG(buf_slice(&got)));
     ck_assert_uint_eq(h.present, rows[i].present);
     ck_assert(mail_headers_passing(&h));
     ck_assert_ptr_null(h.held.ptr);
@@ -168,11 +184,14 @@ static const struct {
     const char *out;
 } missing[] = {
     {0, "a@b", "Message-ID: <7@h>\r\nDate: Thu, 1 Jan 1970 00:00:00 +0000\r\nFrom: a@b\r\n"},
-    {0, "", "Message-ID: <7@h>\r\nDate: Thu, 1 Jan 1970 00:00:00 +0000\r\nFrom: MAILER-DAEMON@h\r\n"},
+    {0, "",
+     "Message-ID: <7@h>\r\nDate: Thu, 1 Jan 1970 00:00:00 +0000\r\nFrom: MAILER-DAEMON@h\r\n"},
     {D | F | M, "a@b", ""},
     {D | F, "a@b", "Message-ID: <7@h>\r\n"},
-    {D | F | M | RA, "a@b", "Resent-Message-ID: <7@h>\r\nResent-Date: Thu, 1 Jan 1970 00:00:00 +0000\r\nResent-From: a@b\r\n"},
-    {RA | MAIL_FIELD_RESENT_FROM | MAIL_FIELD_RESENT_DATE | MAIL_FIELD_RESENT_MESSAGE_ID, "a@b", ""},
+    {D | F | M | RA, "a@b",
+     "Resent-Message-ID: <7@h>\r\nResent-Date: Thu, 1 Jan 1970 00:00:00 +0000\r\nResent-From: a@b\r\n"},
+    {RA | MAIL_FIELD_RESENT_FROM | MAIL_FIELD_RESENT_DATE | MAIL_FIELD_RESENT_MESSAGE_ID, "a@b",
+     ""},
 };
 
 START_TEST(add_missing)
@@ -181,7 +200,8 @@ START_TEST(add_missing)
     struct mail_missing m = {slice_str(missing[_i].sender), SLICE("h"), SLICE("7"), 0};
     buf_init(&out, 1000);
     mail_headers_add_missing(&out, missing[_i].present, &m);
-    ck_assert_msg(slice_eq(buf_slice(&out), slice_str(missing[_i].out)), "%.*s", SLICE_ARG(buf_slice(&out)));
+    ck_assert_msg(slice_eq(buf_slice(&out), slice_str(missing[_i].out)), "%.*s",
+                  SLICE_ARG(buf_slice(&out)));
     buf_deinit(&out);
 }
 END_TEST

@@ -66,7 +66,8 @@ static void ref_run(struct reference *r, const char *text, size_t len, bool dots
 
 static size_t make_text(struct rng *rng, char *text, size_t max)
 {
-    static const char *const pieces[] = {"\r\n", "\n", "\r", ".", "..", "\r\n.\r\n", "\r\n.", "\xc3\xbc", "x", "\r\n..\r\n"};
+    static const char *const pieces[] = {"\r\n",      "\n",    "\r",       ".", "..",
+                                         "\r\n.\r\n", "\r\n.", "\xc3\xbc", "x", "\r\n..\r\n"};
     bool clean = rng_below(rng, 3) == 0;
     size_t len = 0;
     while (len + 140 < max) {
@@ -108,8 +109,8 @@ static void compare(const struct smtp_body *b, const struct reference *r, const 
 }
 
 /* Feeds in pieces up to piece_max; returns the bytes consumed. */
-static size_t run(struct smtp_body *b, const char *text, size_t len, size_t piece_max, struct rng *rng,
-                  struct buf *got)
+static size_t run(struct smtp_body *b, const char *text, size_t len, size_t piece_max,
+                  struct rng *rng, struct buf *got)
 {
     size_t at = 0;
     enum smtp_body_event event = SMTP_BODY_MORE;

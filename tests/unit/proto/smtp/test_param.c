@@ -7,9 +7,15 @@
 #include <check.h>
 #include <stdlib.h>
 
-#define X100 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X100                                                                                       \
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 
-enum { OK = SMTP_PARAM_OK, B = SMTP_PARAM_BAD, U = SMTP_PARAM_UNKNOWN, N8 = SMTP_PARAM_NOT_UTF8MODE };
+enum {
+    OK = SMTP_PARAM_OK,
+    B = SMTP_PARAM_BAD,
+    U = SMTP_PARAM_UNKNOWN,
+    N8 = SMTP_PARAM_NOT_UTF8MODE
+};
 
 static const struct {
     struct slice text;
@@ -133,9 +139,11 @@ static const struct {
     {SLICE_INIT(" ORCPT=a@b"), false, B, 0, ""},
     {SLICE_INIT(" ORCPT="), false, B, 0, ""},
     {SLICE_INIT(" ORCPT=rfc/822;a@b"), false, B, 0, ""},
-    {SLICE_INIT(" ORCPT=rfc822;" X100 X100 X100 X100
-                "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
-     false, OK, 0, "rfc822;" X100 X100 X100 X100
+    {SLICE_INIT(
+         " ORCPT=rfc822;" X100 X100 X100 X100
+         "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+     false, OK, 0,
+     "rfc822;" X100 X100 X100 X100
      "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"},
     {SLICE_INIT(" ORCPT=rfc822;" X100 X100 X100 X100 X100), false, B, 0, ""},
     {SLICE_INIT(" ORCPT=utf-8;\xc3\xbc@x"), true, OK, 0, "utf-8;\xc3\xbc@x"},
@@ -159,7 +167,8 @@ static const struct {
 START_TEST(rcpt_table)
 {
     struct smtp_rcpt_params p = {0};
-    int result = (int)smtp_rcpt_params_parse(rcpts[_i].text, SMTP_FEATURES_DEFAULT, rcpts[_i].utf8, &p);
+    int result = (int)smtp_rcpt_params_parse(rcpts[_i].text, SMTP_FEATURES_DEFAULT, rcpts[_i].utf8,
+                                             &p);
     ck_assert_msg(result == rcpts[_i].result, "%.*s: %d", SLICE_ARG(rcpts[_i].text), result);
     if (result == OK) {
         ck_assert_uint_eq(p.notify, rcpts[_i].notify);

@@ -10,8 +10,8 @@
 
 #define HI "220 mx.test ESMTP Ringpost\r\n"
 #define EHLO "EHLO c.test\r\n"
-#define EHLO_OK                                                                                \
-    "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"       \
+#define EHLO_OK                                                                                    \
+    "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"           \
     "250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n250-DSN\r\n250-LIMITS RCPTMAX=3\r\n250 HELP\r\n"
 #define OPEN EHLO "MAIL FROM:<a@b>\r\n"
 #define OPEN_OK EHLO_OK "250 2.1.0 Ok\r\n"
@@ -32,7 +32,9 @@
 #define BDAT_BAD "501 5.5.4 Malformed BDAT, closing\r\n<close>"
 #define A50 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define A100 A50 A50
-#define L100 A50 "\r\n" "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\r\n"
+#define L100                                                                                       \
+    A50 "\r\n"                                                                                     \
+        "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\r\n"
 
 enum { NORMALIZE = 1, EARLY = 2, NO_FEATURES = 4, LINE_PASS = 8 };
 
@@ -43,106 +45,232 @@ struct row {
     const char *events;
     int options;
 };
-#define ROW(n, i, r, e) {n, SLICE_INIT(i), r, e, 0}
-#define ROWX(n, i, r, e, o) {n, SLICE_INIT(i), r, e, o}
+#define ROW(n, i, r, e)                                                                            \
+    {                                                                                              \
+        n, SLICE_INIT(i), r, e, 0                                                                  \
+    }
+#define ROWX(n, i, r, e, o)                                                                        \
+    {                                                                                              \
+        n, SLICE_INIT(i), r, e, o                                                                  \
+    }
 
 static const struct row rows[] = {
-    ROW("plain", TX "S: x\r\n\r\nbody\r\n.\r\n" QUIT, TX_OK QUEUED BYE, "commit a@b>c@d [S: x\r\n\r\nbody\r\n]\n"),
-    ROW("lower case", "ehlo x\r\nmail from:<a@b>\r\nrcpt to:<c@d>\r\ndata\r\n.\r\nquit\r\n", TX_OK QUEUED BYE, "commit a@b>c@d []\n"),
-    ROW("two messages", TX "1\r\n.\r\nMAIL FROM:<>\r\n" TO "DATA\r\n2\r\n.\r\n", TX_OK QUEUED "250 2.1.0 Ok\r\n" TO_OK GO QUEUED,
+    ROW("plain", TX "S: x\r\n\r\nbody\r\n.\r\n" QUIT, TX_OK QUEUED BYE,
+        "commit a@b>c@d [S: x\r\n\r\nbody\r\n]\n"),
+    ROW("lower case", "ehlo x\r\nmail from:<a@b>\r\nrcpt to:<c@d>\r\ndata\r\n.\r\nquit\r\n",
+        TX_OK QUEUED BYE, "commit a@b>c@d []\n"),
+    ROW("two messages", TX "1\r\n.\r\nMAIL FROM:<>\r\n" TO "DATA\r\n2\r\n.\r\n",
+        TX_OK QUEUED "250 2.1.0 Ok\r\n" TO_OK GO QUEUED,
         "commit a@b>c@d [1\r\n]\ncommit >c@d [2\r\n]\n"),
     ROW("helo", "HELO x\r\nMAIL FROM:<a@b>\r\n", "250 mx.test\r\n250 2.1.0 Ok\r\n", ""),
-    ROW("spaces", "EHLO   c.test  \r\nMAIL FROM:  <a@b>  SIZE=10 \r\nRCPT   TO:<c@d>\r\n", EHLO_OK "250 2.1.0 Ok\r\n" TO_OK, ""),
-    ROW("dots", TX "..\r\n...x\r\n.y\r\na..\r\n.\r\n", TX_OK QUEUED, "commit a@b>c@d [.\r\n..x\r\ny\r\na..\r\n]\n"),
-    ROW("commands as text", TX "QUIT\r\nRSET\r\n.\r\n", TX_OK QUEUED, "commit a@b>c@d [QUIT\r\nRSET\r\n]\n"),
+    ROW("spaces", "EHLO   c.test  \r\nMAIL FROM:  <a@b>  SIZE=10 \r\nRCPT   TO:<c@d>\r\n",
+        EHLO_OK "250 2.1.0 Ok\r\n" TO_OK, ""),
+    ROW("dots", TX "..\r\n...x\r\n.y\r\na..\r\n.\r\n", TX_OK QUEUED,
+        "commit a@b>c@d [.\r\n..x\r\ny\r\na..\r\n]\n"),
+    ROW("commands as text", TX "QUIT\r\nRSET\r\n.\r\n", TX_OK QUEUED,
+        "commit a@b>c@d [QUIT\r\nRSET\r\n]\n"),
     /* order */
     ROW("mail first", "MAIL FROM:<a@b>\r\n", "503 5.5.1 Send EHLO first\r\n", ""),
     ROW("rcpt early", EHLO TO, EHLO_OK NEED_MAIL, ""),
     ROW("data early", EHLO "DATA\r\n", EHLO_OK NEED_MAIL, ""),
-    ROW("nested mail", OPEN "MAIL FROM:<x@y>\r\n" TO, OPEN_OK "503 5.5.1 Transaction is already open\r\n" TO_OK, ""),
+    ROW("nested mail", OPEN "MAIL FROM:<x@y>\r\n" TO,
+        OPEN_OK "503 5.5.1 Transaction is already open\r\n" TO_OK, ""),
     ROW("data without rcpt", OPEN "DATA\r\n" TO, OPEN_OK "503 5.5.1 Need RCPT first\r\n" TO_OK, ""),
-    ROW("all rcpt refused", OPEN "RCPT TO:<bad@d>\r\nDATA\r\n" TO "DATA\r\n", OPEN_OK "550 5.7.1 Refused\r\n554 5.5.1 No valid recipients\r\n" NEED_MAIL NEED_MAIL, ""),
+    ROW("all rcpt refused", OPEN "RCPT TO:<bad@d>\r\nDATA\r\n" TO "DATA\r\n",
+        OPEN_OK "550 5.7.1 Refused\r\n554 5.5.1 No valid recipients\r\n" NEED_MAIL NEED_MAIL, ""),
     ROW("rset", OPEN TO "RSET\r\n" TO "DATA\r\n", OPEN_OK TO_OK NOOP_OK NEED_MAIL NEED_MAIL, ""),
     ROW("ehlo resets", OPEN TO EHLO TO "DATA\r\n", OPEN_OK TO_OK EHLO_OK NEED_MAIL NEED_MAIL, ""),
-    ROW("bad ehlo keeps", OPEN TO "EHLO\r\nEHLO a b\r\nDATA\r\nx\r\n.\r\n", OPEN_OK TO_OK "501 5.5.4 Syntax: EHLO hostname\r\n501 5.5.4 Invalid host name\r\n" GO QUEUED, "commit a@b>c@d [x\r\n]\n"),
+    ROW("bad ehlo keeps", OPEN TO "EHLO\r\nEHLO a b\r\nDATA\r\nx\r\n.\r\n",
+        OPEN_OK TO_OK
+        "501 5.5.4 Syntax: EHLO hostname\r\n501 5.5.4 Invalid host name\r\n" GO QUEUED,
+        "commit a@b>c@d [x\r\n]\n"),
     ROW("rset before ehlo", "RSET\r\n" EHLO, NOOP_OK EHLO_OK, ""),
     /* policy */
-    ROW("sender refused", EHLO "MAIL FROM:<bad@x>\r\n" TO, EHLO_OK "550 5.7.1 Refused\r\n" NEED_MAIL, ""),
-    ROW("sender temp", EHLO "MAIL FROM:<temp@x>\r\nMAIL FROM:<a@b>\r\n", EHLO_OK "451 4.7.1 Later\r\n250 2.1.0 Ok\r\n", ""),
-    ROW("sender closes", EHLO "MAIL FROM:<close@x>\r\n" NOOP, EHLO_OK "421 4.7.0 Go away\r\n<close>", ""),
-    ROW("some refused", OPEN "RCPT TO:<bad@d>\r\n" TO "RCPT TO:<temp@d>\r\nRCPT TO:<e@f>\r\nDATA\r\n.\r\n",
-        OPEN_OK "550 5.7.1 Refused\r\n" TO_OK "451 4.7.1 Later\r\n" TO_OK GO QUEUED, "commit a@b>c@d,e@f []\n"),
-    ROW("too many rcpt", OPEN TO TO TO TO "DATA\r\n.\r\n", OPEN_OK TO_OK TO_OK TO_OK "452 4.5.3 Too many recipients\r\n" GO QUEUED, "commit a@b>c@d,c@d,c@d []\n"),
-    ROW("no space", EHLO "MAIL FROM:<nospace@b>\r\n" TO "DATA\r\n" NOOP TO, EHLO_OK "250 2.1.0 Ok\r\n" TO_OK "452 4.3.1 No space\r\n" NOOP_OK NEED_MAIL, ""),
-    ROW("commit fails", EHLO "MAIL FROM:<disk@b>\r\n" TO "DATA\r\nx\r\n.\r\n" TO, EHLO_OK "250 2.1.0 Ok\r\n" TO_OK GO "451 4.3.0 Disk trouble\r\n" NEED_MAIL, "commit disk@b>c@d [x\r\n]\n"),
-    ROW("storage fails", EHLO "MAIL FROM:<full@b>\r\n" TO "DATA\r\n0123456789\r\nmore\r\n.\r\n" NOOP, EHLO_OK "250 2.1.0 Ok\r\n" TO_OK GO "452 4.3.1 Storage is full\r\n" NOOP_OK, ""),
+    ROW("sender refused", EHLO "MAIL FROM:<bad@x>\r\n" TO,
+        EHLO_OK "550 5.7.1 Refused\r\n" NEED_MAIL, ""),
+    ROW("sender temp", EHLO "MAIL FROM:<temp@x>\r\nMAIL FROM:<a@b>\r\n",
+        EHLO_OK "451 4.7.1 Later\r\n250 2.1.0 Ok\r\n", ""),
+    ROW("sender closes", EHLO "MAIL FROM:<close@x>\r\n" NOOP,
+        EHLO_OK "421 4.7.0 Go away\r\n<close>", ""),
+    ROW("some refused",
+        OPEN "RCPT TO:<bad@d>\r\n" TO "RCPT TO:<temp@d>\r\nRCPT TO:<e@f>\r\nDATA\r\n.\r\n",
+        OPEN_OK "550 5.7.1 Refused\r\n" TO_OK "451 4.7.1 Later\r\n" TO_OK GO QUEUED,
+        "commit a@b>c@d,e@f []\n"),
+    ROW("too many rcpt", OPEN TO TO TO TO "DATA\r\n.\r\n",
+        OPEN_OK TO_OK TO_OK TO_OK "452 4.5.3 Too many recipients\r\n" GO QUEUED,
+        "commit a@b>c@d,c@d,c@d []\n"),
+    ROW("no space", EHLO "MAIL FROM:<nospace@b>\r\n" TO "DATA\r\n" NOOP TO,
+        EHLO_OK "250 2.1.0 Ok\r\n" TO_OK "452 4.3.1 No space\r\n" NOOP_OK NEED_MAIL, ""),
+    ROW("commit fails", EHLO "MAIL FROM:<disk@b>\r\n" TO "DATA\r\nx\r\n.\r\n" TO,
+        EHLO_OK "250 2.1.0 Ok\r\n" TO_OK GO "451 4.3.0 Disk trouble\r\n" NEED_MAIL,
+        "commit disk@b>c@d [x\r\n]\n"),
+    ROW("storage fails",
+        EHLO "MAIL FROM:<full@b>\r\n" TO "DATA\r\n0123456789\r\nmore\r\n.\r\n" NOOP,
+        EHLO_OK "250 2.1.0 Ok\r\n" TO_OK GO "452 4.3.1 Storage is full\r\n" NOOP_OK, ""),
     /* syntax */
     ROW("unknown", "FOO\r\n", BAD_LINE, ""),
     ROW("empty line", "\r\n" NOOP, BAD_LINE NOOP_OK, ""),
-    ROW("no keyword", EHLO "MAIL <a@b>\r\nMAIL\r\n", EHLO_OK "501 5.5.4 Syntax: MAIL FROM:<address> [parameters]\r\n501 5.5.4 Syntax: MAIL FROM:<address> [parameters]\r\n", ""),
-    ROW("bad sender", EHLO "MAIL FROM:a@b\r\nMAIL FROM:<a@b\r\nMAIL FROM:<a@b>x\r\n", EHLO_OK "501 5.1.7 Bad sender address syntax\r\n501 5.1.7 Bad sender address syntax\r\n501 5.1.7 Bad sender address syntax\r\n", ""),
-    ROW("bad rcpt", OPEN "RCPT TO:<>\r\nRCPT TO:<c@d>\0\r\n" "RCPT TO:<postmaster>\r\n", OPEN_OK "501 5.1.3 Bad recipient address syntax\r\n500 5.5.2 NUL or CR in a command is not allowed\r\n" TO_OK, ""),
-    ROW("data with argument", OPEN TO "DATA x\r\nDATA\r\n.\r\n", OPEN_OK TO_OK "501 5.5.4 Syntax: DATA\r\n" GO QUEUED, "commit a@b>c@d []\n"),
-    ROW("unknown parameter", EHLO "MAIL FROM:<a@b> FOO=1\r\nMAIL FROM:<a@b> SIZE=1 SIZE=1\r\nMAIL FROM:<a@b> BODY=BINARYMIME\r\n",
-        EHLO_OK "555 5.5.4 Unsupported parameter\r\n501 5.5.4 Bad or duplicate parameter\r\n501 5.5.4 Bad or duplicate parameter\r\n", ""),
-    ROW("declared too big", EHLO "MAIL FROM:<a@b> SIZE=1001\r\nMAIL FROM:<a@b> SIZE=99999999999999999999\r\nMAIL FROM:<a@b> SIZE=1000\r\n", EHLO_OK TOO_BIG TOO_BIG "250 2.1.0 Ok\r\n", ""),
-    ROW("orcpt smuggling", OPEN "RCPT TO:<c@d> ORCPT=rfc822;a+0D+0ARCPT\r\n", OPEN_OK "501 5.5.4 Bad or duplicate parameter\r\n", ""),
+    ROW("no keyword", EHLO "MAIL <a@b>\r\nMAIL\r\n",
+        EHLO_OK
+        "501 5.5.4 Syntax: MAIL FROM:<address> [parameters]\r\n501 5.5.4 Syntax: MAIL FROM:<address> [parameters]\r\n",
+        ""),
+    ROW("bad sender", EHLO "MAIL FROM:a@b\r\nMAIL FROM:<a@b\r\nMAIL FROM:<a@b>x\r\n",
+        EHLO_OK
+        "501 5.1.7 Bad sender address syntax\r\n501 5.1.7 Bad sender address syntax\r\n501 5.1.7 Bad sender address syntax\r\n",
+        ""),
+    ROW("bad rcpt",
+        OPEN "RCPT TO:<>\r\nRCPT TO:<c@d>\0\r\n"
+             "RCPT TO:<postmaster>\r\n",
+        OPEN_OK
+        "501 5.1.3 Bad recipient address syntax\r\n500 5.5.2 NUL or CR in a command is not allowed\r\n" TO_OK,
+        ""),
+    ROW("data with argument", OPEN TO "DATA x\r\nDATA\r\n.\r\n",
+        OPEN_OK TO_OK "501 5.5.4 Syntax: DATA\r\n" GO QUEUED, "commit a@b>c@d []\n"),
+    ROW("unknown parameter",
+        EHLO
+        "MAIL FROM:<a@b> FOO=1\r\nMAIL FROM:<a@b> SIZE=1 SIZE=1\r\nMAIL FROM:<a@b> BODY=BINARYMIME\r\n",
+        EHLO_OK
+        "555 5.5.4 Unsupported parameter\r\n501 5.5.4 Bad or duplicate parameter\r\n501 5.5.4 Bad or duplicate parameter\r\n",
+        ""),
+    ROW("declared too big",
+        EHLO
+        "MAIL FROM:<a@b> SIZE=1001\r\nMAIL FROM:<a@b> SIZE=99999999999999999999\r\nMAIL FROM:<a@b> SIZE=1000\r\n",
+        EHLO_OK TOO_BIG TOO_BIG "250 2.1.0 Ok\r\n", ""),
+    ROW("orcpt smuggling", OPEN "RCPT TO:<c@d> ORCPT=rfc822;a+0D+0ARCPT\r\n",
+        OPEN_OK "501 5.5.4 Bad or duplicate parameter\r\n", ""),
     ROW("bare lf command", "NOOP\n" NOOP, "500 5.5.2 Lines end in CR LF\r\n" NOOP_OK, ""),
     ROWX("bare lf command allowed", "NOOP\n" NOOP, NOOP_OK NOOP_OK, "", NORMALIZE),
-    ROW("bare cr command", "NOOP\rNOOP\r\n" NOOP, "500 5.5.2 NUL or CR in a command is not allowed\r\n" NOOP_OK, ""),
-    ROW("nul command", "NO\0OP\r\n" NOOP, "500 5.5.2 NUL or CR in a command is not allowed\r\n" NOOP_OK, ""),
+    ROW("bare cr command", "NOOP\rNOOP\r\n" NOOP,
+        "500 5.5.2 NUL or CR in a command is not allowed\r\n" NOOP_OK, ""),
+    ROW("nul command", "NO\0OP\r\n" NOOP,
+        "500 5.5.2 NUL or CR in a command is not allowed\r\n" NOOP_OK, ""),
     ROW("escape in helo", "EHLO a\x1b[2J\r\n", "501 5.5.4 Invalid host name\r\n", ""),
     /* UTF-8 */
-    ROW("8-bit sender", EHLO "MAIL FROM:<\xc3\xbc@b>\r\nMAIL FROM:<\xff@b>\r\nMAIL FROM:<\xff@b> SMTPUTF8\r\n", EHLO_OK "553 5.6.7 8-bit address needs SMTPUTF8\r\n553 5.6.7 8-bit address needs SMTPUTF8\r\n500 5.5.2 Address is not valid UTF-8\r\n", ""),
-    ROW("smtputf8", EHLO "MAIL FROM:<\xc3\xbc@b> SMTPUTF8\r\nRCPT TO:<\xc3\xa9@d>\r\nRCPT TO:<\xc3@d>\r\nDATA\r\n.\r\n", EHLO_OK "250 2.1.0 Ok\r\n" TO_OK "500 5.5.2 Address is not valid UTF-8\r\n" GO QUEUED, "commit \xc3\xbc@b>\xc3\xa9@d []\n"),
-    ROW("8-bit rcpt", OPEN "RCPT TO:<\xc3\xa9@d>\r\n", OPEN_OK "553 5.6.7 8-bit address needs SMTPUTF8\r\n", ""),
+    ROW("8-bit sender",
+        EHLO "MAIL FROM:<\xc3\xbc@b>\r\nMAIL FROM:<\xff@b>\r\nMAIL FROM:<\xff@b> SMTPUTF8\r\n",
+        EHLO_OK
+        "553 5.6.7 8-bit address needs SMTPUTF8\r\n553 5.6.7 8-bit address needs SMTPUTF8\r\n500 5.5.2 Address is not valid UTF-8\r\n",
+        ""),
+    ROW("smtputf8",
+        EHLO
+        "MAIL FROM:<\xc3\xbc@b> SMTPUTF8\r\nRCPT TO:<\xc3\xa9@d>\r\nRCPT TO:<\xc3@d>\r\nDATA\r\n.\r\n",
+        EHLO_OK "250 2.1.0 Ok\r\n" TO_OK "500 5.5.2 Address is not valid UTF-8\r\n" GO QUEUED,
+        "commit \xc3\xbc@b>\xc3\xa9@d []\n"),
+    ROW("8-bit rcpt", OPEN "RCPT TO:<\xc3\xa9@d>\r\n",
+        OPEN_OK "553 5.6.7 8-bit address needs SMTPUTF8\r\n", ""),
     /* small verbs */
-    ROW("small verbs", "NOOP x y\r\nVRFY a\r\nVRFY\r\nEXPN l\r\nHELP\r\nHELP DATA\r\nRSET x\r\nSTARTTLS\r\nAUTH PLAIN\r\n" QUIT NOOP,
-        NOOP_OK "252 2.0.0 Cannot verify, send mail and see\r\n501 5.5.4 Syntax: VRFY address\r\n502 5.5.1 EXPN is not available\r\n"
+    ROW("small verbs",
+        "NOOP x y\r\nVRFY a\r\nVRFY\r\nEXPN l\r\nHELP\r\nHELP DATA\r\nRSET x\r\nSTARTTLS\r\nAUTH PLAIN\r\n" QUIT
+            NOOP,
+        NOOP_OK
+        "252 2.0.0 Cannot verify, send mail and see\r\n501 5.5.4 Syntax: VRFY address\r\n502 5.5.1 EXPN is not available\r\n"
         "214 2.0.0 Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY EXPN HELP QUIT\r\n"
         "214 2.0.0 Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY EXPN HELP QUIT\r\n"
-        "501 5.5.4 Syntax: RSET\r\n" BAD_LINE BAD_LINE BYE, ""),
-    ROW("http", "POST / HTTP/1.1\r\nHost: <x>\r\n\r\n", "554 5.5.2 This is an SMTP server, closing\r\n<close>", ""),
-    ROW("header", EHLO "Subject: x\r\n", EHLO_OK "554 5.5.2 This is an SMTP server, closing\r\n<close>", ""),
+        "501 5.5.4 Syntax: RSET\r\n" BAD_LINE BAD_LINE BYE,
+        ""),
+    ROW("http", "POST / HTTP/1.1\r\nHost: <x>\r\n\r\n",
+        "554 5.5.2 This is an SMTP server, closing\r\n<close>", ""),
+    ROW("header", EHLO "Subject: x\r\n",
+        EHLO_OK "554 5.5.2 This is an SMTP server, closing\r\n<close>", ""),
     ROW("typing error", "MAIL: x\r\n" NOOP, BAD_LINE NOOP_OK, ""),
-    ROW("tls hello", "\x16\x03\x01\x02", "554 5.5.2 No TLS before STARTTLS here, closing\r\n<close>", ""),
-    ROWX("nothing offered", EHLO "BDAT 5\r\nabcde", "250 mx.test\r\n502 5.5.1 Command not implemented\r\n<close>", "", NO_FEATURES),
+    ROW("tls hello", "\x16\x03\x01\x02",
+        "554 5.5.2 No TLS before STARTTLS here, closing\r\n<close>", ""),
+    ROWX("nothing offered", EHLO "BDAT 5\r\nabcde",
+         "250 mx.test\r\n502 5.5.1 Command not implemented\r\n<close>", "", NO_FEATURES),
     /* text faults: the session goes on */
-    ROW("nul in text", TX "a\0b\r\n.\r\n" NOOP, TX_OK "554 5.6.0 NUL bytes are not allowed\r\n" NOOP_OK, ""),
-    ROW("line too long", TX A100 A50 "a\r\n.\r\n" NOOP, TX_OK "554 5.6.0 Line is too long\r\n" NOOP_OK, ""),
-    ROW("line just fits", TX A100 A50 "\r\n.\r\n", TX_OK QUEUED, "commit a@b>c@d [" A100 A50 "\r\n]\n"),
-    ROW("stuffed line just fits", TX ".." A100 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" "\r\n.\r\n", TX_OK QUEUED, "commit a@b>c@d [." A100 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" "\r\n]\n"),
-    ROWX("long lines pass", TX A100 A100 "\r\n.\r\n", TX_OK QUEUED, "commit a@b>c@d [" A100 A100 "\r\n]\n", LINE_PASS),
-    ROW("size exact", TX L100 L100 L100 L100 L100 L100 L100 L100 L100 L100 ".\r\n", TX_OK QUEUED, "commit a@b>c@d [" L100 L100 L100 L100 L100 L100 L100 L100 L100 L100 "]\n"),
-    ROW("size one more", TX "x" L100 L100 L100 L100 L100 L100 L100 L100 L100 L100 ".\r\n" NOOP, TX_OK TOO_BIG NOOP_OK, ""),
-    ROW("too big and bare", TX L100 L100 L100 L100 L100 L100 L100 L100 L100 L100 "x\ny\r\n.\r\n" NOOP, TX_OK BARE NOOP_OK, ""),
-    ROW("hops", TX "Received: 1\r\nreceived : 2\r\nRECEIVED: 3\r\n 4\r\n\r\n.\r\n" NOOP, TX_OK "554 5.4.6 Too many hops, mail loop\r\n" NOOP_OK, ""),
-    ROW("hops in body", TX "Received: 1\r\nReceived-SPF: x\r\nX-Received: y\r\nReceived: 2\r\n\r\nReceived: 3\r\n.\r\n", TX_OK QUEUED, "commit a@b>c@d [Received: 1\r\nReceived-SPF: x\r\nX-Received: y\r\nReceived: 2\r\n\r\nReceived: 3\r\n]\n"),
-    ROW("header too large", TX "X: " A100 "\r\nY: " A100 "\r\nZ: " A100 "\r\n\r\n.\r\n" NOOP, TX_OK "552 5.3.4 Message header exceeds the size limit\r\n" NOOP_OK, ""),
-    ROW("header fields", TX "1:\r\n2:\r\n3:\r\n4:\r\n5:\r\n6:\r\n7:\r\n\r\n.\r\n" NOOP, TX_OK "554 5.6.0 Too many header fields\r\n" NOOP_OK, ""),
+    ROW("nul in text", TX "a\0b\r\n.\r\n" NOOP,
+        TX_OK "554 5.6.0 NUL bytes are not allowed\r\n" NOOP_OK, ""),
+    ROW("line too long", TX A100 A50 "a\r\n.\r\n" NOOP,
+        TX_OK "554 5.6.0 Line is too long\r\n" NOOP_OK, ""),
+    ROW("line just fits", TX A100 A50 "\r\n.\r\n", TX_OK QUEUED,
+        "commit a@b>c@d [" A100 A50 "\r\n]\n"),
+    ROW("stuffed line just fits",
+        TX ".." A100 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+           "\r\n.\r\n",
+        TX_OK QUEUED,
+        "commit a@b>c@d [." A100 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+        "\r\n]\n"),
+    ROWX("long lines pass", TX A100 A100 "\r\n.\r\n", TX_OK QUEUED,
+         "commit a@b>c@d [" A100 A100 "\r\n]\n", LINE_PASS),
+    ROW("size exact", TX L100 L100 L100 L100 L100 L100 L100 L100 L100 L100 ".\r\n", TX_OK QUEUED,
+        "commit a@b>c@d [" L100 L100 L100 L100 L100 L100 L100 L100 L100 L100 "]\n"),
+    ROW("size one more", TX "x" L100 L100 L100 L100 L100 L100 L100 L100 L100 L100 ".\r\n" NOOP,
+        TX_OK TOO_BIG NOOP_OK, ""),
+    ROW("too big and bare",
+        TX L100 L100 L100 L100 L100 L100 L100 L100 L100 L100 "x\ny\r\n.\r\n" NOOP,
+        TX_OK BARE NOOP_OK, ""),
+    ROW("hops", TX "Received: 1\r\nreceived : 2\r\nRECEIVED: 3\r\n 4\r\n\r\n.\r\n" NOOP,
+        TX_OK "554 5.4.6 Too many hops, mail loop\r\n" NOOP_OK, ""),
+    ROW("hops in body",
+        TX
+        "Received: 1\r\nReceived-SPF: x\r\nX-Received: y\r\nReceived: 2\r\n\r\nReceived: 3\r\n.\r\n",
+        TX_OK QUEUED,
+        "commit a@b>c@d [Received: 1\r\nReceived-SPF: x\r\nX-Received: y\r\nReceived: 2\r\n\r\nReceived: 3\r\n]\n"),
+    ROW("header too large", TX "X: " A100 "\r\nY: " A100 "\r\nZ: " A100 "\r\n\r\n.\r\n" NOOP,
+        TX_OK "552 5.3.4 Message header exceeds the size limit\r\n" NOOP_OK, ""),
+    ROW("header fields", TX "1:\r\n2:\r\n3:\r\n4:\r\n5:\r\n6:\r\n7:\r\n\r\n.\r\n" NOOP,
+        TX_OK "554 5.6.0 Too many header fields\r\n" NOOP_OK, ""),
     /* normalise */
-    ROWX("lf becomes crlf", TX "a\nb\r\n.x\n.\n.\r\n\n.\r\n.\r\n" NOOP, TX_OK QUEUED NOOP_OK, "commit a@b>c@d [a\r\nb\r\nx\r\n\r\n\r\n\r\n\r\n]\n", NORMALIZE),
+    ROWX("lf becomes crlf", TX "a\nb\r\n.x\n.\n.\r\n\n.\r\n.\r\n" NOOP, TX_OK QUEUED NOOP_OK,
+         "commit a@b>c@d [a\r\nb\r\nx\r\n\r\n\r\n\r\n\r\n]\n", NORMALIZE),
     ROWX("cr stays refused", TX "a\rb\r\n.\r\n" NOOP, TX_OK BARE NOOP_OK, "", NORMALIZE),
     /* BDAT */
-    ROW("bdat chunks", OPEN TO "BDAT 5\r\n.\r\na\rBDAT 4 last\r\n\n.\r\n" NOOP, OPEN_OK TO_OK "250 2.0.0 5 octets received\r\n" QUEUED NOOP_OK, "commit a@b>c@d [.\r\na\r\n.\r\n]\n"),
-    ROW("bdat without line end", OPEN TO "BDAT 3 LAST\r\nabc" NOOP, OPEN_OK TO_OK QUEUED NOOP_OK, "commit a@b>c@d [abc\r\n]\n"),
-    ROW("bdat 0 last", OPEN TO "BDAT 0 LAST\r\n" NOOP, OPEN_OK TO_OK QUEUED NOOP_OK, "commit a@b>c@d []\n"),
-    ROW("bdat 0", OPEN TO "BDAT 0\r\nBDAT 2\r\n\r\nBDAT 0 LAST\r\n", OPEN_OK TO_OK "250 2.0.0 0 octets received\r\n250 2.0.0 2 octets received\r\n" QUEUED, "commit a@b>c@d [\r\n]\n"),
+    ROW("bdat chunks", OPEN TO "BDAT 5\r\n.\r\na\rBDAT 4 last\r\n\n.\r\n" NOOP,
+        OPEN_OK TO_OK "250 2.0.0 5 octets received\r\n" QUEUED NOOP_OK,
+        "commit a@b>c@d [.\r\na\r\n.\r\n]\n"),
+    ROW("bdat without line end", OPEN TO "BDAT 3 LAST\r\nabc" NOOP, OPEN_OK TO_OK QUEUED NOOP_OK,
+        "commit a@b>c@d [abc\r\n]\n"),
+    ROW("bdat 0 last", OPEN TO "BDAT 0 LAST\r\n" NOOP, OPEN_OK TO_OK QUEUED NOOP_OK,
+        "commit a@b>c@d []\n"),
+    ROW("bdat 0", OPEN TO "BDAT 0\r\nBDAT 2\r\n\r\nBDAT 0 LAST\r\n",
+        OPEN_OK TO_OK "250 2.0.0 0 octets received\r\n250 2.0.0 2 octets received\r\n" QUEUED,
+        "commit a@b>c@d [\r\n]\n"),
     ROW("bdat ends in cr", OPEN TO "BDAT 2 LAST\r\na\r" NOOP, OPEN_OK TO_OK BARE NOOP_OK, ""),
-    ROW("bdat bare lf", OPEN TO "BDAT 3\r\na\nbBDAT 4\r\nQUITBDAT 4 LAST\r\nQUIT" NOOP TO, OPEN_OK TO_OK BARE BARE BARE NOOP_OK NEED_MAIL, ""),
-    ROWX("bdat bare lf normalised", OPEN TO "BDAT 3 LAST\r\na\nb", OPEN_OK TO_OK QUEUED, "commit a@b>c@d [a\r\nb\r\n]\n", NORMALIZE),
-    ROW("bdat then data", OPEN TO "BDAT 2\r\n\r\nDATA\r\nMAIL FROM:<x@y>\r\n" TO "RSET\r\n" TO, OPEN_OK TO_OK "250 2.0.0 2 octets received\r\n503 5.5.1 BDAT LAST or RSET first\r\n503 5.5.1 BDAT LAST or RSET first\r\n503 5.5.1 BDAT LAST or RSET first\r\n" NOOP_OK NEED_MAIL, ""),
-    ROW("bdat after last", OPEN TO "BDAT 1 LAST\r\nxBDAT 4\r\nQUIT" NOOP, OPEN_OK TO_OK QUEUED "503 5.5.1 Need MAIL and RCPT first\r\n" NOOP_OK, "commit a@b>c@d [x\r\n]\n"),
-    ROW("bdat before ehlo", "BDAT 4\r\nQUITNOOP\r\n", "503 5.5.1 Need MAIL and RCPT first\r\n" NOOP_OK, ""),
-    ROW("bdat no rcpt", OPEN "BDAT 4\r\nQUIT" "BDAT 4 LAST\r\nQUIT" TO, OPEN_OK "503 5.5.1 Need RCPT first\r\n503 5.5.1 Need RCPT first\r\n" NEED_MAIL, ""),
-    ROW("bdat rcpt refused", OPEN "RCPT TO:<bad@d>\r\nBDAT 4 LAST\r\nQUIT" NOOP, OPEN_OK "550 5.7.1 Refused\r\n554 5.5.1 No valid recipients\r\n" NOOP_OK, ""),
-    ROW("bdat no space", EHLO "MAIL FROM:<nospace@b>\r\n" TO "BDAT 4\r\nQUIT" "BDAT 4 LAST\r\nQUIT" NOOP, EHLO_OK "250 2.1.0 Ok\r\n" TO_OK "452 4.3.1 No space\r\n452 4.3.1 No space\r\n" NOOP_OK, ""),
-    ROW("bdat over limit", OPEN TO "BDAT 4\r\nab\r\nBDAT 997\r\n" L100 L100 L100 L100 L100 L100 L100 L100 L100 A50 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" "BDAT 0 LAST\r\n" NOOP, OPEN_OK TO_OK "250 2.0.0 4 octets received\r\n" TOO_BIG TOO_BIG NOOP_OK, ""),
-    ROW("bdat far over limit", OPEN TO "BDAT 2001\r\nxx", OPEN_OK TO_OK "552 5.3.4 Message exceeds the size limit\r\n<close>", ""),
-    ROW("bdat 2^64-1", OPEN TO "BDAT 2\r\n\r\nBDAT 18446744073709551615 LAST\r\n", OPEN_OK TO_OK "250 2.0.0 2 octets received\r\n552 5.3.4 Message exceeds the size limit\r\n<close>", ""),
-    ROW("bdat 2^63", OPEN TO "BDAT 9223372036854775808\r\n", OPEN_OK TO_OK "552 5.3.4 Message exceeds the size limit\r\n<close>", ""),
-    ROW("bdat quit", OPEN TO "BDAT 2\r\n\r\n" QUIT, OPEN_OK TO_OK "250 2.0.0 2 octets received\r\n" BYE, ""),
-    ROW("bdat hops", OPEN TO "BDAT 13\r\nReceived: 1\r\nBDAT 26 LAST\r\nReceived: 2\r\nReceived: 3\r\n" NOOP, OPEN_OK TO_OK "250 2.0.0 13 octets received\r\n554 5.4.6 Too many hops, mail loop\r\n" NOOP_OK, ""),
+    ROW("bdat bare lf", OPEN TO "BDAT 3\r\na\nbBDAT 4\r\nQUITBDAT 4 LAST\r\nQUIT" NOOP TO,
+        OPEN_OK TO_OK BARE BARE BARE NOOP_OK NEED_MAIL, ""),
+    ROWX("bdat bare lf normalised", OPEN TO "BDAT 3 LAST\r\na\nb", OPEN_OK TO_OK QUEUED,
+         "commit a@b>c@d [a\r\nb\r\n]\n", NORMALIZE),
+    ROW("bdat then data", OPEN TO "BDAT 2\r\n\r\nDATA\r\nMAIL FROM:<x@y>\r\n" TO "RSET\r\n" TO,
+        OPEN_OK TO_OK
+        "250 2.0.0 2 octets received\r\n503 5.5.1 BDAT LAST or RSET first\r\n503 5.5.1 BDAT LAST or RSET first\r\n503 5.5.1 BDAT LAST or RSET first\r\n" NOOP_OK
+            NEED_MAIL,
+        ""),
+    ROW("bdat after last", OPEN TO "BDAT 1 LAST\r\nxBDAT 4\r\nQUIT" NOOP,
+        OPEN_OK TO_OK QUEUED "503 5.5.1 Need MAIL and RCPT first\r\n" NOOP_OK,
+        "commit a@b>c@d [x\r\n]\n"),
+    ROW("bdat before ehlo", "BDAT 4\r\nQUITNOOP\r\n",
+        "503 5.5.1 Need MAIL and RCPT first\r\n" NOOP_OK, ""),
+    ROW("bdat no rcpt",
+        OPEN "BDAT 4\r\nQUIT"
+             "BDAT 4 LAST\r\nQUIT" TO,
+        OPEN_OK "503 5.5.1 Need RCPT first\r\n503 5.5.1 Need RCPT first\r\n" NEED_MAIL, ""),
+    ROW("bdat rcpt refused", OPEN "RCPT TO:<bad@d>\r\nBDAT 4 LAST\r\nQUIT" NOOP,
+        OPEN_OK "550 5.7.1 Refused\r\n554 5.5.1 No valid recipients\r\n" NOOP_OK, ""),
+    ROW("bdat no space",
+        EHLO "MAIL FROM:<nospace@b>\r\n" TO "BDAT 4\r\nQUIT"
+             "BDAT 4 LAST\r\nQUIT" NOOP,
+        EHLO_OK "250 2.1.0 Ok\r\n" TO_OK "452 4.3.1 No space\r\n452 4.3.1 No space\r\n" NOOP_OK,
+        ""),
+    ROW("bdat over limit",
+        OPEN TO "BDAT 4\r\nab\r\nBDAT 997\r\n" L100 L100 L100 L100 L100 L100 L100 L100 L100 A50
+                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                "BDAT 0 LAST\r\n" NOOP,
+        OPEN_OK TO_OK "250 2.0.0 4 octets received\r\n" TOO_BIG TOO_BIG NOOP_OK, ""),
+    ROW("bdat far over limit", OPEN TO "BDAT 2001\r\nxx",
+        OPEN_OK TO_OK "552 5.3.4 Message exceeds the size limit\r\n<close>", ""),
+    ROW("bdat 2^64-1", OPEN TO "BDAT 2\r\n\r\nBDAT 18446744073709551615 LAST\r\n",
+        OPEN_OK TO_OK
+        "250 2.0.0 2 octets received\r\n552 5.3.4 Message exceeds the size limit\r\n<close>",
+        ""),
+    ROW("bdat 2^63", OPEN TO "BDAT 9223372036854775808\r\n",
+        OPEN_OK TO_OK "552 5.3.4 Message exceeds the size limit\r\n<close>", ""),
+    ROW("bdat quit", OPEN TO "BDAT 2\r\n\r\n" QUIT,
+        OPEN_OK TO_OK "250 2.0.0 2 octets received\r\n" BYE, ""),
+    ROW("bdat hops",
+        OPEN TO "BDAT 13\r\nReceived: 1\r\nBDAT 26 LAST\r\nReceived: 2\r\nReceived: 3\r\n" NOOP,
+        OPEN_OK TO_OK
+        "250 2.0.0 13 octets received\r\n554 5.4.6 Too many hops, mail loop\r\n" NOOP_OK,
+        ""),
 };
 
 static void config_make(struct smtp_server_config *c, int options)
@@ -174,10 +302,12 @@ static void run_row(const struct row *row, size_t piece_max, uint64_t seed)
     buf_init(&want, 1 << 20);
     buf_add(&want, SLICE(HI));
     buf_add(&want, slice_str(row->replies));
-    ck_assert_msg(slice_eq(buf_slice(&t.replies), buf_slice(&want)), "%s (%zu)\ngot:  %.*s\nwant: %.*s", row->name,
-                  piece_max, SLICE_ARG(buf_slice(&t.replies)), SLICE_ARG(buf_slice(&want)));
-    ck_assert_msg(slice_eq(buf_slice(&t.events), slice_str(row->events)), "%s (%zu)\ngot:  %.*s\nwant: %s", row->name,
-                  piece_max, SLICE_ARG(buf_slice(&t.events)), row->events);
+    ck_assert_msg(slice_eq(buf_slice(&t.replies), buf_slice(&want)),
+                  "%s (%zu)\ngot:  %.*s\nwant: %.*s", row->name, piece_max,
+                  SLICE_ARG(buf_slice(&t.replies)), SLICE_ARG(buf_slice(&want)));
+    ck_assert_msg(slice_eq(buf_slice(&t.events), slice_str(row->events)),
+                  "%s (%zu)\ngot:  %.*s\nwant: %s", row->name, piece_max,
+                  SLICE_ARG(buf_slice(&t.events)), row->events);
     buf_deinit(&want);
     script_deinit(&t);
 }
@@ -198,10 +328,14 @@ static const struct {
     struct slice bytes;
     const char *reply;
 } fakes[] = {
-    {SLICE_INIT("\n.\n"), BARE},     {SLICE_INIT("\r.\r"), BARE},
-    {SLICE_INIT("\r.\n"), BARE},     {SLICE_INIT("\n.\r"), BARE},
-    {SLICE_INIT("\n.\r\n"), BARE},   {SLICE_INIT("\r\n.\n"), BARE},
-    {SLICE_INIT("\r.\r\n"), BARE},   {SLICE_INIT("\r\n.\r"), BARE},
+    {SLICE_INIT("\n.\n"), BARE},
+    {SLICE_INIT("\r.\r"), BARE},
+    {SLICE_INIT("\r.\n"), BARE},
+    {SLICE_INIT("\n.\r"), BARE},
+    {SLICE_INIT("\n.\r\n"), BARE},
+    {SLICE_INIT("\r\n.\n"), BARE},
+    {SLICE_INIT("\r.\r\n"), BARE},
+    {SLICE_INIT("\r\n.\r"), BARE},
     {SLICE_INIT("\r\n\0.\r\n"), "554 5.6.0 NUL bytes are not allowed\r\n"},
     {SLICE_INIT("\r\n.\0\r\n"), "554 5.6.0 NUL bytes are not allowed\r\n"},
     {SLICE_INIT("\r\n.\r\r\n"), BARE},
@@ -220,8 +354,8 @@ static void check_fake(const struct row *row, size_t from, size_t to)
         script_run(&t, slice_skip(row->in, cut), 0, &rng);
         ck_assert_uint_eq(t.commits, 0);
         ck_assert_uint_eq(t.aborts, 1);
-        ck_assert_msg(slice_ends_nocase(buf_slice(&t.replies), slice_str(row->replies)), "cut %zu: %.*s", cut,
-                      SLICE_ARG(buf_slice(&t.replies)));
+        ck_assert_msg(slice_ends_nocase(buf_slice(&t.replies), slice_str(row->replies)),
+                      "cut %zu: %.*s", cut, SLICE_ARG(buf_slice(&t.replies)));
         script_deinit(&t);
     }
 }
@@ -230,7 +364,8 @@ START_TEST(fake_ends)
 {
     static const struct slice places[3][2] = {
         {SLICE_INIT(""), SLICE_INIT("MAIL FROM:<evil@x>\r\ntext\r\n")},
-        {SLICE_INIT("head\r\n\r\ntext"), SLICE_INIT("MAIL FROM:<evil@x>\r\nRCPT TO:<v@x>\r\nDATA\r\nx\r\n")},
+        {SLICE_INIT("head\r\n\r\ntext"),
+         SLICE_INIT("MAIL FROM:<evil@x>\r\nRCPT TO:<v@x>\r\nDATA\r\nx\r\n")},
         {SLICE_INIT("head\r\n\r\n" L100 "text"), SLICE_INIT("")},
     };
     for (size_t place = 0; place < 3; place++) {
@@ -262,12 +397,27 @@ END_TEST
 START_TEST(bdat_malformed)
 {
     static const char *const lines[] = {
-        "BDAT", "BDAT ", "BDAT x", "BDAT -1", "BDAT +1", "BDAT 0x10", "BDAT 1 LAS", "BDAT 1 LAST x",
-        "BDAT 1 FIRST", "BDAT 18446744073709551616", "BDAT 99999999999999999999", "BDAT 1,2", "BDAT 1.5",
-        "BDAT LAST", "BDAT 1LAST", "BDAT 1\tLAST", "BDAT 1\r", "bdat 1 \x01",
+        "BDAT",
+        "BDAT ",
+        "BDAT x",
+        "BDAT -1",
+        "BDAT +1",
+        "BDAT 0x10",
+        "BDAT 1 LAS",
+        "BDAT 1 LAST x",
+        "BDAT 1 FIRST",
+        "BDAT 18446744073709551616",
+        "BDAT 99999999999999999999",
+        "BDAT 1,2",
+        "BDAT 1.5",
+        "BDAT LAST",
+        "BDAT 1LAST",
+        "BDAT 1\tLAST",
+        "BDAT 1\r",
+        "bdat 1 \x01",
     };
-    static const struct slice befores[] = {SLICE_INIT(""), SLICE_INIT(EHLO), SLICE_INIT(OPEN), SLICE_INIT(OPEN TO),
-                                           SLICE_INIT(OPEN TO "BDAT 1\r\nx")};
+    static const struct slice befores[] = {SLICE_INIT(""), SLICE_INIT(EHLO), SLICE_INIT(OPEN),
+                                           SLICE_INIT(OPEN TO), SLICE_INIT(OPEN TO "BDAT 1\r\nx")};
     for (size_t i = 0; i < ARRAY_COUNT(befores); i++) {
         struct smtp_server_config config;
         struct script t;
@@ -281,8 +431,8 @@ START_TEST(bdat_malformed)
         rng_init_seed(&rng, 1);
         script_init(&t, &config);
         script_run(&t, buf_slice(&in), 3, &rng);
-        ck_assert_msg(slice_ends_nocase(buf_slice(&t.replies), SLICE(BDAT_BAD)), "%s: %.*s", lines[_i],
-                      SLICE_ARG(buf_slice(&t.replies)));
+        ck_assert_msg(slice_ends_nocase(buf_slice(&t.replies), SLICE(BDAT_BAD)), "%s: %.*s",
+                      lines[_i], SLICE_ARG(buf_slice(&t.replies)));
         buf_deinit(&in);
         script_deinit(&t);
     }
@@ -315,7 +465,8 @@ START_TEST(floods)
     repeat(&t, "FOO\r\n", 25);
     ck_assert(t.closed);
     ck_assert_uint_eq(count_of(buf_slice(&t.replies), SLICE("500 ")), 20);
-    ck_assert(slice_ends_nocase(buf_slice(&t.replies), SLICE("421 4.7.0 Too many errors, closing\r\n<close>")));
+    ck_assert(slice_ends_nocase(buf_slice(&t.replies),
+                                SLICE("421 4.7.0 Too many errors, closing\r\n<close>")));
     script_deinit(&t);
 
     script_init(&t, &config);
@@ -362,12 +513,14 @@ START_TEST(endless_line)
         ck_assert_uint_eq(t.server.line.cap, 0);
     }
     script_feed(&t, SLICE("\r\nNOOP\r\n"));
-    ck_assert(slice_ends_nocase(buf_slice(&t.replies), SLICE("500 5.5.2 Line is too long\r\n" NOOP_OK)));
+    ck_assert(
+        slice_ends_nocase(buf_slice(&t.replies), SLICE("500 5.5.2 Line is too long\r\n" NOOP_OK)));
     for (int i = 0; i < 2; i++) {
         script_feed(&t, slice_of(piece, PIECE));
         script_feed(&t, SLICE("\r\n"));
     }
-    ck_assert(slice_ends_nocase(buf_slice(&t.replies), SLICE("421 4.7.0 Too many overlong lines, closing\r\n<close>")));
+    ck_assert(slice_ends_nocase(buf_slice(&t.replies),
+                                SLICE("421 4.7.0 Too many overlong lines, closing\r\n<close>")));
     script_deinit(&t);
     /* BDAT at the front of such a line hides payload. */
     memcpy(piece, "BDAT ", 5);
@@ -432,7 +585,8 @@ END_TEST
 /* While an answer is owed nothing is consumed; phases; shut with an open body. */
 START_TEST(waits_and_shuts)
 {
-    static const struct smtp_verdict shutdown = {421, false, SLICE_INIT("4.3.2"), SLICE_INIT("Shutting down")};
+    static const struct smtp_verdict shutdown = {421, false, SLICE_INIT("4.3.2"),
+                                                 SLICE_INIT("Shutting down")};
     struct smtp_server_config config;
     struct smtp_server s;
     struct buf out;
@@ -496,7 +650,10 @@ START_TEST(facts)
     for (size_t piece = 0; piece < 4; piece++) {
         rng_init_seed(&rng, piece);
         script_init(&t, &config);
-        script_run(&t, SLICE(TX "Received: x\r\nSubject: \xc3\xbc\r\n\r\n..dot\r\nlong line here\r\n.\r\n"), piece, &rng);
+        script_run(
+            &t,
+            SLICE(TX "Received: x\r\nSubject: \xc3\xbc\r\n\r\n..dot\r\nlong line here\r\n.\r\n"),
+            piece, &rng);
         ck_assert_uint_eq(t.facts.size, 13 + 13 + 2 + 6 + 16);
         ck_assert_uint_eq(t.facts.header_end, 28);
         ck_assert_uint_eq(t.facts.hops, 1);
@@ -506,7 +663,8 @@ START_TEST(facts)
         ck_assert(!t.facts.normalized && !t.facts.line_end_added);
         script_feed(&t, SLICE("MAIL FROM:<a@b>\r\n" TO "BDAT 10 LAST\r\nno header\xc3"));
         ck_assert_uint_eq(t.facts.header_end, 0);
-        ck_assert(t.facts.line_end_added && t.facts.has_8bit && !t.facts.header_has_8bit && !t.facts.leading_dot);
+        ck_assert(t.facts.line_end_added && t.facts.has_8bit && !t.facts.header_has_8bit &&
+                  !t.facts.leading_dot);
         script_deinit(&t);
     }
 }
@@ -518,8 +676,13 @@ START_TEST(envelope)
     struct smtp_path path;
     struct smtp_sender_view sender;
     struct smtp_rcpt_view rcpt;
-    struct smtp_mail_params mail = {.size = 5, .smtputf8 = true, .ret = MAIL_RET_HDRS, .envid = SLICE("a+2Bb"), .auth = SLICE("<>")};
-    struct smtp_rcpt_params params = {.notify = MAIL_NOTIFY_DELAY, .orcpt = SLICE("rfc822;x+3Dy@z")};
+    struct smtp_mail_params mail = {.size = 5,
+                                    .smtputf8 = true,
+                                    .ret = MAIL_RET_HDRS,
+                                    .envid = SLICE("a+2Bb"),
+                                    .auth = SLICE("<>")};
+    struct smtp_rcpt_params params = {.notify = MAIL_NOTIFY_DELAY,
+                                      .orcpt = SLICE("rfc822;x+3Dy@z")};
     struct slice in = SLICE("<\"q q\"@b.test>");
     smtp_envelope_init(&e);
     ck_assert_ptr_null(e.arena.ptr);
@@ -533,12 +696,16 @@ START_TEST(envelope)
     }
     ck_assert_uint_eq(e.rcpt_count, 500);
     smtp_envelope_sender(&e, &sender);
-    ck_assert(slice_eq(sender.address, SLICE("\"q q\"@b.test")) && slice_eq(sender.parts.local, SLICE("\"q q\"")));
-    ck_assert(slice_eq(sender.parts.domain, SLICE("b.test")) && slice_eq(sender.envid, SLICE("a+b")));
-    ck_assert(slice_eq(sender.envid_xtext, SLICE("a+2Bb")) && slice_eq(sender.auth_xtext, SLICE("<>")));
+    ck_assert(slice_eq(sender.address, SLICE("\"q q\"@b.test")) &&
+              slice_eq(sender.parts.local, SLICE("\"q q\"")));
+    ck_assert(slice_eq(sender.parts.domain, SLICE("b.test")) &&
+              slice_eq(sender.envid, SLICE("a+b")));
+    ck_assert(slice_eq(sender.envid_xtext, SLICE("a+2Bb")) &&
+              slice_eq(sender.auth_xtext, SLICE("<>")));
     ck_assert(sender.smtputf8 && sender.size_declared == 5 && sender.ret == MAIL_RET_HDRS);
     smtp_envelope_rcpt(&e, 499, &rcpt);
-    ck_assert(slice_eq(rcpt.orcpt_raw, SLICE("rfc822;x+3Dy@z")) && slice_eq(rcpt.orcpt_type, SLICE("rfc822")));
+    ck_assert(slice_eq(rcpt.orcpt_raw, SLICE("rfc822;x+3Dy@z")) &&
+              slice_eq(rcpt.orcpt_type, SLICE("rfc822")));
     ck_assert(slice_eq(rcpt.orcpt, SLICE("x=y@z")) && rcpt.notify == MAIL_NOTIFY_DELAY);
     smtp_envelope_deinit(&e);
 }
