@@ -52,18 +52,48 @@ static struct clock_civil clock_civil_of(uint64_t wall_us)
     };
 }
 
+/* printf would cost more than the rest of a log line. */
+static void clock_digits(char *at, unsigned value, unsigned digits)
+{
+    while (digits--) {
+        at[digits] = (char)('0' + value % 10);
+        value /= 10;
+    }
+}
+
+static void clock_time_of_day(char *at, const struct clock_civil *c)
+{
+    clock_digits(at, c->hour, 2);
+    clock_digits(at + 3, c->minute, 2);
+    clock_digits(at + 6, c->second, 2);
+}
+
 void clock_add_rfc5322(struct buf *out, uint64_t wall_us)
 {
     static const char day_names[] = "SunMonTueWedThuFriSat";
     static const char month_names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     struct clock_civil c = clock_civil_of(wall_us);
-    buf_addf(out, "%.3s, %u %.3s %u %02u:%02u:%02u +0000", day_names + 3 * c.weekday, c.day,
-             month_names + 3 * (c.month - 1), c.year, c.hour, c.minute, c.second);
+    char time[] = "00:00:00 +0000";
+    buf_add(out, slice_of(day_names + (size_t)3 * c.weekday, 3));
+    buf_add(out, SLICE(", "));
+    buf_add_u64(out, c.day);
+    buf_add_byte(out, ' ');
+    buf_add(out, slice_of(month_names + (size_t)3 * (c.month - 1), 3));
+    buf_add_byte(out, ' ');
+    buf_add_u64(out, c.year);
+    buf_add_byte(out, ' ');
+    clock_time_of_day(time, &c);
+    buf_add(out, slice_of(time, sizeof(time) - 1));
 }
 
 void clock_add_rfc3339(struct buf *out, uint64_t wall_us)
 {
     struct clock_civil c = clock_civil_of(wall_us);
-    buf_addf(out, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ", c.year, c.month, c.day, c.hour, c.minute,
-             c.second, c.micros);
+    char text[] = "0000-00-00T00:00:00.000000Z";
+    clock_digits(text, c.year, 4);
+    clock_digits(text + 5, c.month, 2);
+    clock_digits(text + 8, c.day, 2);
+    clock_time_of_day(text + 11, &c);
+    clock_digits(text + 20, c.micros, 6);
+    buf_add(out, slice_of(text, sizeof(text) - 1));
 }
