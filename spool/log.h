@@ -55,7 +55,6 @@ struct spool_group {
 enum spool_make_step {
     SPOOL_MAKE_IDLE,
     SPOOL_MAKE_WAITING, /* failed; the timer is armed */
-    SPOOL_MAKE_SPARE_SYNC,
     SPOOL_MAKE_FALLOCATE,
     SPOOL_MAKE_ZERO,
     SPOOL_MAKE_HEADER,

@@ -5,12 +5,11 @@
  * one name are not worth one.
  *
  *   a new file:  create make-N.tmp ► fallocate ► zero-fill ► headers ► fsync ► rename ► fsync dir ► ready
- *   a spare:     rename spare-M to make-N.tmp ► fsync dir ────► headers ► fsync ► rename ► fsync dir ► ready
+ *   a spare:     rename spare-M to make-N.tmp ────────────────► headers ► fsync ► rename ► fsync dir ► ready
  *
  * Zero-filling: an unwritten extent would make each commit a metadata transaction too. A spare keeps
- * its old frames: they have another epoch and another salt, so they are noise to a reader. Its old
- * name must durably be gone before its header changes, or a crash could show the old name with the
- * new number.
+ * its old frames: they have another epoch and another salt, so they are noise to a reader. That it was
+ * a segment once is durably over: reclaim.c puts it among the spares only after fsync of the directory.
  *
  * Any failure removes the file, tells commit.c, and is tried again by timer, 1 s … 30 s.
  */
@@ -182,7 +181,7 @@ static void make_begin(struct spool *spool)
         make_failed(spool, make_status_of(-r), -r);
         return;
     }
-    make_step(spool, spare ? SPOOL_MAKE_SPARE_SYNC : SPOOL_MAKE_FALLOCATE);
+    make_step(spool, spare ? SPOOL_MAKE_HEADER : SPOOL_MAKE_FALLOCATE);
 }
 
 void spool_make_next(struct spool *spool)
@@ -258,7 +257,6 @@ static void make_step(struct spool *spool, enum spool_make_step step)
     case SPOOL_MAKE_WAITING:
         must(false);
         break;
-    case SPOOL_MAKE_SPARE_SYNC:
     case SPOOL_MAKE_DIR_SYNC:
         io_fsync(io, tag, spool->dir->fd, false);
         break;
@@ -292,7 +290,6 @@ static bool make_short(const struct spool *spool, const struct io_event *ev)
         return ev->result != SPOOL_BLOCK_BYTES;
     case SPOOL_MAKE_IDLE:
     case SPOOL_MAKE_WAITING:
-    case SPOOL_MAKE_SPARE_SYNC:
     case SPOOL_MAKE_FALLOCATE:
     case SPOOL_MAKE_FILE_SYNC:
     case SPOOL_MAKE_DIR_SYNC:
@@ -309,9 +306,6 @@ static void make_advance(struct spool *spool)
     case SPOOL_MAKE_IDLE:
     case SPOOL_MAKE_WAITING:
         must(false);
-        break;
-    case SPOOL_MAKE_SPARE_SYNC:
-        make_step(spool, SPOOL_MAKE_HEADER);
         break;
     case SPOOL_MAKE_FALLOCATE:
         make_step(spool, SPOOL_MAKE_ZERO);
@@ -338,8 +332,7 @@ static void make_advance(struct spool *spool)
 void spool_make_done(struct spool *spool, const struct io_event *ev)
 {
     struct spool_make *m = &spool->make;
-    bool sync = m->step == SPOOL_MAKE_FILE_SYNC || m->step == SPOOL_MAKE_DIR_SYNC ||
-                m->step == SPOOL_MAKE_SPARE_SYNC;
+    bool sync = m->step == SPOOL_MAKE_FILE_SYNC || m->step == SPOOL_MAKE_DIR_SYNC;
     if (ev->status == IO_RETRY && !sync) {
         make_step(spool, m->step);
         return;

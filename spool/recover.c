@@ -444,8 +444,9 @@ static void recover_tidy(struct recovery *r)
         r->past[kept++] = *p;
     }
     if (kept < r->past_count && disk_fsync(r->dir->fd) < 0) {
-        /* A file may come back that a seal speaks of: keep all seals. */
+        /* A file may come back that a seal speaks of: keep all seals, and use no such file. */
         atomic_store(&r->dir->reclaim_stopped, true);
+        r->dir->spare_count = 0;
     }
     r->past_count = kept;
     for (size_t i = 0; i < kept; i++) {

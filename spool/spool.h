@@ -24,6 +24,7 @@
 #define RINGPOST_SPOOL_SPOOL_H
 
 #include "core/base/buf.h"
+#include "core/base/limits.h"
 #include "core/base/list.h"
 #include "core/base/timer.h"
 #include "core/io/io.h"

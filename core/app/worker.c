@@ -201,6 +201,7 @@ static void worker_obey(struct worker *w, struct worker_mail *m)
         return;
     case WORKER_MAIL_CUT:
         relay_cut(&w->relay);
+        queue_cut(&w->queue);
         worker_mail_free(m);
         return;
     case WORKER_MAIL_RELOAD:

@@ -133,5 +133,6 @@ unsigned net_accept_and_refuse(int listen_fd, struct slice line, unsigned max)
 
 int net_reserve_fd(void)
 {
-    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return fd >= 0 ? fd : -errno;
 }

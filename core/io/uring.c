@@ -81,19 +81,24 @@ static uint64_t uring_pack(unsigned kind, struct handle h)
     return (uint64_t)kind << 56 | (uint64_t)h.slot << 32 | h.gen;
 }
 
+/* EBUSY and EAGAIN mean that completions must be taken out of the kernel first; get_events does that, and
+ * with NODROP a later submit succeeds. */
+static void uring_submit(struct io *io)
+{
+    int rc = io_uring_submit(&io->ring);
+    must(rc >= 0 || rc == -EBUSY || rc == -EAGAIN || rc == -EINTR);
+    io->counters.submits++;
+    if (rc < 0) {
+        io_uring_get_events(&io->ring);
+    }
+}
+
 static struct io_uring_sqe *uring_sqe(struct io *io, uint64_t user_data)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&io->ring);
     while (!sqe) {
-        /* EBUSY and EAGAIN mean that completions must be taken first; the kernel has taken what it
-         * could, and with NODROP a later submit succeeds. */
-        int rc = io_uring_submit(&io->ring);
-        must(rc >= 0 || rc == -EBUSY || rc == -EAGAIN || rc == -EINTR);
-        io->counters.submits++;
+        uring_submit(io);
         sqe = io_uring_get_sqe(&io->ring);
-        if (!sqe) {
-            io_uring_get_events(&io->ring);
-        }
     }
     sqe->user_data = user_data;
     io->counters.ops++;
@@ -150,6 +155,7 @@ static void uring_free(struct io *io)
 
 struct io *io_open(unsigned entries, const struct io_route *routes, void *ctx, int *error)
 {
+    must(entries >= 2); /* a link needs two */
     struct io *io = calloc(1, sizeof(*io));
     if (!io) {
         *error = ENOMEM;
@@ -303,9 +309,8 @@ static void uring_durable_submit(struct io *io, struct uring_durable *d)
     struct handle h = {(uint32_t)(d - io->durable), 1};
     d->pending = 2;
     /* Both entries of a link must go into one submission. */
-    if (io_uring_sq_space_left(&io->ring) < 2) {
-        int rc = io_uring_submit(&io->ring);
-        must(rc >= 0 || rc == -EBUSY || rc == -EAGAIN || rc == -EINTR);
+    while (io_uring_sq_space_left(&io->ring) < 2) {
+        uring_submit(io);
     }
     unsigned len = d->left > INT32_MAX ? INT32_MAX / 4096 * 4096 : (unsigned)d->left;
     struct io_uring_sqe *sqe = uring_sqe(io, 0);

@@ -70,7 +70,7 @@ static void *obs_sink_main(void *arg)
             pthread_cond_wait(&s->wake, &s->mutex);
         }
         struct obs_chunk *c = s->first;
-        if (!c) {
+        if (!c || s->finished) {
             break;
         }
         s->first = c->next;
@@ -199,6 +199,12 @@ static void obs_hand_over(struct obs_log *l)
 void obs_log_deinit(struct obs_log *l)
 {
     obs_hand_over(l);
+    for (size_t i = 0; i < l->chunk.len; i++) {
+        l->dropped += l->chunk.ptr[i] == '\n' ? 1 : 0;
+    }
+    if (l->dropped) {
+        obs_sink_count_dropped(l->sink, l->dropped);
+    }
     buf_deinit(&l->chunk);
 }
 

@@ -72,6 +72,7 @@ struct route_totals {
     size_t text_bytes;
     bool saw_private;
     bool saw_self;
+    bool unresolved;
 };
 
 static bool route_usable(const struct conf *conf, const struct route_host *host, size_t index,
@@ -92,6 +93,11 @@ static bool route_usable(const struct conf *conf, const struct route_host *host,
 
 static struct outcome route_refusal(const struct route_totals *t)
 {
+    if (t->unresolved) {
+        return outcome_local(OUTCOME_TEMPORARY, OUTCOME_SITE, OUTCOME_STAGE_ROUTE,
+                             (struct enhanced){4, 4, 3},
+                             SLICE("the addresses of a mail host could not be looked up"));
+    }
     if (t->saw_self) {
         return outcome_local(OUTCOME_PERMANENT, OUTCOME_SITE, OUTCOME_STAGE_ROUTE,
                              (struct enhanced){5, 4, 6},
@@ -166,6 +172,8 @@ struct route_plan *route_plan_new(const struct conf *conf, const struct route_ho
     uint32_t self_preference = route_self_preference(conf, hosts, count);
     for (size_t i = 0; i < count; i++) {
         totals.text_bytes += hosts[i].name.len;
+        bool may_try = hosts[i].explicit || hosts[i].preference < self_preference;
+        totals.unresolved = totals.unresolved || (hosts[i].unresolved && may_try);
         for (size_t k = 0; k < hosts[i].address_count; k++) {
             totals.usable += route_usable(conf, &hosts[i], k, self_preference, &totals) ? 1 : 0;
         }

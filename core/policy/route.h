@@ -26,6 +26,7 @@ struct route_host {
     uint16_t preference;
     uint16_t port;
     bool explicit; /* named by the operator (smarthost): private addresses are fine */
+    bool unresolved; /* its lookup failed for now: it may turn out usable */
     const struct ip_addr *addresses;
     size_t address_count;
 };

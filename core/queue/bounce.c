@@ -140,9 +140,7 @@ static void queue_bounce_build(struct queue *q, struct queue_batch *b, struct sl
     b->dsn = queue_bounce_message(q, m, &out, &facts, id);
     buf_deinit(&out);
     queue_bounce_log(q, b);
-    if (m->open_count && m->readers == 0) {
-        queue_message_drop_body(q, m);
-    }
+    queue_body_unused(q, m);
     queue_batch_append(q, b);
 }
 

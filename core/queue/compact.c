@@ -13,6 +13,8 @@
 
 #include <stdlib.h>
 
+enum { COMPACT_AGAIN_MS = 60 * 1000 };
+
 enum queue_compact_state { COMPACT_READING, COMPACT_APPENDING, COMPACT_COMMITTING };
 
 struct queue_compaction {
@@ -126,7 +128,11 @@ static void queue_compact_on_read(void *ctx, struct handle owner, enum queue_rea
     struct queue *q = c->queue;
     must(c->state == COMPACT_READING);
     if (status != QUEUE_READ_OK || c->message == NULL) {
-        queue_compact_drop(q, c); /* damaged: it stays where it is, its next attempt will report it */
+        /* Damaged or unreadable: it stays where it is, its next attempt will report it. */
+        if (c->message) {
+            c->message->compact_after_ms = io_now(q->io)->mono_ms + COMPACT_AGAIN_MS;
+        }
+        queue_compact_drop(q, c);
         return;
     }
     c->data = piece;
@@ -171,7 +177,7 @@ void queue_compact_run(struct queue *q)
     struct spool_hold *hold = spool_compact_next(q->spool);
     if (hold) {
         struct queue_message *m = container_of(hold, struct queue_hold, hold)->message;
-        if (m->queued && m->open_count) {
+        if (m->queued && m->open_count && m->compact_after_ms <= io_now(q->io)->mono_ms) {
             queue_compact_start(q, m);
         }
     }

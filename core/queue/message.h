@@ -98,6 +98,7 @@ struct queue_message {
     uint32_t flags;
     uint8_t ret;  /* enum mail_ret */
     bool queued;  /* committed and counted */
+    uint64_t compact_after_ms; /* mono; a piece could not be read: not before */
 };
 
 struct queue_message_init {

@@ -65,7 +65,7 @@ void queue_set_spool(struct queue *q, struct spool *spool)
 void queue_set_conf(struct queue *q, const struct conf *conf)
 {
     q->conf = conf;
-    queue_sites_sweep(q, false);
+    queue_routes_expire(q);
 }
 
 /* wall milliseconds (42 bits) | worker (8) | counter (14); never at or below an earlier one. */
@@ -350,6 +350,20 @@ void queue_settle(struct queue *q, struct queue_message *m)
     queue_message_free(q, m);
 }
 
+/* Content that the next attempt will read from the spool need not stay in memory. */
+void queue_body_unused(struct queue *q, struct queue_message *m)
+{
+    if (!m->body || m->readers || !m->queued) {
+        return;
+    }
+    for (uint32_t i = 0; i < m->rcpt_count; i++) {
+        if (m->rcpts[i].state == QUEUE_RCPT_READY || m->rcpts[i].state == QUEUE_RCPT_SENDING) {
+            return;
+        }
+    }
+    queue_message_drop_body(q, m);
+}
+
 void queue_part_done(struct queue *q, struct queue_part *p, const struct queue_part_end *end)
 {
     struct queue_message *m = p->message;
@@ -373,7 +387,7 @@ void queue_run(struct queue *q)
             queue_route_message(q, m);
         }
     }
-    if (!list_empty(&q->unsaved)) {
+    if (!list_empty(&q->unsaved) && !q->cut) {
         queue_results_retry(q);
     }
     if (!q->stopping) {
@@ -396,8 +410,13 @@ bool queue_stop(struct queue *q)
             }
         }
     }
-    return list_empty(&q->committing) && list_empty(&q->batches) && list_empty(&q->unsaved) &&
-           q->readers.used == 0;
+    return list_empty(&q->committing) && list_empty(&q->batches) &&
+           (q->cut || list_empty(&q->unsaved)) && q->readers.used == 0;
+}
+
+void queue_cut(struct queue *q)
+{
+    q->cut = true;
 }
 
 static void queue_forget_batches(struct queue *q, struct list *batches)

@@ -89,6 +89,7 @@ struct queue {
     uint64_t memory_bytes;
     uint64_t lost_commits; /* groups that failed */
     bool stopping;
+    bool cut; /* results that cannot be written are given up */
     struct queue_counters counters;
 };
 
@@ -101,6 +102,9 @@ void queue_set_conf(struct queue *q, const struct conf *conf);
 
 /* No new attempts; timers stop. True when nothing of the queue is in the kernel or at the resolver. */
 bool queue_stop(struct queue *q);
+/* The patience is over: results the spool cannot take are not waited for (their recipients are sent to
+ * again after the next start). */
+void queue_cut(struct queue *q);
 /* Frees everything in memory; the spool keeps it. */
 void queue_close(struct queue *q);
 
@@ -187,6 +191,8 @@ void queue_message_due(struct timer *t, void *ctx);
 void queue_activate(struct queue *q, struct queue_message *m);
 /* Frees m when it has ended and nothing needs it. */
 void queue_settle(struct queue *q, struct queue_message *m);
+/* Drops the body from memory when no attempt is under way or about to begin. */
+void queue_body_unused(struct queue *q, struct queue_message *m);
 /* Starts m's timer for its earliest waiting recipient. */
 void queue_schedule(struct queue *q, struct queue_message *m);
 

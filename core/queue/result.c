@@ -194,9 +194,7 @@ void queue_results(struct queue *q, struct queue_message *m, const uint32_t *rcp
         queue_bounce_start(q, b);
         return;
     }
-    if (m->open_count && m->readers == 0) {
-        queue_message_drop_body(q, m); /* the next attempt reads it from the spool */
-    }
+    queue_body_unused(q, m);
     queue_batch_append(q, b);
 }
 

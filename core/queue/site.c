@@ -312,6 +312,7 @@ static void queue_domain_build_mx(struct queue *q, struct queue_domain *d)
             .port = q->conf->delivery.mx_port,
             .addresses = h->addresses,
             .address_count = h->address_count,
+            .unresolved = h->status == DNS_TEMPORARY,
         };
     }
     queue_domain_apply(q, d, hosts, count, plan->expires_ms);
@@ -326,7 +327,7 @@ static void queue_domain_build_smarthosts(struct queue *q, struct queue_domain *
     size_t count = 0;
     uint64_t expires_ms = io_now(q->io)->mono_ms + QUEUE_STATIC_TTL_MS;
     const struct dns_plan *failed = NULL;
-    for (size_t i = 0; i < relay->count && i < QUEUE_SMARTHOSTS_MAX; i++) {
+    for (size_t i = 0; i < relay->count && i < QUEUE_SMARTHOSTS_MAX && count < LIMIT_MX_HOSTS; i++) {
         const struct conf_relay_host *r = &relay->items[i];
         const struct dns_plan *plan = d->plans[i];
         if (r->addr.family != IP_NONE) {
@@ -542,8 +543,50 @@ void queue_route_message(struct queue *q, struct queue_message *m)
         }
     }
     m->readers--;
+    queue_body_unused(q, m);
     queue_schedule(q, m);
     queue_settle(q, m);
+}
+
+/* ---- a new configuration ---- */
+
+static void queue_parts_release(struct list *parts)
+{
+    struct list *node;
+    while ((node = list_pop_front(parts))) {
+        struct queue_part *p = LIST_ENTRY(node, struct queue_part, in_list);
+        for (uint32_t i = 0; i < p->count; i++) {
+            queue_rcpt_set_state(p->message, &p->message->rcpts[p->rcpts[i]], QUEUE_RCPT_WAITING);
+        }
+        struct queue_message *m = p->message;
+        queue_part_free(p);
+        if (!list_linked(&m->link) && !m->queue->stopping) {
+            list_push_back(&m->queue->due, &m->link); /* routed anew */
+        }
+    }
+}
+
+void queue_routes_expire(struct queue *q)
+{
+    size_t bucket = 0;
+    for (struct map_node *n = map_next(&q->domains, &bucket, NULL); n;
+         n = map_next(&q->domains, &bucket, n)) {
+        struct queue_domain *d = container_of(n, struct queue_domain, by_name);
+        d->expires_ms = 0;
+        if (d->pending == 0) {
+            continue;
+        }
+        /* Lookups under way were asked for by the old configuration. */
+        for (size_t i = 0; i < QUEUE_SMARTHOSTS_MAX; i++) {
+            dns_query_cancel(q->dns, &d->queries[i]);
+        }
+        d->pending = 0;
+        queue_domain_release_plans(d);
+        if (d->smarthost != (q->conf->relay.host.count > 0) || queue_domain_resolve(q, d)) {
+            queue_parts_release(&d->waiting);
+            d->last = NULL;
+        }
+    }
 }
 
 /* ---- forgetting ---- */
@@ -566,6 +609,7 @@ static void queue_site_free(struct queue *q, struct queue_site *s)
     if (list_linked(&s->active)) {
         list_remove(&s->active);
     }
+    timer_stop(q->timers, &s->pause);
     route_plan_put(&s->plan);
     map_remove(&q->sites, &s->by_key);
     free(s);
@@ -593,18 +637,6 @@ void queue_sites_sweep(struct queue *q, bool all)
         if (idle && (all || s->used_ms + QUEUE_SITE_LINGER_MS < now_ms)) {
             queue_site_free(q, s);
         }
-    }
-}
-
-static void queue_parts_release(struct list *parts)
-{
-    struct list *node;
-    while ((node = list_pop_front(parts))) {
-        struct queue_part *p = LIST_ENTRY(node, struct queue_part, in_list);
-        for (uint32_t i = 0; i < p->count; i++) {
-            queue_rcpt_set_state(p->message, &p->message->rcpts[p->rcpts[i]], QUEUE_RCPT_WAITING);
-        }
-        queue_part_free(p);
     }
 }
 

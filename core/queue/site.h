@@ -37,7 +37,9 @@ struct queue_site {
     uint32_t connecting;
     uint32_t limit;       /* 0: the configured one */
     uint64_t limit_until_ms;
-    uint64_t down_until_ms; /* back-off after no host could be reached */
+    struct list *active_list; /* for the timer */
+    struct timer pause;     /* armed: the second try after a failure waits for it */
+    uint64_t down_until_ms; /* back-off after no host could be reached twice */
     struct outcome down;    /* why */
     char down_text[LIMIT_OUTCOME_TEXT_BYTES];
     uint32_t failures;      /* in a row */
@@ -87,6 +89,9 @@ struct queue_part *queue_part_split(struct queue *q, struct queue_part *p, uint3
 
 /* Ends every ready part with this outcome (the whole destination failed). */
 void queue_site_fail_ready(struct queue *q, struct queue_site *s, const struct outcome *o);
+
+/* A new configuration: every route is found anew when it is next needed. */
+void queue_routes_expire(struct queue *q);
 
 /* Ready parts and parts that wait for a route, of all sites and domains, are let go; their
  * recipients are WAITING again (shutdown). */

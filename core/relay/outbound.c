@@ -163,6 +163,7 @@ bool outbound_open(struct relay *r, struct queue_site *site)
     o->state = OUTBOUND_NEXT;
     o->deadline.fire = outbound_on_deadline;
     o->reader = HANDLE_NONE;
+    o->sending_reader = HANDLE_NONE;
     buf_init(&o->out, SMTP_CLIENT_OUT_BYTES * 2);
     buf_init(&o->sending, SMTP_CLIENT_OUT_BYTES * 2 + 3 * LIMIT_BODY_FRAGMENT_BYTES);
     site->connections++;
@@ -204,13 +205,22 @@ static void outbound_release_body(struct outbound *o)
     o->body = NULL;
     o->data = (struct slice){NULL, 0};
     o->data_ready = false;
-    if (o->reader.gen) {
+    if (o->reader.gen && (o->ops & OUTBOUND_OP_SEND)) {
+        must(o->sending_reader.gen == 0);
+        o->sending_reader = o->reader;
+        o->reader = HANDLE_NONE;
+    } else if (o->reader.gen) {
         queue_reader_close(o->relay->queue, &o->reader);
     }
 }
 
-static void outbound_sent_message(struct outbound *o)
+/* The kernel has given back what it was sending. */
+static void outbound_sent(struct outbound *o)
 {
+    must(!(o->ops & OUTBOUND_OP_SEND));
+    if (o->sending_reader.gen) {
+        queue_reader_close(o->relay->queue, &o->sending_reader);
+    }
     struct queue_message *m = o->sending_message;
     if (m) {
         o->sending_message = NULL;
@@ -279,7 +289,7 @@ static void outbound_gone(struct outbound *o, enum outbound_state state)
     if (o->ops) {
         return;
     }
-    outbound_sent_message(o);
+    outbound_sent(o);
     if (o->fd >= 0) {
         o->ops |= OUTBOUND_OP_CLOSE;
         io_close_fd(o->relay->io, outbound_tag(o, IO_KIND_OUTBOUND_CLOSE), o->fd);
@@ -502,6 +512,12 @@ static void outbound_fill_body(struct outbound *o)
     o->msg = (struct msghdr){.msg_iov = o->iov, .msg_iovlen = n};
     o->data_ready = false;
     o->piece++;
+    if (last) {
+        /* Done with it: the answer may come before the send's own completion. */
+        o->sending_reader = o->reader;
+        o->reader = HANDLE_NONE;
+        o->body = NULL;
+    }
 }
 
 /* ---- output ---- */
@@ -573,7 +589,7 @@ void relay_on_outbound_send(struct relay *r, const struct io_event *ev)
         return;
     }
     if (ev->status != IO_OK && ev->status != IO_RETRY) {
-        outbound_sent_message(o);
+        outbound_sent(o);
         smtp_client_fail(&o->smtp, SMTP_FAIL_IO);
         outbound_drive(o, (struct slice){NULL, 0});
         return;
@@ -583,15 +599,13 @@ void relay_on_outbound_send(struct relay *r, const struct io_event *ev)
         io_sendmsg(r->io, outbound_tag(o, IO_KIND_OUTBOUND_SEND), o->fd, &o->msg);
         return;
     }
-    outbound_sent_message(o);
+    outbound_sent(o);
     if (o->sending.cap > OUTBOUND_KEEP_BYTES) {
         buf_release(&o->sending);
     } else {
         buf_clear(&o->sending);
     }
-    if (o->body && o->piece == o->pieces) {
-        outbound_release_body(o);
-    } else if (o->body && o->reader.gen && !o->data_ready && o->piece > 0) {
+    if (o->body && o->reader.gen && !o->data_ready && o->piece > 0) {
         queue_reader_read(r->queue, o->reader, o->piece);
     }
     outbound_drive(o, (struct slice){NULL, 0});

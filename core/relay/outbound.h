@@ -62,7 +62,7 @@ struct outbound {
     struct iovec iov[3];
 
     /* The body being sent. */
-    struct outbound_tx *body; /* NULL: none */
+    struct outbound_tx *body; /* NULL: none, or all of it has been given to the kernel */
     size_t body_at;      /* of out: the body belongs here */
     uint32_t piece;      /* next piece to send */
     uint32_t pieces;
@@ -71,6 +71,7 @@ struct outbound {
     struct handle reader; /* HANDLE_NONE: the body is in memory */
     struct mail_dot dot; /* dot-stuffing across pieces */
     struct queue_message *sending_message; /* its memory is in the kernel: one more reader */
+    struct handle sending_reader;          /* its buffer is in the kernel: closed after the send */
 
     struct timer deadline;
     struct list link; /* site->idle */

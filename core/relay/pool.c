@@ -23,7 +23,7 @@ static uint32_t pool_limit(const struct relay *r, struct queue_site *site)
 
 static bool pool_can_open(const struct relay *r, struct queue_site *site)
 {
-    return site->connections < pool_limit(r, site) && site->connecting < site->ready_count &&
+    return !timer_armed(&site->pause) && site->connections < pool_limit(r, site) && site->connecting < site->ready_count &&
            r->outbound.used < pool_share(r->settings->conf->delivery.connections_total, r->workers);
 }
 
@@ -53,7 +53,8 @@ void pool_run(struct relay *r)
         struct queue_site *site = LIST_ENTRY(node, struct queue_site, active);
         pool_serve(r, site);
         /* Sites with connections go on when one of those is free; without, they wait for a place. */
-        if (site->ready_count && site->connections == 0 && !list_linked(&site->active)) {
+        if (site->ready_count && site->connections == 0 && !timer_armed(&site->pause) &&
+            !list_linked(&site->active)) {
             list_push_back(&r->queue->active_sites, &site->active);
         }
     }
@@ -63,6 +64,15 @@ void pool_site_again(struct relay *r, struct queue_site *site)
 {
     if (site->ready_count && !list_linked(&site->active)) {
         list_push_back(&r->queue->active_sites, &site->active);
+    }
+}
+
+static void pool_on_pause_over(struct timer *t, void *ctx)
+{
+    (void)ctx;
+    struct queue_site *site = container_of(t, struct queue_site, pause);
+    if (site->ready_count && !list_linked(&site->active)) {
+        list_push_back(site->active_list, &site->active);
     }
 }
 
@@ -78,10 +88,16 @@ void pool_site_failed(struct relay *r, struct queue_site *site, const struct out
     if (r->stopping) {
         return;
     }
+    if (++site->failures < RELAY_FAILURES_MAX) {
+        /* One lost connection is no reason to make a password reset wait for the retry schedule. */
+        site->pause.fire = pool_on_pause_over;
+        site->active_list = &r->queue->active_sites;
+        timer_start(r->timers, &site->pause, now_ms + RELAY_DOWN_MIN_MS);
+        return;
+    }
     uint64_t back_off_ms = (uint64_t)RELAY_DOWN_MIN_MS << (site->failures < 10 ? site->failures : 10);
     uint64_t first_retry_ms = r->settings->conf->queue.schedule.items[0] / 2;
     back_off_ms = back_off_ms > RELAY_DOWN_MAX_MS ? RELAY_DOWN_MAX_MS : back_off_ms;
-    site->failures++;
     site->down_until_ms = now_ms + (back_off_ms < first_retry_ms ? back_off_ms : first_retry_ms);
     site->down = *why;
     outcome_copy_text(&site->down, site->down_text, sizeof(site->down_text));

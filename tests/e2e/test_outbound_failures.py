@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What peers refuse, break and cut short: per recipient and per connection (G8, faults 14–17)."""
+import asyncio
+import socket
+
 import pytest
 
 from harness.client import Client, submit
@@ -127,16 +130,19 @@ def test_dot_refusal_covers_all_its_recipients(make):
 
 @pytest.mark.parametrize("action", [Close(), Reset()], ids=["close", "reset"])
 @pytest.mark.parametrize("stage", ["connect", "ehlo", "mail", "rcpt", "data", "body"])
-def test_peer_vanishes_before_the_final_dot(make, stage, action):
+@pytest.mark.parametrize("offered", [["PIPELINING", "8BITMIME"], ALL], ids=["DATA", "BDAT"])
+def test_peer_vanishes_before_the_final_dot(make, offered, stage, action):
     """Fault 15: it is tried again and arrives exactly once."""
-    sink = make.sink(["PIPELINING", "8BITMIME"] if stage in ("data", "body") else ALL, script={stage: once(action)})
+    if offered is ALL and stage in ("data", "body"):
+        stage = "mail"  # with CHUNKING there is no such stage
+    sink = make.sink(offered, script={stage: once(action)})
     engine = make.relay(sink=sink)
     submit(engine.port, message("again", b"x" * 900 + b"\r\n"))
     sink.with_subject("again")
     engine.wait_empty()
     assert stays_false(lambda: len(sink.messages) > 1, 0.3)
-    if stage not in ("body",):
-        assert engine.stats()["queued"] == 0
+    # A small BDAT is in one segment with its envelope: then the end was sent, whatever the peer read.
+    if stage != "body" and (offered is not ALL or stage in ("connect", "ehlo")):
         assert not [e for e in engine.events("deferred") if e.get("outcome_unknown")]
 
 
@@ -249,7 +255,6 @@ def test_354_to_rcpt_and_early_answers_deliver_nothing_wrongly(make):
 
 def test_unsolicited_421_on_an_idle_connection(make):
     """The peer says 421 and closes between two messages: no harm."""
-    import asyncio
     sink = make.sink()
     engine = make.relay(sink=sink)
     submit(engine.port, message("one"))
@@ -258,7 +263,7 @@ def test_unsolicited_421_on_an_idle_connection(make):
 
     async def shut():
         await session.send(b"421 4.4.2 idle too long\r\n")
-        session.socket.close()
+        session.socket.shutdown(socket.SHUT_RDWR)
     asyncio.run_coroutine_threadsafe(shut(), sink.loop).result(5)
     submit(engine.port, message("two"))
     sink.with_subject("two", timeout=10)

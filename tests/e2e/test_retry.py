@@ -94,13 +94,13 @@ def test_max_attempts_gives_up(make):
 
 def test_age_counts_over_a_restart(make):
     sink = make.sink(script={"rcpt": lambda s, a: "451 4.3.0 no" if b"bob@" in a else None})
-    engine = make.relay({"queue": {"schedule": ["1h"], "max_age": "2s", "jitter": 0}}, sink=sink)
+    engine = make.relay({"queue": {"schedule": ["3s"], "max_age": "3s", "jitter": 0}}, sink=sink)
     submit(engine.port)
     engine.event("deferred")
     engine.kill()
-    time.sleep(2.1)
+    time.sleep(3.1)
     engine.start()
-    report = sink.wait(timeout=10)[0]
+    report = sink.wait(timeout=2)[0]
     assert report.sender == b""
     assert engine.wait_empty()["expired"] == 1
 

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The checker must catch what it is there for: each planted fault is found, and a clean history passes."""
+import pytest
+
+from checker import Checker, Copy, Journal, check_counters
+
+GOOD = ["T a sa bob@x\n", "O a\n", "T b sb bob@x,carol@x\n", "O b\n", "T c sc bob@x\n", "F c 550\n",
+        "T d sd bob@x\n", "U d\n", "T e se perm@x\n", "O e\n", "T f sf bob@x\n"]
+
+
+def clean():
+    return [Copy("a", "bob@x", "sa", 1.0, True), Copy("b", "bob@x", "sb", 1.1, True),
+            Copy("b", "carol@x", "sb", 1.1, True), Copy("e", "perm@x", "", 1.2, True, True)]
+
+
+def violations(lines=GOOD, copies=None, crashes=(), window=1.0):
+    return Checker(Journal.read(lines), clean() if copies is None else copies, crashes, window).run()
+
+
+def test_a_clean_history_passes():
+    assert violations() == []
+
+
+def test_an_unknown_outcome_may_arrive_or_not():
+    assert violations(copies=clean() + [Copy("d", "bob@x", "sd", 2.0, True)]) == []
+    assert violations(copies=clean() + [Copy("f", "bob@x", "sf", 2.0, True)]) == []
+
+
+@pytest.mark.parametrize("lost", range(4))
+def test_a_loss_is_caught(lost):
+    copies = clean()
+    gone = copies.pop(lost)
+    found = violations(copies=copies)
+    assert len(found) == 1 and f"{gone.id}: lost for {gone.rcpt}" in found[0]
+
+
+def test_a_copy_after_a_refusal_is_caught():
+    found = violations(copies=clean() + [Copy("c", "bob@x", "sc", 2.0, True)])
+    assert len(found) == 1 and "c: refused with 550" in found[0]
+
+
+def test_a_report_after_a_refusal_is_caught():
+    assert violations(copies=clean() + [Copy("c", "bob@x", "", 2.0, True, True)])
+
+
+@pytest.mark.parametrize("first,crashes,caught", [
+    (Copy("a", "bob@x", "sa", 1.0, True), [], True),
+    (Copy("a", "bob@x", "sa", 1.0, True), [0.9], True),     # the crash came before it
+    (Copy("a", "bob@x", "sa", 1.0, True), [2.5], True),     # long after it
+    (Copy("a", "bob@x", "sa", 1.0, True), [1.3], False),    # its result may not have been durable
+    (Copy("a", "bob@x", "sa", 1.0, False), [], False),      # the peer never got our 250
+])
+def test_duplicates_only_where_the_outcome_was_unknown(first, crashes, caught):
+    copies = clean()[1:] + [first, Copy("a", "bob@x", "sa", 3.0, True)]
+    found = violations(copies=copies, crashes=crashes)
+    assert bool(found) == caught, found
+
+
+def test_three_copies_need_two_reasons():
+    copies = clean() + [Copy("a", "bob@x", "sa", 1.9, True), Copy("a", "bob@x", "sa", 5.0, True)]
+    assert len(violations(copies=copies, crashes=[1.2])) == 1
+    assert violations(copies=copies, crashes=[1.2, 2.0]) == []
+
+
+def test_duplicate_reports_are_caught():
+    found = violations(copies=clean() + [Copy("e", "perm@x", "", 9.0, True, True)])
+    assert len(found) == 1 and "two reports" in found[0]
+
+
+def test_a_mix_up_of_bodies_is_caught():
+    copies = clean()
+    copies[0] = copies[0]._replace(sha="sb")
+    found = violations(copies=copies)
+    assert len(found) == 1 and "content" in found[0]
+
+
+def test_a_stranger_is_caught():
+    assert "nobody sent it" in violations(copies=clean() + [Copy("z", "bob@x", "sz", 1.0, True)])[0]
+    assert "never named" in violations(copies=clean() + [Copy("a", "eve@x", "sa", 1.0, True)])[0]
+
+
+def test_a_copy_for_a_refused_recipient_and_a_false_report_are_caught():
+    assert any("refused by the far end" in v for v in violations(copies=clean() + [Copy("e", "perm@x", "se", 1.0, True)]))
+    assert any("nobody refused" in v for v in violations(copies=clean() + [Copy("a", "bob@x", "", 1.0, True, True)]))
+
+
+def test_a_journal_with_two_outcomes_is_an_error():
+    with pytest.raises(ValueError):
+        Journal.read(["T a s bob@x\n", "O a\n", "F a 550\n"])
+    with pytest.raises(ValueError):
+        Journal.read(["T a s bob@x\n", "T a s bob@x\n"])
+
+
+def test_a_torn_last_line_says_nothing():
+    journal = Journal.read(["T a s bob@x\n", "O a"])
+    assert journal.count("U") == 1
+
+
+def test_the_sum_of_the_counters():
+    good = {"accepted": 10, "delivered": 5, "bounced": 1, "expired": 1, "cancelled": 0, "queued": 3}
+    assert check_counters(good) == []
+    for key in good:
+        assert check_counters({**good, key: good[key] + 1})

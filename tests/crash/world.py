@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Load, sink and engine of a crash test, and the check at its end."""
+import email
+import hashlib
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+
+from checker import Checker, Copy, Journal, check_counters, summary
+from harness.sink import Close, Delay, Reset, Sink
+from harness.wait import wait_until
+
+CONF = {"headers": {"received": "none"},
+        "limits": {"connections_per_ip": 10000},
+        "delivery": {"connections_per_site": 8},
+        "queue": {"schedule": ["1s"], "jitter": 20},
+        "log": {"level": "warn"},
+        "shutdown": {"deadline": "10s"}}
+
+
+class RecordingSink(Sink):
+    """Refuses "perm", defers "temp" once, hangs up after the dot of some "cut" messages, and keeps hashes
+    instead of bodies."""
+
+    def __init__(self, seed, **kwargs):
+        super().__init__(keep=self.record, **kwargs)
+        self.rng = random.Random(seed)
+        self.records = []   # [transaction, sha, at, report of]
+        self.deferred = set()
+        self.cut = set()
+        self.script.update(rcpt=self.on_rcpt, dot=self.on_dot, connect=self.on_connect)
+
+    def on_connect(self, session, arg):
+        return Close("421 4.3.2 busy") if self.rng.random() < 0.02 else None
+
+    def on_rcpt(self, session, arg):
+        local = arg.split(b"<")[1].split(b".")[0]
+        if local.startswith(b"perm"):
+            return "550 5.1.1 nobody"
+        if local.startswith(b"temp") and arg not in self.deferred:
+            self.deferred.add(arg)
+            return "451 4.2.0 later"
+        return None
+
+    def on_dot(self, session, data):
+        ident = subject_of(data)
+        if any(r.startswith("cut") for r in self.current.rcpts) and ident not in self.cut:
+            self.cut.add(ident)
+            return self.rng.choice([Close(), Reset(), Delay(0.2), "451 4.3.0 again"])
+        return None
+
+    def record(self, tx):
+        self.current = tx
+        report = None
+        if not tx.sender:
+            report = report_of(tx.data)
+        self.records.append((tx, hashlib.sha256(tx.data).hexdigest(), time.monotonic(), report, subject_of(tx.data)))
+        tx.raw = b""
+
+    def copies(self):
+        """A body that was answered 4xx or 5xx does not count: the sink did not take it."""
+        out = []
+        for tx, sha, at, report, subject in list(self.records):
+            if tx.reply[:1] in (b"4", b"5"):
+                continue
+            answered = tx.accepted
+            if report is None:
+                out += [Copy(subject, rcpt, sha, at, answered) for rcpt in tx.rcpts]
+            else:
+                out += [Copy(report[0], rcpt, "", at, answered, True) for rcpt in report[1]]
+        return out
+
+
+def subject_of(data):
+    head = data.split(b"\r\n\r\n", 1)[0]
+    for line in head.split(b"\r\n"):
+        if line.startswith(b"Subject: "):
+            return line[9:].decode()
+    return ""
+
+
+def report_of(data):
+    """(id of the original, its failed recipients)."""
+    m = email.message_from_bytes(data)
+    status = m.get_payload()[1].get_payload()
+    rcpts = [g["Final-Recipient"].split(";")[1].strip() for g in status[1:]]
+    return rcpts[0].split("@")[0].split(".", 1)[1], rcpts
+
+
+class World:
+    def __init__(self, make, seed, conf=None, clients=20, engine=None):
+        self.make = make
+        self.seed = seed
+        self.sink = make.add(RecordingSink(seed).start())
+        merged = {**CONF, **(conf or {}), "relay": {"host": self.sink.endpoint}}
+        self.engine = engine(merged) if engine else make.engine(merged, start=False)
+        self.journal_file = os.path.join(str(make.folder), "journal")
+        self.clients = clients
+        self.crashes = []
+        self.load = None
+        self.sums = []
+
+    def start_load(self):
+        here = os.path.dirname(os.path.abspath(__file__))
+        self.load = subprocess.Popen([sys.executable, os.path.join(here, "load.py"), str(self.engine.port),
+                                      self.journal_file, str(self.clients), str(self.seed)], stdin=subprocess.PIPE)
+        self.make.add(self)
+
+    def stop_load(self):
+        if self.load and self.load.poll() is None:
+            self.load.communicate(b"stop\n", timeout=60)
+            assert self.load.returncode == 0
+
+    def close(self):
+        """For teardown."""
+        if self.load and self.load.poll() is None:
+            self.load.kill()
+            self.load.wait()
+
+    def accepted(self):
+        try:
+            with open(self.journal_file, encoding="ascii") as f:
+                return sum(line.startswith("O") for line in f)
+        except FileNotFoundError:
+            return 0
+
+    def crash(self):
+        self.crashes.append(time.monotonic())
+        self.engine.kill()
+        # What was on its way when the process ended is on its way until it is gone.
+        self.crashes.append(time.monotonic())
+
+    def check_sum(self):
+        """P2 as it stands right now."""
+        found = check_counters(self.engine.counters())
+        assert not found, found
+
+    def finish(self, timeout=90):
+        """Lets everything come to its end, then checks the history. Returns the summary."""
+        self.stop_load()
+        if not self.engine.running:
+            self.engine.start()
+
+        def empty():
+            counters = self.engine.counters()
+            assert not check_counters(counters), counters
+            return counters["queued"] == 0
+        wait_until(empty, timeout, "an empty queue", interval=0.2)
+        with open(self.journal_file, encoding="ascii") as f:
+            journal = Journal.read(f.readlines())
+        copies = self.sink.copies()
+        checker = Checker(journal, copies, self.crashes)
+        violations = checker.run()
+        text = summary(journal, copies, checker)
+        assert not violations, text + "\n" + "\n".join(violations[:20])
+        return text, journal, checker
+
+
+def in_thread(function):
+    t = threading.Thread(target=function, daemon=True)
+    t.start()
+    return t
