@@ -322,6 +322,9 @@ static int dir_tidy(struct spool_dir *dir)
         if (count) {
             dir_number_above(dir, numbers[count - 1]);
         }
+        if (kept[k] == SPOOL_NAME_BAD) {
+            atomic_store(&dir->bad_count, (unsigned)count);
+        }
         free(numbers);
     }
     return 0;

@@ -12,7 +12,7 @@
  *   seg-<number>.log        a segment
  *   make-<number>.tmp       a segment being made; leftovers are removed at start
  *   spare-<number>.log      a finished segment kept for re-use; <number> is its former one
- *   bad-<number>.log        a segment without a readable header, set aside for a person
+ *   bad-<number>.log        a damaged segment, set aside for a person (at most SPOOL_BAD_MAX)
  */
 #ifndef RINGPOST_SPOOL_DIR_H
 #define RINGPOST_SPOOL_DIR_H
@@ -23,7 +23,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { SPOOL_SPARES_MAX = 64 };
+enum { SPOOL_SPARES_MAX = 64, SPOOL_BAD_MAX = 8 };
 
 /* A segment of an earlier run. It belongs to no worker: any worker's messages may lie in it. */
 struct spool_past {
@@ -34,6 +34,7 @@ struct spool_past {
     uint32_t valid_end; /* frames at or beyond it do not count */
     bool sealed;        /* a seal on disk says so already */
     bool complete;      /* that seal says that all before it was durable */
+    bool damaged;       /* something in it is broken: it is kept for a person when it has ended */
     int fd;             /* buffered, read-only */
     atomic_uint viewers; /* workers that hold, or may still hold, something in it */
 };
@@ -50,6 +51,7 @@ struct spool_dir {
     size_t past_count;
     atomic_size_t past_gone;      /* so many of the first are gone, durably */
     atomic_bool past_busy;        /* one worker at a time removes from the past */
+    atomic_uint bad_count;
     atomic_bool reclaim_stopped;  /* a directory fsync has failed */
     atomic_uint_fast64_t number_next;
     atomic_uint_fast64_t bytes_total; /* segment files, without spares */

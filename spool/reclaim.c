@@ -42,17 +42,33 @@ enum {
 
 /* ---- removing ---- */
 
+/* A damaged segment has ended: whoever wants to know what was in it finds it under another name. */
+static bool reclaim_set_aside(struct spool_dir *dir, const char *name, uint64_t number)
+{
+    char to[DISK_NAME_MAX];
+    spool_name_make(to, SPOOL_NAME_BAD, number);
+    if (atomic_fetch_add(&dir->bad_count, 1) < SPOOL_BAD_MAX) {
+        return disk_rename(dir->fd, name, to) == 0;
+    }
+    atomic_fetch_sub(&dir->bad_count, 1);
+    return false;
+}
+
 /* Takes its name away. False: it is still there, all as before. */
-static bool reclaim_remove(struct spool *spool, uint64_t number, uint64_t file_bytes, bool *spare)
+static bool reclaim_remove(struct spool *spool, uint64_t number, uint64_t file_bytes, bool damaged)
 {
     char name[DISK_NAME_MAX];
     spool_name_make(name, SPOOL_NAME_SEGMENT, number);
-    *spare = spool_spare_has_room(spool->dir, file_bytes);
+    spool->leaving_spare = false;
+    if (damaged && reclaim_set_aside(spool->dir, name, number)) {
+        return true;
+    }
     int r;
-    if (*spare) {
+    if (spool_spare_has_room(spool->dir, file_bytes)) {
         char to[DISK_NAME_MAX];
         spool_name_make(to, SPOOL_NAME_SPARE, number);
         r = disk_rename(spool->dir->fd, name, to);
+        spool->leaving_spare = r == 0;
     } else {
         r = disk_unlink(spool->dir->fd, name);
     }
@@ -85,7 +101,7 @@ static bool reclaim_past(struct spool *spool)
     }
     p = past_first(spool); /* another worker may have been here between the two looks */
     if (!p || atomic_load(&p->viewers) > 0 ||
-        !reclaim_remove(spool, p->number, p->file_bytes, &spool->leaving_spare)) {
+        !reclaim_remove(spool, p->number, p->file_bytes, p->damaged)) {
         atomic_store(&dir->past_busy, false);
         return false;
     }
@@ -100,7 +116,7 @@ static void reclaim_own(struct spool *spool)
     }
     struct spool_segment *s = spool->segments[0];
     if (s->past || s == spool->current || !s->finished || s->groups > 0 || s->hold_count > 0 ||
-        !reclaim_remove(spool, s->number, s->file_bytes, &spool->leaving_spare)) {
+        !reclaim_remove(spool, s->number, s->file_bytes, false)) {
         return;
     }
     spool_segment_drop(spool, s);

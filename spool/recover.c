@@ -77,6 +77,9 @@ static void report(struct recovery *r, enum spool_damage kind, uint64_t offset, 
         r->sum->torn++;
     } else {
         r->sum->damaged++;
+        if (r->at) {
+            r->at->damaged = true;
+        }
     }
     if (r->events->damage) {
         const struct spool_damage_report d = {kind, r->file, r->at ? r->at->number : 0, offset,

@@ -96,6 +96,21 @@ static void queue_bounce_log(struct queue *q, const struct queue_batch *b)
     }
 }
 
+/* Where the peer could not take the message as it is, it could not take a report that quotes it either. */
+static bool queue_bounce_headers_only(const struct queue_batch *b)
+{
+    static const struct enhanced rows[] = {{5, 6, 3}, {5, 6, 7}, {5, 3, 4}};
+    for (uint32_t i = 0; i < b->count; i++) {
+        const struct enhanced *e = &b->message->rcpts[b->rows[i].rcpt].last_enhanced;
+        for (size_t k = 0; b->rows[i].notice && k < ARRAY_COUNT(rows); k++) {
+            if (e->cls == rows[k].cls && e->subject == rows[k].subject && e->detail == rows[k].detail) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* content: the original, or its first piece, or nothing. */
 static void queue_bounce_build(struct queue *q, struct queue_batch *b, struct slice content)
 {
@@ -118,7 +133,7 @@ static void queue_bounce_build(struct queue *q, struct queue_batch *b, struct sl
         .now_us = io_now(q->io)->wall_us,
         .retry_until_us = m->arrival_us + q->conf->queue.max_age_ms * 1000,
         .unique = id,
-        .ret = (enum mail_ret)m->ret,
+        .ret = queue_bounce_headers_only(b) ? MAIL_RET_HDRS : (enum mail_ret)m->ret,
         .smtputf8 = (m->flags & QUEUE_MSG_SMTPUTF8) != 0,
         .headers = headers,
         .body = whole ? slice_skip(content, m->header_bytes) : (struct slice){NULL, 0},

@@ -15,11 +15,17 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { OUTBOUND_KEEP_BYTES = 4096, OUTBOUND_CANDIDATES_MAX = 10 };
+enum {
+    OUTBOUND_KEEP_BYTES = 4096,
+    OUTBOUND_CANDIDATES_MAX = 10,
+    /* out and sending change places, so both have the ceiling of the bigger need: the commands of two
+     * transactions around a piece of a body of which every byte may be a dot to be doubled. */
+    OUTBOUND_BUF_BYTES = 2 * SMTP_CLIENT_OUT_BYTES + 2 * SPOOL_FRAME_BYTES_MAX,
+};
+must_static((int)SPOOL_FRAME_BYTES_MAX >= (int)LIMIT_BODY_INLINE_BYTES, "a piece is not larger than a frame");
 
 static void outbound_drive(struct outbound *o, struct slice in);
 static void outbound_gone(struct outbound *o, enum outbound_state state);
-static void outbound_send(struct outbound *o);
 static void outbound_on_deadline(struct timer *t, void *ctx);
 
 static struct io_tag outbound_tag(const struct outbound *o, enum io_kind kind)
@@ -164,8 +170,8 @@ bool outbound_open(struct relay *r, struct queue_site *site)
     o->deadline.fire = outbound_on_deadline;
     o->reader = HANDLE_NONE;
     o->sending_reader = HANDLE_NONE;
-    buf_init(&o->out, SMTP_CLIENT_OUT_BYTES * 2);
-    buf_init(&o->sending, SMTP_CLIENT_OUT_BYTES * 2 + 3 * LIMIT_BODY_FRAGMENT_BYTES);
+    buf_init(&o->out, OUTBOUND_BUF_BYTES);
+    buf_init(&o->sending, OUTBOUND_BUF_BYTES);
     site->connections++;
     r->counters.connections++;
     if (!outbound_next_candidate(o, 0, false)) {
@@ -438,7 +444,7 @@ static void outbound_on_piece(void *ctx, struct handle owner, enum queue_read_st
     }
     o->data = piece;
     o->data_ready = true;
-    outbound_send(o);
+    outbound_drive(o, (struct slice){NULL, 0});
 }
 
 /* The machine wants the body: where it is, and the first piece of it. */
@@ -470,6 +476,13 @@ static void outbound_body_begin(struct outbound *o)
     queue_reader_read(o->relay->queue, o->reader, 0);
 }
 
+static void outbound_no_memory(struct outbound *o)
+{
+    buf_clear(&o->sending);
+    o->data_ready = false;
+    smtp_client_fail(&o->smtp, SMTP_FAIL_LOCAL);
+}
+
 /* Builds `sending` and the vector: what stands before the body, a piece, what comes behind the last. */
 static void outbound_fill_body(struct outbound *o)
 {
@@ -496,7 +509,10 @@ static void outbound_fill_body(struct outbound *o)
     } else {
         buf_consume(&o->out, at);
     }
-    must(!o->sending.overflow);
+    if (o->sending.overflow) {
+        outbound_no_memory(o);
+        return;
+    }
     unsigned n = 0;
     if (head) {
         o->iov[n++] = (struct iovec){o->sending.ptr, head};
@@ -533,6 +549,10 @@ static void outbound_fill_commands(struct outbound *o)
         buf_add(&o->sending, slice_first(buf_slice(&o->out), n));
         buf_consume(&o->out, n);
     }
+    if (o->sending.overflow) {
+        outbound_no_memory(o);
+        return;
+    }
     if (o->body && o->piece == 0) {
         o->body_at = 0;
     }
@@ -540,12 +560,14 @@ static void outbound_fill_commands(struct outbound *o)
     o->msg = (struct msghdr){.msg_iov = o->iov, .msg_iovlen = o->sending.len ? 1 : 0};
 }
 
-/* Gives the next bytes to the kernel, if it has none of ours. */
-static void outbound_send(struct outbound *o)
+/* Gives the next bytes to the kernel, if it has none of ours. True: the connection failed meanwhile, the
+ * machine must be stepped. */
+static bool outbound_send(struct outbound *o)
 {
-    if ((o->ops & OUTBOUND_OP_SEND) || o->state == OUTBOUND_GONE || o->state == OUTBOUND_NEXT) {
-        return;
+    if (o->ops & OUTBOUND_OP_SEND) {
+        return false;
     }
+    must(o->state != OUTBOUND_GONE && o->state != OUTBOUND_NEXT);
     must(o->sending.len == 0 && o->sending_message == NULL);
     o->msg.msg_iovlen = 0;
     if (o->body && o->data_ready) {
@@ -557,6 +579,7 @@ static void outbound_send(struct outbound *o)
         o->ops |= OUTBOUND_OP_SEND;
         io_sendmsg(o->relay->io, outbound_tag(o, IO_KIND_OUTBOUND_SEND), o->fd, &o->msg);
     }
+    return o->smtp.state == SMTP_CLIENT_ENDED;
 }
 
 /* After a short send: the rest of the vector. */
@@ -744,9 +767,7 @@ static void outbound_drive(struct outbound *o, struct slice in)
         if (!outbound_step(o, &in)) {
             return;
         }
-        outbound_send(o);
-        /* body_end may have refused, or begun the next transaction: one more look at the machine. */
-    } while (o->body && !(o->ops & OUTBOUND_OP_SEND) && o->data_ready);
+    } while (outbound_send(o));
     if (!(o->ops & OUTBOUND_OP_RECV)) {
         o->ops |= OUTBOUND_OP_RECV;
         io_recv(o->relay->io, outbound_tag(o, IO_KIND_OUTBOUND_RECV), o->fd);

@@ -43,13 +43,13 @@ START_TEST(collisions_and_growth)
         for (uint64_t i = 0; i < COUNT; i++) {
             entries[i] = (struct entry){.key = i};
             uint64_t hash = mode == 0 ? 5 : mode == 1 ? i << 32 : map_hash_u64(&m, i);
-            ck_assert(map_insert(&m, &entries[i].node, hash));
+            testing_that(map_insert(&m, &entries[i].node, hash));
         }
         ck_assert_uint_eq(m.count, COUNT);
         ck_assert_uint_ge(m.bucket_count, COUNT); /* load factor <= 1 */
         ck_assert_uint_eq(m.bucket_count & (m.bucket_count - 1), 0);
         for (uint64_t i = 0; i < COUNT; i++) {
-            ck_assert_ptr_eq(find(&m, entries[i].node.hash, i), &entries[i]);
+            testing_that(find(&m, entries[i].node.hash, i) == (&entries[i]));
         }
         ck_assert_ptr_null(find(&m, 5, COUNT));
         for (uint64_t i = 0; i < COUNT; i += 2) {
@@ -57,7 +57,7 @@ START_TEST(collisions_and_growth)
         }
         for (uint64_t i = 0; i < COUNT; i++) {
             struct entry *e = find(&m, entries[i].node.hash, i);
-            ck_assert_ptr_eq(e, i % 2 ? &entries[i] : NULL);
+            testing_that(e == (i % 2 ? &entries[i] : NULL));
         }
         ck_assert_uint_eq(m.count, COUNT / 2);
         map_deinit(&m);
@@ -78,12 +78,12 @@ START_TEST(against_a_model)
         uint64_t key = rng_below(&r, KEYS);
         struct entry *e = &entries[key];
         e->key = key;
-        ck_assert((find(&m, map_hash_u64(&m, key), key) == e) == e->in);
+        testing_that((find(&m, map_hash_u64(&m, key), key) == e) == e->in);
         if (e->in) {
             map_remove(&m, &e->node);
             count--;
         } else {
-            ck_assert(map_insert(&m, &e->node, map_hash_u64(&m, key)));
+            testing_that(map_insert(&m, &e->node, map_hash_u64(&m, key)));
             count++;
         }
         e->in = !e->in;
@@ -92,7 +92,7 @@ START_TEST(against_a_model)
     size_t bucket = 0, walked = 0;
     for (struct map_node *n = map_next(&m, &bucket, NULL); n; n = map_next(&m, &bucket, n)) {
         struct entry *e = container_of(n, struct entry, node);
-        ck_assert(e->in && e->seen++ == 0);
+        testing_that(e->in && e->seen++ == 0);
         walked++;
     }
     ck_assert_uint_eq(walked, count);

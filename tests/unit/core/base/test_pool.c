@@ -81,9 +81,9 @@ START_TEST(against_a_model)
         if (get) {
             struct handle h;
             struct object *o = pool_get(&p, &h);
-            ck_assert(!o == (live == CAPACITY));
+            testing_that(!o == (live == CAPACITY));
             if (o) {
-                ck_assert_uint_eq((uintptr_t)o % _Alignof(max_align_t), 0);
+                testing_that((uintptr_t)o % _Alignof(max_align_t) == 0);
                 o->id = (uint64_t)h.slot << 32 | h.gen;
                 memset(o->bytes, (int)(h.gen & 0x7f), sizeof(o->bytes));
                 objects[live] = o;
@@ -92,18 +92,18 @@ START_TEST(against_a_model)
         } else {
             size_t i = (size_t)rng_below(&r, live);
             struct object *o = pool_resolve(&p, handles[i]);
-            ck_assert_ptr_eq(o, objects[i]);
-            ck_assert_uint_eq(o->id, (uint64_t)handles[i].slot << 32 | handles[i].gen);
-            ck_assert_int_eq(o->bytes[36], (char)(handles[i].gen & 0x7f));
+            testing_that(o == objects[i]);
+            testing_that(o->id == (uint64_t)handles[i].slot << 32 | handles[i].gen);
+            testing_that(o->bytes[36] == (char)(handles[i].gen & 0x7f));
             pool_put(&p, handles[i]);
             stale[stale_count++] = handles[i];
             handles[i] = handles[--live];
             objects[i] = objects[live];
         }
-        ck_assert_uint_eq(p.used, live);
+        testing_that(p.used == live);
     }
     for (size_t i = 0; i < stale_count; i++) {
-        ck_assert_ptr_null(pool_resolve(&p, stale[i]));
+        testing_that(!pool_resolve(&p, stale[i]));
     }
     size_t walked = 0;
     for (uint32_t slot = 0; slot < p.made; slot++) {
@@ -111,10 +111,10 @@ START_TEST(against_a_model)
         struct object *o = pool_at(&p, slot, &h);
         if (o) {
             walked++;
-            ck_assert_uint_eq(o->id, (uint64_t)h.slot << 32 | h.gen);
+            testing_that(o->id == (uint64_t)h.slot << 32 | h.gen);
         }
     }
-    ck_assert_uint_eq(walked, live);
+    testing_that(walked == live);
     while (live) {
         pool_put(&p, handles[--live]);
     }

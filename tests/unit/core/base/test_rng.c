@@ -11,7 +11,7 @@ START_TEST(same_seed_same_numbers)
     unsigned different = 0;
     for (int i = 0; i < 1000; i++) {
         uint64_t v = rng_u64(&a);
-        ck_assert_uint_eq(v, rng_u64(&b));
+        testing_that(v == rng_u64(&b));
         different += v != rng_u64(&c);
     }
     ck_assert_uint_gt(different, 995);
@@ -48,7 +48,7 @@ START_TEST(below_is_uniform)
         uint64_t draws = bounds[k] * 2000;
         for (uint64_t i = 0; i < draws; i++) {
             uint64_t v = rng_below(&r, bounds[k]);
-            ck_assert_uint_lt(v, bounds[k]);
+            testing_that(v < bounds[k]);
             counts[v]++;
         }
         double chi = 0, expected = 2000;

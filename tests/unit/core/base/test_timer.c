@@ -7,8 +7,6 @@
 #include "core/base/timer.h"
 #include "tests/unit/core/base/testing.h"
 
-#include <inttypes.h>
-
 enum { TIMERS = 100 };
 
 struct rig;
@@ -49,17 +47,17 @@ static void model_stop(struct rig *r, struct model_timer *t)
 {
     t->armed = false;
     timer_stop(&r->wheel, &t->timer);
-    ck_assert(!timer_armed(&t->timer));
+    testing_that(!timer_armed(&t->timer));
 }
 
 static void on_fire(struct timer *timer, void *ctx)
 {
     struct model_timer *t = container_of(timer, struct model_timer, timer);
     struct rig *r = t->rig;
-    ck_assert_ptr_eq(ctx, r);
-    ck_assert_msg(t->armed, "a stopped timer fired");
-    ck_assert_msg(t->due <= r->now, "early: due %" PRIu64 " now %" PRIu64, t->due, r->now);
-    ck_assert(!timer_armed(timer));
+    testing_that(ctx == r);
+    testing_that(t->armed); /* a stopped timer fired */
+    testing_that(t->due <= r->now); /* early */
+    testing_that(!timer_armed(timer));
     t->armed = false;
     r->fired++;
     if (!r->play) {
@@ -89,18 +87,16 @@ static void run_at(struct rig *r, uint64_t now)
     uint64_t next = timer_wheel_next(&r->wheel);
     for (size_t i = 0; i < TIMERS; i++) {
         struct model_timer *t = &r->timers[i];
-        ck_assert(timer_armed(&t->timer) == t->armed);
+        testing_that(timer_armed(&t->timer) == t->armed);
         if (!t->armed) {
             continue;
         }
         armed++;
-        ck_assert_msg(t->due > now || t->started_ms == now,
-                      "lost: due %" PRIu64 " still armed at %" PRIu64, t->due, now);
-        ck_assert_msg(next <= (t->due > now ? t->due : now + 1),
-                      "oversleeps: next %" PRIu64 " due %" PRIu64, next, t->due);
+        testing_that(t->due > now || t->started_ms == now); /* lost */
+        testing_that(next <= (t->due > now ? t->due : now + 1)); /* oversleeps */
     }
-    ck_assert_uint_eq(r->wheel.armed, armed);
-    ck_assert(armed ? next > now : next == TIMER_NEVER);
+    testing_that(r->wheel.armed == armed);
+    testing_that(armed ? next > now : next == TIMER_NEVER);
 }
 
 static struct rig *rig_new(uint64_t seed, uint64_t now)
@@ -132,7 +128,7 @@ START_TEST(borders)
                     model_start(r, &r->timers[0], due);
                     uint64_t wakes = 0;
                     for (uint64_t at; (at = timer_wheel_next(&r->wheel)) != TIMER_NEVER;) {
-                        ck_assert_uint_le(at, due > now ? due : now + 1);
+                        testing_that(at <= (due > now ? due : now + 1));
                         run_at(r, at);
                         wakes++;
                     }
