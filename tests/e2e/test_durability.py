@@ -125,11 +125,7 @@ def test_delivered_mail_is_not_delivered_again_after_a_kill(make):
         submit(engine.port)
     engine.sink.wait(30)
     engine.wait_empty()
-    # Results may wait a few milliseconds for company: they are on disk when the commits stand still.
-    last = -1
-    while (now := commits(engine)) != last:
-        last = now
-        time.sleep(0.1)
+    engine.wait_durable()
     engine.kill()
     engine.start()
     counters = engine.counters()
@@ -145,7 +141,7 @@ def test_one_of_two_recipients_delivered_then_killed(make):
     sink.with_subject("half")
     engine.event("deferred")
     wait_until(lambda: engine.stats()["deferred"] == 1, 5)
-    time.sleep(0.2)
+    engine.wait_durable()
     engine.kill()
     sink.hold = False
     engine.start()
@@ -253,7 +249,7 @@ def test_results_survive_a_kill_between_attempts(make):
     engine = make.relay(sink=sink)
     submit(engine.port)
     engine.event("deferred")
-    time.sleep(0.2)
+    engine.wait_durable()
     engine.kill()
     engine.start()
     sink.wait()

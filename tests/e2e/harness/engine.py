@@ -270,6 +270,17 @@ class Engine:
             return c if c["queued"] == 0 else None
         return wait_until(empty, timeout, "an empty queue", interval=0.1)
 
+    def wait_durable(self, timeout=10):
+        """Until what has been decided is on disk: results may wait some milliseconds for company."""
+        seen = [None, time.monotonic()]
+
+        def still():
+            commits = self.stats()["spool"]["commits"]
+            if commits != seen[0]:
+                seen[:] = [commits, time.monotonic()]
+            return time.monotonic() - seen[1] > 0.2
+        wait_until(still, timeout, "commits at rest", interval=0.05)
+
     def memory(self, field="VmRSS"):
         """Bytes, of /proc/PID/status."""
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:

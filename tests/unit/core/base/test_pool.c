@@ -93,7 +93,7 @@ START_TEST(against_a_model)
             size_t i = (size_t)rng_below(&r, live);
             struct object *o = pool_resolve(&p, handles[i]);
             testing_that(o == objects[i]);
-            testing_that(o->id == (uint64_t)handles[i].slot << 32 | handles[i].gen);
+            testing_that(o->id == ((uint64_t)handles[i].slot << 32 | handles[i].gen));
             testing_that(o->bytes[36] == (char)(handles[i].gen & 0x7f));
             pool_put(&p, handles[i]);
             stale[stale_count++] = handles[i];
@@ -111,7 +111,7 @@ START_TEST(against_a_model)
         struct object *o = pool_at(&p, slot, &h);
         if (o) {
             walked++;
-            testing_that(o->id == (uint64_t)h.slot << 32 | h.gen);
+            testing_that(o->id == ((uint64_t)h.slot << 32 | h.gen));
         }
     }
     testing_that(walked == live);
