@@ -106,8 +106,8 @@ static void frame_start(struct spool *spool, size_t bytes_max)
 {
     struct spool_group *g = spool->filling;
     must(g && g->len + spool_frame_bytes((uint32_t)bytes_max) <= SPOOL_GROUP_BYTES_MAX);
-    spool->frame = (struct spool_frame){.open = true, .group = g, .at = g->len,
-                                        .bytes_max = bytes_max};
+    spool->frame =
+        (struct spool_frame){.open = true, .group = g, .at = g->len, .bytes_max = bytes_max};
 }
 
 static uint8_t *frame_row(struct spool *spool, size_t bytes)

@@ -142,8 +142,7 @@ bool spool_stop(struct spool *spool)
     if (writes && pending) {
         spool->filling->urgent = true;
     }
-    return !log_in_kernel(spool) &&
-           (!writes || (!pending && list_empty(&spool->waiting)));
+    return !log_in_kernel(spool) && (!writes || (!pending && list_empty(&spool->waiting)));
 }
 
 void spool_close(struct spool **spool)
@@ -230,8 +229,8 @@ uint64_t spool_commit_due_ms(const struct spool *spool)
 void spool_commit(struct spool *spool)
 {
     must(!spool->frame.open);
-    if (spool->state != SPOOL_STATE_READY && spool->current && !spool->filling &&
-        !spool->flying && list_empty(&spool->waiting) && spool->append_at == SPOOL_DATA_OFFSET) {
+    if (spool->state != SPOOL_STATE_READY && spool->current && !spool->filling && !spool->flying &&
+        list_empty(&spool->waiting) && spool->append_at == SPOOL_DATA_OFFSET) {
         spool_seals_commit(spool); /* there was no memory for it before */
     }
     if (spool->flying || !log_writes(spool)) {

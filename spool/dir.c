@@ -220,8 +220,9 @@ static bool dir_lock(struct spool_dir *dir, struct buf *error)
         return false;
     }
     if (known && t.major > SPOOL_FORMAT_MAJOR) {
-        buf_addf(error, "%s was written by a newer ringpost (spool format %" PRIu64
-                 ", this one knows %d)", dir->path, t.major, SPOOL_FORMAT_MAJOR);
+        buf_addf(error,
+                 "%s was written by a newer ringpost (spool format %" PRIu64 ", this one knows %d)",
+                 dir->path, t.major, SPOOL_FORMAT_MAJOR);
         return false;
     }
     r = disk_random(&dir->token, sizeof(dir->token));

@@ -31,11 +31,11 @@ struct spool_past {
     uint64_t salt;
     uint64_t file_bytes;
     uint32_t lineage;
-    uint32_t valid_end; /* frames at or beyond it do not count */
-    bool sealed;        /* a seal on disk says so already */
-    bool complete;      /* that seal says that all before it was durable */
-    bool damaged;       /* something in it is broken: it is kept for a person when it has ended */
-    int fd;             /* buffered, read-only */
+    uint32_t valid_end;  /* frames at or beyond it do not count */
+    bool sealed;         /* a seal on disk says so already */
+    bool complete;       /* that seal says that all before it was durable */
+    bool damaged;        /* something in it is broken: it is kept for a person when it has ended */
+    int fd;              /* buffered, read-only */
     atomic_uint viewers; /* workers that hold, or may still hold, something in it */
 };
 
@@ -46,13 +46,13 @@ struct spool_dir {
     bool direct;
     struct spool_options options; /* defaults filled in */
     uint64_t token;
-    uint64_t lsn_max;             /* of all earlier runs */
-    struct spool_past *past;      /* ascending numbers */
+    uint64_t lsn_max;        /* of all earlier runs */
+    struct spool_past *past; /* ascending numbers */
     size_t past_count;
-    atomic_size_t past_gone;      /* so many of the first are gone, durably */
-    atomic_bool past_busy;        /* one worker at a time removes from the past */
+    atomic_size_t past_gone; /* so many of the first are gone, durably */
+    atomic_bool past_busy;   /* one worker at a time removes from the past */
     atomic_uint bad_count;
-    atomic_bool reclaim_stopped;  /* a directory fsync has failed */
+    atomic_bool reclaim_stopped; /* a directory fsync has failed */
     atomic_uint_fast64_t number_next;
     atomic_uint_fast64_t bytes_total; /* segment files, without spares */
     atomic_uint_fast64_t bytes_live;  /* held */

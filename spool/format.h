@@ -109,7 +109,8 @@ must_static(SPOOL_DATA_OFFSET + SPOOL_BLOCK_BYTES + SPOOL_FRAME_BYTES_MAX +
             "seals and the largest frame fit the smallest segment");
 must_static(SPOOL_FRAME_BYTES_MAX + SPOOL_FRAME_HEADER_BYTES <= SPOOL_GROUP_BYTES_MAX,
             "a frame fits a group");
-must_static(LIMIT_BODY_INLINE_BYTES * 2 <= SPOOL_FRAME_BYTES_MAX, "a body leaves room for the envelope");
+must_static(LIMIT_BODY_INLINE_BYTES * 2 <= SPOOL_FRAME_BYTES_MAX,
+            "a body leaves room for the envelope");
 
 enum spool_row_type {
     SPOOL_ROW_MESSAGE = 1,
@@ -178,7 +179,8 @@ struct spool_fragment_view {
 
 /* ---- segments ---- */
 
-void spool_segment_header_encode(const struct spool_segment_header *h, uint8_t block[SPOOL_BLOCK_BYTES]);
+void spool_segment_header_encode(const struct spool_segment_header *h,
+                                 uint8_t block[SPOOL_BLOCK_BYTES]);
 /* False: not a header of ours, or damaged. A newer major still decodes (all but its meaning). */
 bool spool_segment_header_decode(struct slice block, struct spool_segment_header *out);
 

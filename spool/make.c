@@ -119,8 +119,7 @@ static void make_failed(struct spool *spool, enum io_status status, int error)
 
 static bool make_wanted(const struct spool *spool)
 {
-    if (spool->next || spool->make.step != SPOOL_MAKE_IDLE ||
-        spool->state == SPOOL_STATE_FENCED) {
+    if (spool->next || spool->make.step != SPOOL_MAKE_IDLE || spool->state == SPOOL_STATE_FENCED) {
         return false;
     }
     if (spool->stopping) {

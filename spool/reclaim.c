@@ -35,9 +35,9 @@
 
 enum {
     RECLAIM_RETRY_MS = 30000,
-    COMPACT_DEAD_YOUNGER = 2,  /* segments that would come free */
+    COMPACT_DEAD_YOUNGER = 2, /* segments that would come free */
     COMPACT_LIVE_PERCENT = 25,
-    COMPACT_LOOK = 8,          /* how many younger segments are looked at */
+    COMPACT_LOOK = 8, /* how many younger segments are looked at */
 };
 
 /* ---- removing ---- */

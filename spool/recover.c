@@ -15,8 +15,8 @@
  *
  * Which worker gets a message does not matter (spool/reclaim.c): they are dealt in turn.
  */
-#include "core/base/map.h"
 #include "spool/dir.h"
+#include "spool/found.h"
 #include "spool/scan.h"
 
 #include <errno.h>
@@ -29,21 +29,6 @@ must_static(SPOOL_DATA_OFFSET + SPOOL_FRAME_HEADER_BYTES +
                     SPOOL_SEALS_MAX * (SPOOL_ROW_HEADER_BYTES + SPOOL_SEAL_BYTES) <=
                 HEAD_BYTES,
             "a frame of seals lies in the head of a segment");
-
-struct found_rcpt {
-    uint64_t next_due_ms;
-    uint16_t attempts;
-    uint8_t status;
-};
-
-struct found_message {
-    struct map_node node;
-    uint64_t id;
-    struct spool_ref ref;
-    uint32_t rcpt_count;
-    uint32_t queued;
-    struct found_rcpt rcpts[];
-};
 
 struct recovery {
     struct spool_dir *dir;
@@ -136,8 +121,7 @@ static bool head_header(const struct spool_past *p, struct slice head, int64_t s
     return size >= SPOOL_BLOCK_BYTES &&
            disk_pread(p->fd, block, sizeof(block), (uint64_t)size - SPOOL_BLOCK_BYTES) ==
                SPOOL_BLOCK_BYTES &&
-           spool_segment_header_decode(slice_of(block, sizeof(block)), h) &&
-           h->number == p->number;
+           spool_segment_header_decode(slice_of(block, sizeof(block)), h) && h->number == p->number;
 }
 
 /* Opens it and reads its header and seals. False: the start must be refused. */
@@ -162,7 +146,8 @@ static bool head_read(struct recovery *r, struct spool_past *p, char *head)
         return true;
     }
     if (h.major > SPOOL_FORMAT_MAJOR) {
-        buf_addf(r->error, "%s/%s was written by a newer ringpost (spool format %u, this one knows %d)",
+        buf_addf(r->error,
+                 "%s/%s was written by a newer ringpost (spool format %u, this one knows %d)",
                  r->dir->path, r->file, h.major, SPOOL_FORMAT_MAJOR);
         return false;
     }
@@ -201,37 +186,9 @@ static bool recover_heads(struct recovery *r)
 
 /* ---- 2. scan ---- */
 
-static bool message_equal(const struct map_node *node, const void *key)
-{
-    return container_of(node, struct found_message, node)->id == *(const uint64_t *)key;
-}
-
-static struct found_message *message_find(const struct recovery *r, uint64_t id)
-{
-    struct map_node *n = map_find(&r->messages, map_hash_u64(&r->messages, id), message_equal, &id);
-    return n ? container_of(n, struct found_message, node) : NULL;
-}
-
 static void id_seen(struct recovery *r, uint64_t id)
 {
     r->sum->id_max = id > r->sum->id_max ? id : r->sum->id_max;
-}
-
-/* The states of a copy that was appended later; what was final stays final. */
-static void message_states(struct found_message *m, const struct spool_message_view *v,
-                           const struct found_message *older)
-{
-    struct slice rest = v->rcpts;
-    m->queued = 0;
-    for (uint32_t i = 0; i < m->rcpt_count; i++) {
-        struct spool_rcpt rcpt;
-        must(spool_message_next_rcpt(&rest, &rcpt));
-        bool was_final = older && older->rcpts[i].status != SPOOL_RCPT_QUEUED;
-        m->rcpts[i] = was_final ? older->rcpts[i]
-                                : (struct found_rcpt){rcpt.next_due_ms, rcpt.attempts,
-                                                      (uint8_t)rcpt.status};
-        m->queued += m->rcpts[i].status == SPOOL_RCPT_QUEUED ? 1 : 0;
-    }
 }
 
 static bool scan_message(struct recovery *r, struct slice payload, struct spool_ref ref)
@@ -241,46 +198,8 @@ static bool scan_message(struct recovery *r, struct slice payload, struct spool_
         return false;
     }
     id_seen(r, v.id);
-    struct found_message *m = message_find(r, v.id);
-    if (m && m->rcpt_count == v.rcpt_count) {
-        message_states(m, &v, m);
-        m->ref = ref;
-        return true;
-    }
-    if (m) {
-        map_remove(&r->messages, &m->node); /* never ours: an id belongs to one envelope */
-        free(m);
-    }
-    m = calloc(1, sizeof(*m) + v.rcpt_count * sizeof(m->rcpts[0]));
-    if (m) {
-        m->id = v.id;
-        m->ref = ref;
-        m->rcpt_count = v.rcpt_count;
-        message_states(m, &v, NULL);
-    }
-    if (!m || !map_insert(&r->messages, &m->node, map_hash_u64(&r->messages, v.id))) {
-        free(m);
-        r->no_memory = true;
-    }
+    r->no_memory = r->no_memory || !spool_found_message(&r->messages, &v, ref);
     return true;
-}
-
-static enum spool_rcpt_status result_status(enum spool_result_kind kind)
-{
-    switch (kind) {
-    case SPOOL_RESULT_DELIVERED:
-        return SPOOL_RCPT_DELIVERED;
-    case SPOOL_RESULT_BOUNCED:
-        return SPOOL_RCPT_BOUNCED;
-    case SPOOL_RESULT_EXPIRED:
-        return SPOOL_RCPT_EXPIRED;
-    case SPOOL_RESULT_CANCELLED:
-        return SPOOL_RCPT_CANCELLED;
-    case SPOOL_RESULT_DEFERRED:
-        return SPOOL_RCPT_QUEUED;
-    }
-    must(false);
-    return SPOOL_RCPT_QUEUED;
 }
 
 static bool scan_result(struct recovery *r, struct slice payload)
@@ -290,22 +209,7 @@ static bool scan_result(struct recovery *r, struct slice payload)
         return false;
     }
     id_seen(r, v.id);
-    struct found_message *m = message_find(r, v.id);
-    if (!m) {
-        return true; /* its message is gone already */
-    }
-    if (v.rcpt >= m->rcpt_count) {
-        return false;
-    }
-    struct found_rcpt *f = &m->rcpts[v.rcpt];
-    if (f->status != SPOOL_RCPT_QUEUED) {
-        return true;
-    }
-    f->status = (uint8_t)result_status(v.kind);
-    f->attempts = v.attempts;
-    f->next_due_ms = v.next_due_ms;
-    m->queued -= f->status != SPOOL_RCPT_QUEUED ? 1 : 0;
-    return true;
+    return spool_found_result(&r->messages, &v);
 }
 
 static bool scan_row(struct recovery *r, const struct spool_row *row, struct spool_ref ref)
@@ -476,7 +380,7 @@ static bool grow(void **array, size_t *cap, size_t need, size_t item)
 }
 
 /* The message row with this id in the frame at m->ref; it points into r->raw. */
-static bool replay_read(struct recovery *r, const struct found_message *m,
+static bool replay_read(struct recovery *r, const struct spool_found *m,
                         struct spool_message_view *v)
 {
     struct slice raw = slice_of(r->raw, m->ref.bytes);
@@ -497,12 +401,11 @@ static bool replay_read(struct recovery *r, const struct found_message *m,
     return false;
 }
 
-static bool replay_lists(struct recovery *r, const struct found_message *m,
+static bool replay_lists(struct recovery *r, const struct spool_found *m,
                          const struct spool_message_view *v, bool *damaged)
 {
     if (!grow((void **)&r->rcpts, &r->rcpt_cap, v->rcpt_count, sizeof(*r->rcpts)) ||
-        !grow((void **)&r->fragments, &r->fragment_cap, v->fragment_count,
-              sizeof(*r->fragments))) {
+        !grow((void **)&r->fragments, &r->fragment_cap, v->fragment_count, sizeof(*r->fragments))) {
         return false;
     }
     struct slice rest = v->rcpts;
@@ -524,7 +427,7 @@ static bool replay_lists(struct recovery *r, const struct found_message *m,
     return true;
 }
 
-static bool replay_one(struct recovery *r, const struct found_message *m)
+static bool replay_one(struct recovery *r, const struct spool_found *m)
 {
     char name[DISK_NAME_MAX];
     r->at = past_find(r, m->ref.segment);
@@ -566,37 +469,14 @@ static bool replay_one(struct recovery *r, const struct found_message *m)
     return true;
 }
 
-static int message_order(const void *a, const void *b)
-{
-    const struct found_message *x = *(struct found_message *const *)a;
-    const struct found_message *y = *(struct found_message *const *)b;
-    if (x->ref.segment != y->ref.segment) {
-        return x->ref.segment < y->ref.segment ? -1 : 1;
-    }
-    if (x->ref.offset != y->ref.offset) {
-        return x->ref.offset < y->ref.offset ? -1 : 1;
-    }
-    return (x->id > y->id) - (x->id < y->id);
-}
-
 static bool recover_replay(struct recovery *r)
 {
-    size_t count = 0;
-    struct found_message **live = calloc(r->messages.count + 1, sizeof(*live));
+    size_t count;
+    struct spool_found **live = spool_found_live(&r->messages, &count);
     if (!live) {
         return false;
     }
-    size_t bucket = 0;
-    struct map_node *n = NULL;
-    while ((n = map_next(&r->messages, &bucket, n))) {
-        struct found_message *m = container_of(n, struct found_message, node);
-        if (m->queued > 0) {
-            live[count++] = m;
-        } else {
-            r->sum->messages_done++;
-        }
-    }
-    qsort(live, count, sizeof(struct found_message *), message_order);
+    r->sum->messages_done = r->messages.count - count;
     bool ok = true;
     for (size_t i = 0; ok && i < count; i++) {
         ok = replay_one(r, live[i]);
@@ -606,18 +486,6 @@ static bool recover_replay(struct recovery *r)
 }
 
 /* ---- all of it ---- */
-
-static void messages_free(struct map *messages)
-{
-    size_t bucket = 0;
-    struct map_node *n = map_next(messages, &bucket, NULL);
-    while (n) {
-        struct map_node *after = map_next(messages, &bucket, n);
-        free(container_of(n, struct found_message, node));
-        n = after;
-    }
-    map_deinit(messages);
-}
 
 static bool recover_list(struct recovery *r)
 {
@@ -653,7 +521,7 @@ bool spool_recover(struct spool_dir *dir, const struct spool_recovery_events *ev
     if (r.no_memory) {
         buf_add(error, SLICE("out of memory while the spool is read"));
     }
-    messages_free(&r.messages);
+    spool_found_free(&r.messages);
     free(r.rcpts);
     free(r.fragments);
     free(r.raw);

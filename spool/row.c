@@ -45,9 +45,8 @@ static size_t message_body_bytes(const struct spool_message *m)
 
 size_t spool_message_bytes(const struct spool_message *m)
 {
-    size_t sum = SPOOL_ROW_HEADER_BYTES + SPOOL_MESSAGE_FIXED_BYTES + m->sender.len +
-                 m->envid.len + m->meta.len +
-                 (size_t)m->fragment_count * SPOOL_MESSAGE_FRAGMENT_BYTES;
+    size_t sum = SPOOL_ROW_HEADER_BYTES + SPOOL_MESSAGE_FIXED_BYTES + m->sender.len + m->envid.len +
+                 m->meta.len + (size_t)m->fragment_count * SPOOL_MESSAGE_FRAGMENT_BYTES;
     for (uint32_t i = 0; i < m->rcpt_count; i++) {
         sum += SPOOL_MESSAGE_RCPT_BYTES + m->rcpts[i].address.len + m->rcpts[i].orcpt.len;
     }
@@ -218,8 +217,9 @@ static void message_describe(struct buf *out, struct slice payload)
     if (!spool_message_decode(payload, &m)) {
         return;
     }
-    buf_addf(out, "message id=%016" PRIx64 " rcpts=%" PRIu32 " bytes=%" PRIu64
-             " fragments=%" PRIu32, m.id, m.rcpt_count, m.body_bytes, m.fragment_count);
+    buf_addf(out,
+             "message id=%016" PRIx64 " rcpts=%" PRIu32 " bytes=%" PRIu64 " fragments=%" PRIu32,
+             m.id, m.rcpt_count, m.body_bytes, m.fragment_count);
 }
 
 /* ---- FRAGMENT ---- */
@@ -264,8 +264,10 @@ static void fragment_describe(struct buf *out, struct slice payload)
 /* ---- RESULT ---- */
 
 static const struct slice result_names[] = {
-    [SPOOL_RESULT_DELIVERED] = SLICE_INIT("delivered"), [SPOOL_RESULT_BOUNCED] = SLICE_INIT("bounced"),
-    [SPOOL_RESULT_EXPIRED] = SLICE_INIT("expired"),     [SPOOL_RESULT_CANCELLED] = SLICE_INIT("cancelled"),
+    [SPOOL_RESULT_DELIVERED] = SLICE_INIT("delivered"),
+    [SPOOL_RESULT_BOUNCED] = SLICE_INIT("bounced"),
+    [SPOOL_RESULT_EXPIRED] = SLICE_INIT("expired"),
+    [SPOOL_RESULT_CANCELLED] = SLICE_INIT("cancelled"),
     [SPOOL_RESULT_DEFERRED] = SLICE_INIT("deferred"),
 };
 

@@ -19,13 +19,13 @@ enum { FILE_PIECE_BYTES = 1024 * 1024 };
 
 struct scan_state {
     const struct spool_scan *scan;
-    uint32_t limit;      /* min of end and what there is */
+    uint32_t limit; /* min of end and what there is */
     uint32_t pos;
     uint32_t last_end;   /* end of the last valid frame */
     uint64_t lsn_expect; /* 0: none seen yet */
     uint32_t bad_from;   /* noted, not decided; bad_to == 0: nothing */
     uint32_t bad_to;
-    bool bad_frame;      /* among it a frame whose header is right */
+    bool bad_frame; /* among it a frame whose header is right */
     struct spool_scanned *out;
 };
 
@@ -111,7 +111,9 @@ static void scan_finish(struct scan_state *s)
 void spool_scan_segment(const struct spool_scan *scan, struct spool_scanned *out)
 {
     *out = (struct spool_scanned){.valid_end = SPOOL_DATA_OFFSET};
-    struct scan_state s = {.scan = scan, .pos = SPOOL_DATA_OFFSET, .last_end = SPOOL_DATA_OFFSET,
+    struct scan_state s = {.scan = scan,
+                           .pos = SPOOL_DATA_OFFSET,
+                           .last_end = SPOOL_DATA_OFFSET,
                            .out = out};
     must(scan->bytes.len <= UINT32_MAX);
     s.limit = scan->bytes.len < scan->end ? (uint32_t)scan->bytes.len : scan->end;

@@ -16,8 +16,8 @@ struct spool_scan {
     struct slice bytes; /* the file from its beginning */
     uint64_t number;
     uint64_t salt;
-    uint32_t end;       /* frames at or beyond it do not count */
-    bool complete;      /* a seal says that everything before end was durable */
+    uint32_t end;  /* frames at or beyond it do not count */
+    bool complete; /* a seal says that everything before end was durable */
     void (*frame)(void *ctx, const struct spool_frame_header *h, struct slice payload);
     /* DAMAGE_FRAME or DAMAGE_TORN; adjacent broken frames of a group are one report. */
     void (*broken)(void *ctx, enum spool_damage kind, uint32_t offset, uint32_t bytes);

@@ -179,7 +179,9 @@ bool spool_locate(const struct spool *spool, struct spool_ref ref, struct spool_
     if (!s || s->read_fd < 0 || s->hold_count == 0) {
         return false;
     }
-    *place = (struct spool_place){
-        .fd = s->read_fd, .offset = ref.offset, .bytes = ref.bytes, .salt = s->salt};
+    *place = (struct spool_place){.fd = s->read_fd,
+                                  .offset = ref.offset,
+                                  .bytes = ref.bytes,
+                                  .salt = s->salt};
     return true;
 }

@@ -86,18 +86,19 @@ struct spool_rcpt {
 };
 
 struct spool_message {
-    uint64_t id;         /* chosen by the queue, unique in the directory: above spool_recovery.id_max */
-    uint64_t arrival_us; /* wall clock */
-    uint32_t flags;      /* opaque to the spool */
-    uint8_t ret;         /* opaque */
+    uint64_t id; /* chosen by the queue, unique in the directory: above spool_recovery.id_max */
+    uint64_t arrival_us;   /* wall clock */
+    uint32_t flags;        /* opaque to the spool */
+    uint8_t ret;           /* opaque */
     uint32_t header_bytes; /* of the content, with the empty line */
-    uint64_t body_bytes;   /* the whole content: header and body, all fragments and the inline part */
-    struct slice sender;   /* without <>; empty for the null sender */
+    uint64_t body_bytes; /* the whole content: header and body, all fragments and the inline part */
+    struct slice sender; /* without <>; empty for the null sender */
     struct slice envid;
-    struct slice meta;     /* opaque: client, HELO, protocol, tenant … */
+    struct slice meta; /* opaque: client, HELO, protocol, tenant … */
     const struct spool_rcpt *rcpts;
     uint32_t rcpt_count;
-    const struct spool_fragment_ref *fragments; /* content in order; the inline part comes after them */
+    const struct spool_fragment_ref
+        *fragments; /* content in order; the inline part comes after them */
     uint32_t fragment_count;
     const struct iovec *body; /* inline content */
     unsigned body_count;
@@ -157,9 +158,9 @@ struct spool_recovered {
 };
 
 enum spool_damage {
-    SPOOL_DAMAGE_FRAME,      /* acknowledged bytes are broken: a record is lost, reported, skipped */
-    SPOOL_DAMAGE_ROW,        /* the frame's checksum is right but a row makes no sense */
-    SPOOL_DAMAGE_SEGMENT,    /* both header blocks of a segment are broken: it is set aside */
+    SPOOL_DAMAGE_FRAME,   /* acknowledged bytes are broken: a record is lost, reported, skipped */
+    SPOOL_DAMAGE_ROW,     /* the frame's checksum is right but a row makes no sense */
+    SPOOL_DAMAGE_SEGMENT, /* both header blocks of a segment are broken: it is set aside */
     SPOOL_DAMAGE_UNREADABLE, /* the disk refuses to read it */
     SPOOL_DAMAGE_TORN,       /* not damage: the unacknowledged end of a crash, ignored */
 };
@@ -207,7 +208,7 @@ enum spool_incident {
     SPOOL_INCIDENT_READ_ONLY,       /* no log to write to: nothing is accepted */
     SPOOL_INCIDENT_RECOVERED,       /* writing works again */
     SPOOL_INCIDENT_RECLAIM_STOPPED, /* deletions cannot be made durable: nothing is deleted any more */
-    SPOOL_INCIDENT_FENCED,          /* another engine has taken this directory: for ever read-only */
+    SPOOL_INCIDENT_FENCED, /* another engine has taken this directory: for ever read-only */
 };
 
 struct spool_events {
@@ -235,8 +236,8 @@ void spool_on_io(struct spool *spool, const struct io_event *ev);
 
 enum spool_append {
     SPOOL_APPENDED,
-    SPOOL_WAIT,   /* buffers are busy or the next segment is being made: again after events->space */
-    SPOOL_FULL,   /* no room on the disk: 452 4.3.1 */
+    SPOOL_WAIT, /* buffers are busy or the next segment is being made: again after events->space */
+    SPOOL_FULL, /* no room on the disk: 452 4.3.1 */
     SPOOL_FAILED, /* the disk refuses writes: 451 4.3.0 */
 };
 
@@ -318,7 +319,7 @@ enum spool_state {
 
 struct spool_stats {
     enum spool_state state;
-    bool full; /* no next segment because the disk is full */
+    bool full;         /* no next segment because the disk is full */
     uint64_t segments; /* of this worker, and recovered ones that it holds */
     uint64_t bytes_total;
     uint64_t bytes_live; /* held */

@@ -168,9 +168,12 @@ static bool tool_row_message(struct tool *t, struct slice payload, struct spool_
             return true;
         }
         memcpy(sender, v.sender.len ? v.sender.ptr : "", v.sender.len);
-        *m = (struct tool_message){.id = v.id, .arrival_us = v.arrival_us,
-                                   .body_bytes = v.body_bytes, .rcpt_count = v.rcpt_count,
-                                   .sender = sender, .sender_len = v.sender.len};
+        *m = (struct tool_message){.id = v.id,
+                                   .arrival_us = v.arrival_us,
+                                   .body_bytes = v.body_bytes,
+                                   .rcpt_count = v.rcpt_count,
+                                   .sender = sender,
+                                   .sender_len = v.sender.len};
         t->no_memory = !map_insert(&t->messages, &m->node, map_hash_u64(&t->messages, v.id));
     }
     m->ref = ref;
@@ -184,8 +187,10 @@ static bool tool_row_message(struct tool *t, struct slice payload, struct spool_
 static bool tool_row_result(struct tool *t, struct slice payload)
 {
     static const uint8_t states[] = {
-        [SPOOL_RESULT_DELIVERED] = SPOOL_RCPT_DELIVERED, [SPOOL_RESULT_BOUNCED] = SPOOL_RCPT_BOUNCED,
-        [SPOOL_RESULT_EXPIRED] = SPOOL_RCPT_EXPIRED, [SPOOL_RESULT_CANCELLED] = SPOOL_RCPT_CANCELLED,
+        [SPOOL_RESULT_DELIVERED] = SPOOL_RCPT_DELIVERED,
+        [SPOOL_RESULT_BOUNCED] = SPOOL_RCPT_BOUNCED,
+        [SPOOL_RESULT_EXPIRED] = SPOOL_RCPT_EXPIRED,
+        [SPOOL_RESULT_CANCELLED] = SPOOL_RCPT_CANCELLED,
         [SPOOL_RESULT_DEFERRED] = SPOOL_RCPT_QUEUED,
     };
     struct spool_result r;
@@ -362,8 +367,10 @@ static void tool_print(const struct tool *t, const struct tool_message *m, bool 
     if (json) {
         buf_addf(&b, "%s\n  {\"id\": \"%016" PRIx64 "\", \"arrival\": \"", first ? "" : ",", m->id);
         clock_add_rfc3339(&b, m->arrival_us);
-        buf_addf(&b, "\", \"bytes\": %" PRIu64 ", \"recipients\": %" PRIu32 ", \"queued\": %" PRIu32
-                 ", \"sender\": \"", m->body_bytes, m->rcpt_count, tool_queued(m));
+        buf_addf(&b,
+                 "\", \"bytes\": %" PRIu64 ", \"recipients\": %" PRIu32 ", \"queued\": %" PRIu32
+                 ", \"sender\": \"",
+                 m->body_bytes, m->rcpt_count, tool_queued(m));
         tool_add_text(&b, sender, true);
         buf_add(&b, SLICE("\"}"));
     } else {
@@ -448,7 +455,9 @@ static bool tool_cat_frame(struct tool *t, struct spool_ref ref, uint64_t id, st
     if (tool_load(t, ref.segment, file) < 0) {
         return false;
     }
-    struct spool_place place = {.fd = -1, .offset = ref.offset, .bytes = ref.bytes,
+    struct spool_place place = {.fd = -1,
+                                .offset = ref.offset,
+                                .bytes = ref.bytes,
                                 .salt = file->header.salt};
     struct slice all = slice_of(file->bytes, file->len);
     return file->header_ok && ref.offset < all.len &&

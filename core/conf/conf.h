@@ -84,7 +84,7 @@ struct conf_io {
 
 struct conf_spool {
     struct slice dir;
-    uint64_t segment_bytes; /* multiple of 4 KiB */
+    uint64_t segment_bytes; /* multiple of 1 MiB */
     uint64_t max_bytes;     /* 0: no limit of our own */
     uint64_t min_free_bytes;
 };

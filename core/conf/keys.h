@@ -46,7 +46,7 @@ enum {
     CONF_EMPTY_OK = 4, /* empty text is allowed and means what `empty` says */
     CONF_SECRET = 8,   /* never printed; RINGPOST_<PATH>_FILE names a file that holds it */
     CONF_POWER_OF_2 = 16,
-    CONF_MULTIPLE_4K = 32,
+    CONF_MULTIPLE_1M = 32,
 };
 
 struct conf_key {

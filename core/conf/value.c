@@ -51,8 +51,8 @@ void conf_range_add(struct buf *out, const struct conf_key *key)
     if (key->flags & CONF_POWER_OF_2) {
         buf_add(out, SLICE(", a power of two"));
     }
-    if (key->flags & CONF_MULTIPLE_4K) {
-        buf_add(out, SLICE(", a multiple of 4KiB"));
+    if (key->flags & CONF_MULTIPLE_1M) {
+        buf_add(out, SLICE(", a multiple of 1MiB"));
     }
 }
 
@@ -91,8 +91,8 @@ static bool number_check(const struct conf_key *key, struct slice text, uint64_t
     if ((key->flags & CONF_POWER_OF_2) && (v & (v - 1)) != 0) {
         return refuse_range(key, text, "is not a power of two", why);
     }
-    if ((key->flags & CONF_MULTIPLE_4K) && v % 4096 != 0) {
-        return refuse_range(key, text, "is not a multiple of 4KiB", why);
+    if ((key->flags & CONF_MULTIPLE_1M) && v % (1024 * 1024) != 0) {
+        return refuse_range(key, text, "is not a multiple of 1MiB", why);
     }
     return true;
 }

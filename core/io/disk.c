@@ -92,7 +92,8 @@ int disk_open(int dir_fd, const char *name, enum disk_open how, bool direct)
 {
     must(strchr(name, '/') == NULL);
     /* O_NONBLOCK: a FIFO that somebody left here must not block the start. */
-    int flags = disk_open_flags(how) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | (direct ? O_DIRECT : 0);
+    int flags = disk_open_flags(how) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK |
+                (direct ? O_DIRECT : 0);
     int fd = openat(dir_fd, name, flags, 0600);
     if (fd < 0) {
         return -errno;

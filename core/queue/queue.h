@@ -123,12 +123,19 @@ void queue_recover(struct queue *q, const struct spool_recovered *found);
 
 /* The transaction of p is over: outcomes[i] belongs to rcpts[i]. peer: "mx.example.net [192.0.2.1]".
  * p is freed. */
+/* The delay drawn for the first deferred recipient of an attempt. */
+struct queue_retry {
+    uint32_t attempts; /* 0: none yet */
+    uint64_t due_ms;
+};
+
 struct queue_part_end {
     const struct outcome *outcomes;
     struct slice peer_name;
     struct slice peer_addr;
     bool peer_has_dsn;
     uint64_t duration_ms;
+    struct queue_retry *retry; /* queue_results' own */
 };
 void queue_part_done(struct queue *q, struct queue_part *p, const struct queue_part_end *end);
 

@@ -94,6 +94,10 @@ static void queue_defer_or_expire(struct queue *q, struct queue_message *m, stru
     uint64_t wall_ms = io_now(q->io)->wall_us / 1000;
     uint64_t arrival_ms = m->arrival_us / 1000;
     struct retry_decision d = retry_decide(&q->conf->queue, r->attempts, arrival_ms, wall_ms, q->rng);
+    if (!d.expired && end->retry->attempts == r->attempts) {
+        d.due_ms = end->retry->due_ms; /* one draw for all: they travel together again */
+    }
+    *end->retry = (struct queue_retry){r->attempts, d.due_ms};
     q->counters.deferrals++;
     q->counters.unknown += o->unknown ? 1 : 0;
     if (d.expired) {
@@ -170,9 +174,13 @@ static struct queue_batch *queue_batch_new(struct queue *q, struct queue_message
 }
 
 void queue_results(struct queue *q, struct queue_message *m, const uint32_t *rcpts, uint32_t count,
-                   const struct queue_part_end *end)
+                   const struct queue_part_end *told)
 {
     must(count > 0);
+    struct queue_retry retry = {0, 0};
+    struct queue_part_end copy = *told;
+    copy.retry = &retry;
+    const struct queue_part_end *end = &copy;
     struct queue_batch *b = queue_batch_new(q, m, count, end);
     bool delayed = false;
     for (uint32_t i = 0; i < count; i++) {

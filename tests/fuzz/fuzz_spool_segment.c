@@ -33,11 +33,21 @@ static void fuzz_message(struct slice payload)
     }
     must(n == v.fragment_count);
     struct iovec body = {(void *)(uintptr_t)v.body.ptr, v.body.len};
-    const struct spool_message m = {
-        .id = v.id, .arrival_us = v.arrival_us, .flags = v.flags, .ret = v.ret,
-        .header_bytes = v.header_bytes, .body_bytes = v.body_bytes, .sender = v.sender,
-        .envid = v.envid, .meta = v.meta, .rcpts = rcpts, .rcpt_count = v.rcpt_count,
-        .fragments = fragments, .fragment_count = v.fragment_count, .body = &body, .body_count = 1};
+    const struct spool_message m = {.id = v.id,
+                                    .arrival_us = v.arrival_us,
+                                    .flags = v.flags,
+                                    .ret = v.ret,
+                                    .header_bytes = v.header_bytes,
+                                    .body_bytes = v.body_bytes,
+                                    .sender = v.sender,
+                                    .envid = v.envid,
+                                    .meta = v.meta,
+                                    .rcpts = rcpts,
+                                    .rcpt_count = v.rcpt_count,
+                                    .fragments = fragments,
+                                    .fragment_count = v.fragment_count,
+                                    .body = &body,
+                                    .body_count = 1};
     size_t bytes = spool_message_bytes(&m);
     uint8_t *copy = malloc(bytes);
     must(copy && spool_message_encode(copy, &m) == bytes);
@@ -62,8 +72,8 @@ static void fuzz_rows(struct slice payload)
         fuzz_message(row.payload);
         (void)spool_fragment_decode(row.payload, &f);
         if (spool_result_decode(row.payload, &r)) {
-            uint8_t copy[SPOOL_ROW_HEADER_BYTES + SPOOL_RESULT_FIXED_BYTES +
-                         LIMIT_OUTCOME_TEXT_BYTES];
+            uint8_t
+                copy[SPOOL_ROW_HEADER_BYTES + SPOOL_RESULT_FIXED_BYTES + LIMIT_OUTCOME_TEXT_BYTES];
             size_t n = spool_result_encode(copy, &r);
             must(slice_eq(slice_of(copy + SPOOL_ROW_HEADER_BYTES, n - SPOOL_ROW_HEADER_BYTES),
                           row.payload));
@@ -100,9 +110,14 @@ static void fuzz_broken(void *ctx, enum spool_damage kind, uint32_t offset, uint
 static struct spool_scanned fuzz_scan(const uint8_t *seg, size_t len, bool complete,
                                       struct fuzz_scan *f)
 {
-    const struct spool_scan scan = {.bytes = slice_of(seg, len), .number = 3, .salt = 7,
-                                    .end = SEGMENT_BYTES - SPOOL_BLOCK_BYTES, .complete = complete,
-                                    .frame = fuzz_frame, .broken = fuzz_broken, .ctx = f};
+    const struct spool_scan scan = {.bytes = slice_of(seg, len),
+                                    .number = 3,
+                                    .salt = 7,
+                                    .end = SEGMENT_BYTES - SPOOL_BLOCK_BYTES,
+                                    .complete = complete,
+                                    .frame = fuzz_frame,
+                                    .broken = fuzz_broken,
+                                    .ctx = f};
     struct spool_scanned out;
     spool_scan_segment(&scan, &out);
     must(out.frames == f->frames && out.valid_end <= SEGMENT_BYTES);
@@ -125,8 +140,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     /* As rows. */
     if (size > 0) {
-        struct spool_frame_header h = {.payload_bytes = (uint32_t)size, .epoch = 3, .lsn = 1,
-                                       .offset = SPOOL_DATA_OFFSET, .group = SPOOL_DATA_OFFSET};
+        struct spool_frame_header h = {.payload_bytes = (uint32_t)size,
+                                       .epoch = 3,
+                                       .lsn = 1,
+                                       .offset = SPOOL_DATA_OFFSET,
+                                       .group = SPOOL_DATA_OFFSET};
         memset(seg, 0, SEGMENT_BYTES);
         memcpy(seg + SPOOL_DATA_OFFSET + SPOOL_FRAME_HEADER_BYTES, data, size);
         spool_frame_seal(seg + SPOOL_DATA_OFFSET, &h, 7);

@@ -487,7 +487,8 @@ static void op_start(struct fake_op op)
     fake.ops[fake.op_count++] = op;
 }
 
-void io_write(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len, uint64_t offset)
+void io_write(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len,
+              uint64_t offset)
 {
     must(len % 4096 == 0 && offset % 4096 == 0 && (uintptr_t)ptr % 4096 == 0);
     op_start((struct fake_op){OP_WRITE, io, tag, fd, ptr, len, offset});
@@ -583,8 +584,11 @@ bool fake_step(fake_done_fn *done, void *ctx)
     memmove(&fake.ops[pick], &fake.ops[pick + 1], (fake.op_count - pick - 1) * sizeof(op));
     fake.op_count--;
     int error = op_run(&op, fault);
-    struct io_event ev = {.kind = op.tag.kind, .status = op_status(error), .owner = op.tag.owner,
-                          .error = error, .result = (int)op.len};
+    struct io_event ev = {.kind = op.tag.kind,
+                          .status = op_status(error),
+                          .owner = op.tag.owner,
+                          .error = error,
+                          .result = (int)op.len};
     op.io->counters.durable_writes += op.kind == OP_WRITE_DURABLE && error == 0 ? 1 : 0;
     done(ctx, (unsigned)(op.io - fake.ios), &ev);
     return true;

@@ -22,13 +22,13 @@ enum { FAKE_IOS = 4 };
 
 enum fake_fault {
     FAKE_FAULT_NONE,
-    FAKE_FAULT_CRASH,        /* what is not durable survives sector by sector, at random */
-    FAKE_FAULT_CRASH_LOSE,   /* nothing that is not durable survives */
-    FAKE_FAULT_CRASH_KEEP,   /* the process dies, the machine does not: everything survives */
-    FAKE_FAULT_EIO,          /* fails without effect */
-    FAKE_FAULT_EIO_LATE,     /* has its effect, and fails */
+    FAKE_FAULT_CRASH,      /* what is not durable survives sector by sector, at random */
+    FAKE_FAULT_CRASH_LOSE, /* nothing that is not durable survives */
+    FAKE_FAULT_CRASH_KEEP, /* the process dies, the machine does not: everything survives */
+    FAKE_FAULT_EIO,        /* fails without effect */
+    FAKE_FAULT_EIO_LATE,   /* has its effect, and fails */
     FAKE_FAULT_ENOSPC,
-    FAKE_FAULT_CANCELLED,    /* short write: half of it, then the linked fdatasync is cancelled */
+    FAKE_FAULT_CANCELLED, /* short write: half of it, then the linked fdatasync is cancelled */
     FAKE_FAULT_COUNT
 };
 

@@ -131,11 +131,20 @@ static void message_row(struct model *m, const struct model_message *g, const st
     for (unsigned i = 0; i < g->fragment_count; i++) {
         bytes += g->fragment_bytes[i];
     }
-    struct spool_message row = {.id = g->id, .arrival_us = g->id * 5, .flags = 7, .ret = 1,
-                                .body_bytes = bytes, .sender = SLICE("from@example.test"),
-                                .envid = SLICE("e"), .meta = SLICE("meta"), .rcpts = rcpts,
-                                .rcpt_count = g->rcpt_count, .fragments = p->fragments,
-                                .fragment_count = g->fragment_count, .body = iov, .body_count = 2};
+    struct spool_message row = {.id = g->id,
+                                .arrival_us = g->id * 5,
+                                .flags = 7,
+                                .ret = 1,
+                                .body_bytes = bytes,
+                                .sender = SLICE("from@example.test"),
+                                .envid = SLICE("e"),
+                                .meta = SLICE("meta"),
+                                .rcpts = rcpts,
+                                .rcpt_count = g->rcpt_count,
+                                .fragments = p->fragments,
+                                .fragment_count = g->fragment_count,
+                                .body = iov,
+                                .body_count = 2};
     size_t need = spool_message_bytes(&row) + (with ? spool_result_bytes(with) : 0);
     *ok = !refused(m, spool_frame_begin(s, cls, need));
     if (*ok) {
@@ -228,8 +237,11 @@ static void model_result(struct model *m)
         return;
     }
     uint64_t kind = rng_below(&m->rng, 10);
-    struct spool_result r = {.id = g->id, .rcpt = rcpt, .kind = SPOOL_RESULT_DELIVERED,
-                             .attempts = (uint16_t)(t->attempts + 1), .code = 250,
+    struct spool_result r = {.id = g->id,
+                             .rcpt = rcpt,
+                             .kind = SPOOL_RESULT_DELIVERED,
+                             .attempts = (uint16_t)(t->attempts + 1),
+                             .code = 250,
                              .text = SLICE("ok")};
     if (kind == 0 && !g->dsn_of && m->count + 1 < MODEL_MESSAGES) {
         r.kind = SPOOL_RESULT_BOUNCED;
@@ -424,8 +436,7 @@ static void on_message(void *ctx, unsigned worker, const struct spool_recovered 
     struct model_message *g = message_by_id(m, r->message.id);
     expect(g != NULL, "a message nobody sent");
     expect(!g->seen, "the same message twice");
-    expect(g->told != MODEL_LOST || m->options.lost_may_return,
-                  "a lost message came back");
+    expect(g->told != MODEL_LOST || m->options.lost_may_return, "a lost message came back");
     expect(!r->damaged, "damaged without damage");
     expect(r->message.rcpt_count == g->rcpt_count, "wrong recipients");
     expect(r->message.fragment_count == g->fragment_count, "wrong fragments");
@@ -556,7 +567,8 @@ static bool model_open(struct model *m)
     struct buf error;
     buf_init(&error, 512);
     const struct spool_options options = {.segment_bytes = SPOOL_SEGMENT_BYTES_MIN,
-                                          .workers = m->options.workers, .buffers = 4};
+                                          .workers = m->options.workers,
+                                          .buffers = 4};
     m->dir = spool_dir_open("spool", &options, &error);
     ck_assert_msg(m->dir || fake_dead(), "%.*s", (int)error.len, error.ptr);
     buf_deinit(&error);

@@ -26,11 +26,11 @@ enum model_end { MODEL_OPEN, MODEL_DOUBT, MODEL_ENDED };
 
 struct model_rcpt {
     enum model_end end;
-    uint64_t lsn;       /* of the row in doubt */
-    bool deferral;      /* that row is only a deferral */
-    uint16_t attempts;  /* durable */
+    uint64_t lsn;      /* of the row in doubt */
+    bool deferral;     /* that row is only a deferral */
+    uint16_t attempts; /* durable */
     uint16_t attempts_doubt;
-    uint32_t dsn;       /* message index + 1 of the DSN in the same frame; 0 none */
+    uint32_t dsn; /* message index + 1 of the DSN in the same frame; 0 none */
 };
 
 struct model_place {

@@ -261,7 +261,8 @@ START_TEST(compaction_unpins)
     ck_assert(rig_append(&r, SPOOL_CLASS_MAIL, 2000, SPOOL_URGENT, &ref) == SPOOL_APPENDED);
     ck_assert(spool_hold(r.spool, &old, ref));
     for (unsigned i = 0; i < 60; i++) {
-        ck_assert(rig_append(&r, SPOOL_CLASS_MAIL, 120 * 1024, SPOOL_URGENT, &ref) == SPOOL_APPENDED);
+        ck_assert(rig_append(&r, SPOOL_CLASS_MAIL, 120 * 1024, SPOOL_URGENT, &ref) ==
+                  SPOOL_APPENDED);
         rig_turns(&r, 20);
     }
     unsigned pinned = fake_file_count("seg-");

@@ -240,11 +240,15 @@ static void rig_append(struct rig *r, unsigned i)
     memset(body, 'a' + (int)(i % 26), sizeof(body));
     struct iovec iov = {body, sizeof(body)};
     struct spool_rcpt rcpt = {.address = SLICE("a@example.test")};
-    struct spool_message m = {.id = i + 1, .body_bytes = sizeof(body), .rcpts = &rcpt,
-                              .rcpt_count = 1, .body = &iov, .body_count = 1};
+    struct spool_message m = {.id = i + 1,
+                              .body_bytes = sizeof(body),
+                              .rcpts = &rcpt,
+                              .rcpt_count = 1,
+                              .body = &iov,
+                              .body_count = 1};
     for (unsigned t = 0;; t++) {
-        enum spool_append a =
-            spool_frame_begin(r->spool, SPOOL_CLASS_MAIL, spool_message_bytes(&m));
+        enum spool_append a = spool_frame_begin(r->spool, SPOOL_CLASS_MAIL,
+                                                spool_message_bytes(&m));
         if (a == SPOOL_APPENDED) {
             break;
         }

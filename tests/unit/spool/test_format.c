@@ -20,16 +20,27 @@ static uint64_t number_at(const uint8_t *p, unsigned bytes)
 START_TEST(segment_header)
 {
     uint8_t b[SPOOL_BLOCK_BYTES];
-    const struct spool_segment_header h = {.major = 1, .minor = 2, .lineage = 3, .number = 0x1122334455,
-                                           .created_us = 77, .segment_bytes = 64 << 20,
+    const struct spool_segment_header h = {.major = 1,
+                                           .minor = 2,
+                                           .lineage = 3,
+                                           .number = 0x1122334455,
+                                           .created_us = 77,
+                                           .segment_bytes = 64 << 20,
                                            .salt = 0x8877665544332211};
     spool_segment_header_encode(&h, b);
     ck_assert_mem_eq(b, "RINGSPL\n", 8);
     static const struct {
         unsigned at, bytes;
         uint64_t value;
-    } rows[] = {{8, 2, 1}, {10, 2, 2}, {12, 4, 3}, {16, 8, 0x1122334455}, {24, 8, 77},
-                {32, 8, 64 << 20}, {40, 8, 0x8877665544332211}, {48, 8, 0}, {4084, 8, 0}};
+    } rows[] = {{8, 2, 1},
+                {10, 2, 2},
+                {12, 4, 3},
+                {16, 8, 0x1122334455},
+                {24, 8, 77},
+                {32, 8, 64 << 20},
+                {40, 8, 0x8877665544332211},
+                {48, 8, 0},
+                {4084, 8, 0}};
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         ck_assert_uint_eq(number_at(b + rows[i].at, rows[i].bytes), rows[i].value);
     }
@@ -52,7 +63,10 @@ START_TEST(header_ranges)
         {.major = 1, .number = 1, .segment_bytes = SPOOL_SEGMENT_BYTES_MIN - SPOOL_BLOCK_BYTES},
         {.major = 1, .number = 1, .segment_bytes = (uint64_t)SPOOL_SEGMENT_BYTES_MAX + 4096},
         {.major = 1, .number = 1, .segment_bytes = SPOOL_SEGMENT_BYTES_MIN + 1},
-        {.major = 1, .number = 1, .segment_bytes = SPOOL_SEGMENT_BYTES_MIN, .lineage = LIMIT_WORKERS},
+        {.major = 1,
+         .number = 1,
+         .segment_bytes = SPOOL_SEGMENT_BYTES_MIN,
+         .lineage = LIMIT_WORKERS},
     };
     uint8_t b[SPOOL_BLOCK_BYTES];
     struct spool_segment_header out;
@@ -67,8 +81,13 @@ START_TEST(frame)
 {
     uint8_t b[96] = {0};
     memcpy(b + 48, "0123456789", 10);
-    struct spool_frame_header h = {.payload_bytes = 10, .epoch = 9, .lsn = 8, .offset = 4104,
-                                   .group = 4096, .rows = 2, .flags = 0};
+    struct spool_frame_header h = {.payload_bytes = 10,
+                                   .epoch = 9,
+                                   .lsn = 8,
+                                   .offset = 4104,
+                                   .group = 4096,
+                                   .rows = 2,
+                                   .flags = 0};
     spool_frame_seal(b, &h, 5);
     ck_assert_mem_eq(b, "RPF1", 4);
     uint8_t salt[8] = {5};
@@ -97,8 +116,12 @@ START_TEST(frame)
 END_TEST
 
 static const struct spool_rcpt two[] = {
-    {.address = SLICE_INIT("a@b.test"), .orcpt = SLICE_INIT("rfc822;a"), .notify = 3,
-     .status = SPOOL_RCPT_BOUNCED, .attempts = 4, .next_due_ms = 5},
+    {.address = SLICE_INIT("a@b.test"),
+     .orcpt = SLICE_INIT("rfc822;a"),
+     .notify = 3,
+     .status = SPOOL_RCPT_BOUNCED,
+     .attempts = 4,
+     .next_due_ms = 5},
     {.address = SLICE_INIT("c@d.test"), .status = SPOOL_RCPT_QUEUED},
 };
 static const struct spool_fragment_ref one_fragment[] = {{{11, 4096, 160}, 100}};
@@ -106,11 +129,21 @@ static const struct spool_fragment_ref one_fragment[] = {{{11, 4096, 160}, 100}}
 static struct spool_message sample(struct iovec *body)
 {
     *body = (struct iovec){"content", 7};
-    return (struct spool_message){
-        .id = 0x0102030405060708, .arrival_us = 21, .flags = 22, .ret = 2, .header_bytes = 6,
-        .body_bytes = 107, .sender = SLICE("s@s.test"), .envid = SLICE("env"), .meta = SLICE("m"),
-        .rcpts = two, .rcpt_count = 2, .fragments = one_fragment, .fragment_count = 1,
-        .body = body, .body_count = 1};
+    return (struct spool_message){.id = 0x0102030405060708,
+                                  .arrival_us = 21,
+                                  .flags = 22,
+                                  .ret = 2,
+                                  .header_bytes = 6,
+                                  .body_bytes = 107,
+                                  .sender = SLICE("s@s.test"),
+                                  .envid = SLICE("env"),
+                                  .meta = SLICE("m"),
+                                  .rcpts = two,
+                                  .rcpt_count = 2,
+                                  .fragments = one_fragment,
+                                  .fragment_count = 1,
+                                  .body = body,
+                                  .body_count = 1};
 }
 
 START_TEST(message_row)
@@ -123,9 +156,11 @@ START_TEST(message_row)
     static const struct {
         unsigned at, bytes;
         uint64_t value;
-    } rows[] = {{0, 2, 1}, {2, 2, 0}, {8, 8, 0x0102030405060708}, {16, 8, 21}, {24, 4, 22},
-                {28, 4, 6}, {32, 8, 107}, {40, 4, 2}, {44, 4, 1}, {48, 4, 7}, {52, 2, 8},
-                {54, 2, 3}, {56, 2, 1}, {58, 1, 2}};
+    } rows[] = {{0, 2, 1},    {2, 2, 0},   {8, 8, 0x0102030405060708},
+                {16, 8, 21},  {24, 4, 22}, {28, 4, 6},
+                {32, 8, 107}, {40, 4, 2},  {44, 4, 1},
+                {48, 4, 7},   {52, 2, 8},  {54, 2, 3},
+                {56, 2, 1},   {58, 1, 2}};
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         ck_assert_uint_eq(number_at(b + rows[i].at, rows[i].bytes), rows[i].value);
     }
@@ -142,12 +177,14 @@ START_TEST(message_row)
     ck_assert(spool_row_next(&rest, &row) && rest.len == 0 && row.type == SPOOL_ROW_MESSAGE);
     ck_assert(spool_message_decode(row.payload, &v));
     ck_assert(v.id == m.id && v.rcpt_count == 2 && v.fragment_count == 1 && v.ret == 2);
-    ck_assert(slice_eq(v.sender, m.sender) && slice_eq(v.envid, m.envid) && slice_eq(v.meta, m.meta));
+    ck_assert(slice_eq(v.sender, m.sender) && slice_eq(v.envid, m.envid) &&
+              slice_eq(v.meta, m.meta));
     ck_assert(slice_eq(v.body, SLICE("content")));
     struct spool_rcpt r;
     ck_assert(spool_message_next_rcpt(&v.rcpts, &r));
     ck_assert(slice_eq(r.address, two[0].address) && slice_eq(r.orcpt, two[0].orcpt));
-    ck_assert(r.status == SPOOL_RCPT_BOUNCED && r.attempts == 4 && r.next_due_ms == 5 && r.notify == 3);
+    ck_assert(r.status == SPOOL_RCPT_BOUNCED && r.attempts == 4 && r.next_due_ms == 5 &&
+              r.notify == 3);
     ck_assert(spool_message_next_rcpt(&v.rcpts, &r) && r.orcpt.len == 0);
     ck_assert(!spool_message_next_rcpt(&v.rcpts, &r));
     struct spool_fragment_ref f;
@@ -173,7 +210,8 @@ START_TEST(message_row_malformed)
         for (size_t k = 0; k < ARRAY_COUNT(values); k++) {
             uint8_t was = b[counts[i]];
             b[counts[i]] = (uint8_t)(was + values[k]);
-            ck_assert_msg(!spool_message_decode(slice_of(b + 8, n - 8), &v), "count at %u", counts[i]);
+            ck_assert_msg(!spool_message_decode(slice_of(b + 8, n - 8), &v), "count at %u",
+                          counts[i]);
             b[counts[i]] = was;
         }
     }
@@ -185,16 +223,25 @@ END_TEST
 START_TEST(other_rows)
 {
     uint8_t b[256];
-    const struct spool_result r = {.id = 7, .rcpt = 1, .kind = SPOOL_RESULT_DEFERRED, .attempts = 3,
-                                   .next_due_ms = 99, .at_us = 100, .code = 451, .enhanced_class = 4,
-                                   .enhanced_subject = 7, .enhanced_detail = 1, .text = SLICE("later")};
+    const struct spool_result r = {.id = 7,
+                                   .rcpt = 1,
+                                   .kind = SPOOL_RESULT_DEFERRED,
+                                   .attempts = 3,
+                                   .next_due_ms = 99,
+                                   .at_us = 100,
+                                   .code = 451,
+                                   .enhanced_class = 4,
+                                   .enhanced_subject = 7,
+                                   .enhanced_detail = 1,
+                                   .text = SLICE("later")};
     size_t n = spool_result_encode(b, &r);
     ck_assert_uint_eq(n, spool_result_bytes(&r));
     static const struct {
         unsigned at, bytes;
         uint64_t value;
-    } rows[] = {{0, 2, 3}, {4, 4, 45}, {8, 8, 7}, {16, 4, 1}, {20, 1, 5}, {21, 1, 4}, {22, 2, 451},
-                {24, 2, 7}, {26, 2, 1}, {28, 2, 3}, {30, 2, 5}, {32, 8, 99}, {40, 8, 100}};
+    } rows[] = {{0, 2, 3},  {4, 4, 45},   {8, 8, 7},   {16, 4, 1}, {20, 1, 5},
+                {21, 1, 4}, {22, 2, 451}, {24, 2, 7},  {26, 2, 1}, {28, 2, 3},
+                {30, 2, 5}, {32, 8, 99},  {40, 8, 100}};
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         ck_assert_uint_eq(number_at(b + rows[i].at, rows[i].bytes), rows[i].value);
     }

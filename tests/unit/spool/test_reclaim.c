@@ -21,7 +21,8 @@ struct script {
 static const struct script same = {{1, 1, 1}, 3, 220};
 static const struct script changing = {{1, 3, 2, 3}, 4, 220};
 
-static uint64_t script_run(const struct script *s, uint64_t seed, uint64_t at, enum fake_fault fault)
+static uint64_t script_run(const struct script *s, uint64_t seed, uint64_t at,
+                           enum fake_fault fault)
 {
     struct model m;
     uint64_t steps = 0;

@@ -11,7 +11,9 @@
 
 enum { FRAMES_MAX = 256 };
 
-static const struct model_options quiet = {.workers = 1, .body_max = 900, .load = 25,
+static const struct model_options quiet = {.workers = 1,
+                                           .body_max = 900,
+                                           .load = 25,
                                            .no_results = true};
 
 /* A segment with some mail in it, after an orderly end. */
@@ -70,10 +72,14 @@ static void sample_broken(void *ctx, enum spool_damage kind, uint32_t offset, ui
 static void sample_scan(struct sample *s, bool complete, bool learn)
 {
     s->seen = s->damage = s->torn = 0;
-    const struct spool_scan scan = {
-        .bytes = slice_of(s->bytes, s->len), .number = s->header.number, .salt = s->header.salt,
-        .end = s->end, .complete = complete, .frame = learn ? sample_learn : sample_compare,
-        .broken = sample_broken, .ctx = s};
+    const struct spool_scan scan = {.bytes = slice_of(s->bytes, s->len),
+                                    .number = s->header.number,
+                                    .salt = s->header.salt,
+                                    .end = s->end,
+                                    .complete = complete,
+                                    .frame = learn ? sample_learn : sample_compare,
+                                    .broken = sample_broken,
+                                    .ctx = s};
     struct spool_scanned out;
     spool_scan_segment(&scan, &out);
     s->end = learn ? out.valid_end : s->end;
@@ -176,7 +182,8 @@ START_TEST(torn_tail)
         struct spool_frame_header h;
         struct slice p;
         struct slice at = slice_of(s.bytes + s.offsets[i], s.len - s.offsets[i]);
-        ck_assert_int_eq((int)spool_frame_check(at, s.header.number, s.header.salt, s.offsets[i], &h, &p),
+        ck_assert_int_eq((int)spool_frame_check(at, s.header.number, s.header.salt, s.offsets[i],
+                                                &h, &p),
                          SPOOL_FRAME_OK);
         before = h.group != group ? i : before;
         group = h.group;
@@ -208,11 +215,16 @@ START_TEST(forged_frames_in_a_body)
     uint8_t *seg = calloc(1, 64 * 1024);
     must(seg);
     uint8_t *forged = seg + SPOOL_DATA_OFFSET + SPOOL_BLOCK_BYTES;
-    struct spool_frame_header h = {.payload_bytes = 64, .epoch = 5, .lsn = 2, .rows = 1,
+    struct spool_frame_header h = {.payload_bytes = 64,
+                                   .epoch = 5,
+                                   .lsn = 2,
+                                   .rows = 1,
                                    .offset = SPOOL_DATA_OFFSET + SPOOL_BLOCK_BYTES,
                                    .group = SPOOL_DATA_OFFSET + SPOOL_BLOCK_BYTES};
     spool_frame_seal(forged, &h, 0);
-    struct sample s = {.bytes = seg, .len = 64 * 1024, .end = 60 * 1024,
+    struct sample s = {.bytes = seg,
+                       .len = 64 * 1024,
+                       .end = 60 * 1024,
                        .header = {.number = 5, .salt = 0x1234567890abcdef}};
     sample_scan(&s, false, false);
     ck_assert_uint_eq(s.seen, 0);
@@ -291,6 +303,42 @@ START_TEST(both_headers_broken)
 }
 END_TEST
 
+/* A damaged segment is not re-used when its mail has ended: it is kept for a person. */
+START_TEST(damaged_segments_are_set_aside)
+{
+    struct model m;
+    struct sample s;
+    sample_make(&m, &s);
+    char name[DISK_NAME_MAX];
+    snprintf(name, sizeof(name), "%s", s.name);
+    uint32_t at = s.offsets[2] + SPOOL_FRAME_HEADER_BYTES + 20;
+    fake_file_poke(name, at, (uint8_t)~s.bytes[at]);
+    unsigned n;
+    struct buf error;
+    buf_init(&error, 512);
+    ck_assert(recover_raw(&n, &error));
+    ck_assert_uint_eq(n, model_live(&m) - 1);
+    ck_assert_uint_eq(damage_kinds[SPOOL_DAMAGE_FRAME], 1);
+    for (unsigned i = 0; i < m.count; i++) { /* the model must not miss what we broke */
+        m.messages[i].told = MODEL_NOTHING;
+        m.messages[i].gone = false;
+    }
+    struct model_options busy = quiet;
+    busy.no_results = false;
+    busy.load = 0;
+    model_start(&m, &busy);
+    ck_assert_uint_eq(m.damaged, 1);
+    for (unsigned t = 0; t < 100 && fake_file_exists(name); t++) {
+        model_run(&m, 60);
+    }
+    ck_assert(!fake_file_exists(name));
+    ck_assert_uint_eq(fake_file_count("bad-"), 1);
+    model_stop(&m);
+    buf_deinit(&error);
+    sample_free(&m);
+}
+END_TEST
+
 START_TEST(newer_segment_is_refused)
 {
     struct model m;
@@ -361,8 +409,8 @@ START_TEST(tools_agree)
         ck_assert_int_eq(spool_tool_cat("spool", g->id, out, out), 0);
         fclose(out);
         ck_assert_uint_eq(len, want);
-        expect(g->inline_bytes == 0 ||
-                   text[len - 1] == model_byte(g->id, 0, g->inline_bytes - 1), "wrong content");
+        expect(g->inline_bytes == 0 || text[len - 1] == model_byte(g->id, 0, g->inline_bytes - 1),
+               "wrong content");
         free(text);
     }
     fake_file_poke(s.name, s.offsets[3] + 60, (uint8_t)~s.bytes[s.offsets[3] + 60]);
@@ -386,6 +434,7 @@ int main(void)
     tcase_add_test(t, forged_frames_in_a_body);
     tcase_add_test(t, one_header_is_enough);
     tcase_add_test(t, both_headers_broken);
+    tcase_add_test(t, damaged_segments_are_set_aside);
     tcase_add_test(t, newer_segment_is_refused);
     tcase_add_test(t, foreign_names_and_short_files);
     tcase_add_test(t, tools_agree);

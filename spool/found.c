@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The rules: the newest copy of a message says where it lies; what was final stays final, whatever
+ * comes later; a result without a message belongs to one that is gone already.
+ */
+#include "spool/found.h"
+
+#include <stdlib.h>
+
+static bool found_equal(const struct map_node *node, const void *key)
+{
+    return container_of(node, struct spool_found, node)->id == *(const uint64_t *)key;
+}
+
+static struct spool_found *found_find(const struct map *found, uint64_t id)
+{
+    struct map_node *n = map_find(found, map_hash_u64(found, id), found_equal, &id);
+    return n ? container_of(n, struct spool_found, node) : NULL;
+}
+
+/* older may be m itself. */
+static void found_states(struct spool_found *m, const struct spool_message_view *v,
+                         const struct spool_found *older)
+{
+    struct slice rest = v->rcpts;
+    m->queued = 0;
+    for (uint32_t i = 0; i < m->rcpt_count; i++) {
+        struct spool_rcpt rcpt;
+        must(spool_message_next_rcpt(&rest, &rcpt));
+        if (!older || older->rcpts[i].status == SPOOL_RCPT_QUEUED) {
+            m->rcpts[i] = (struct spool_found_rcpt){rcpt.next_due_ms, rcpt.attempts,
+                                                    (uint8_t)rcpt.status};
+        }
+        m->queued += m->rcpts[i].status == SPOOL_RCPT_QUEUED ? 1 : 0;
+    }
+}
+
+bool spool_found_message(struct map *found, const struct spool_message_view *v,
+                         struct spool_ref ref)
+{
+    struct spool_found *m = found_find(found, v->id);
+    if (m && m->rcpt_count == v->rcpt_count) {
+        found_states(m, v, m);
+        m->ref = ref;
+        return true;
+    }
+    if (m) {
+        map_remove(found, &m->node); /* never ours: an id belongs to one envelope */
+        free(m);
+    }
+    m = calloc(1, sizeof(*m) + v->rcpt_count * sizeof(m->rcpts[0]));
+    if (!m) {
+        return false;
+    }
+    m->id = v->id;
+    m->ref = ref;
+    m->rcpt_count = v->rcpt_count;
+    found_states(m, v, NULL);
+    if (!map_insert(found, &m->node, map_hash_u64(found, v->id))) {
+        free(m);
+        return false;
+    }
+    return true;
+}
+
+static enum spool_rcpt_status found_status(enum spool_result_kind kind)
+{
+    switch (kind) {
+    case SPOOL_RESULT_DELIVERED:
+        return SPOOL_RCPT_DELIVERED;
+    case SPOOL_RESULT_BOUNCED:
+        return SPOOL_RCPT_BOUNCED;
+    case SPOOL_RESULT_EXPIRED:
+        return SPOOL_RCPT_EXPIRED;
+    case SPOOL_RESULT_CANCELLED:
+        return SPOOL_RCPT_CANCELLED;
+    case SPOOL_RESULT_DEFERRED:
+        return SPOOL_RCPT_QUEUED;
+    }
+    must(false);
+    return SPOOL_RCPT_QUEUED;
+}
+
+bool spool_found_result(struct map *found, const struct spool_result *result)
+{
+    struct spool_found *m = found_find(found, result->id);
+    if (!m) {
+        return true;
+    }
+    if (result->rcpt >= m->rcpt_count) {
+        return false;
+    }
+    struct spool_found_rcpt *f = &m->rcpts[result->rcpt];
+    if (f->status != SPOOL_RCPT_QUEUED) {
+        return true;
+    }
+    f->status = (uint8_t)found_status(result->kind);
+    f->attempts = result->attempts;
+    f->next_due_ms = result->next_due_ms;
+    m->queued -= f->status != SPOOL_RCPT_QUEUED ? 1 : 0;
+    return true;
+}
+
+static int found_order(const void *a, const void *b)
+{
+    const struct spool_found *x = *(struct spool_found *const *)a;
+    const struct spool_found *y = *(struct spool_found *const *)b;
+    if (x->ref.segment != y->ref.segment) {
+        return x->ref.segment < y->ref.segment ? -1 : 1;
+    }
+    if (x->ref.offset != y->ref.offset) {
+        return x->ref.offset < y->ref.offset ? -1 : 1;
+    }
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+struct spool_found **spool_found_live(const struct map *found, size_t *count)
+{
+    struct spool_found **live = calloc(found->count + 1, sizeof(struct spool_found *));
+    size_t n = 0;
+    size_t bucket = 0;
+    struct map_node *node = NULL;
+    while (live && (node = map_next(found, &bucket, node))) {
+        struct spool_found *m = container_of(node, struct spool_found, node);
+        if (m->queued > 0) {
+            live[n++] = m;
+        }
+    }
+    if (n) {
+        qsort(live, n, sizeof(struct spool_found *), found_order);
+    }
+    *count = n;
+    return live;
+}
+
+void spool_found_free(struct map *found)
+{
+    size_t bucket = 0;
+    struct map_node *n = map_next(found, &bucket, NULL);
+    while (n) {
+        struct map_node *after = map_next(found, &bucket, n);
+        free(container_of(n, struct spool_found, node));
+        n = after;
+    }
+    map_deinit(found);
+}
