@@ -31,7 +31,7 @@ static void range_add(struct buf *out, const struct conf_key *key)
     buf_addf(out, "\"type\": \"integer\", \"minimum\": %llu, \"maximum\": %llu",
              (unsigned long long)key->min, (unsigned long long)key->max);
     if (key->flags & CONF_MULTIPLE_1M) {
-        buf_add(out, SLICE(", \"multipleOf\": 4096"));
+        buf_add(out, SLICE(", \"multipleOf\": 1048576"));
     }
 }
 

@@ -311,7 +311,11 @@ START_TEST(damaged_segments_are_set_aside)
     sample_make(&m, &s);
     char name[DISK_NAME_MAX];
     snprintf(name, sizeof(name), "%s", s.name);
-    uint32_t at = s.offsets[2] + SPOOL_FRAME_HEADER_BYTES + 20;
+    unsigned victim = 0;
+    while (m.messages[victim].fragment_count != 0) {
+        victim++;
+    }
+    uint32_t at = m.messages[victim].place.ref.offset + SPOOL_FRAME_HEADER_BYTES + 20;
     fake_file_poke(name, at, (uint8_t)~s.bytes[at]);
     unsigned n;
     struct buf error;

@@ -108,10 +108,10 @@ static const struct bad_case bad_cases[] = {
     {TEXT("limits: {message_size: 2GiB}\n"),
      "1:24: limits.message_size: 2GiB is out of range (64KiB–1GiB)\n"},
     {TEXT("spool: {segment_size: 1048577}\n"),
-     "1:23: spool.segment_size: 1048577 is not a multiple of 4KiB (1MiB–1GiB, a multiple"
-     " of 4KiB)\n"},
+     "1:23: spool.segment_size: 1048577 is not a multiple of 1MiB (1MiB–1GiB, a multiple"
+     " of 1MiB)\n"},
     {TEXT("spool: {segment_size: 64KiB}\n"),
-     "1:23: spool.segment_size: 64KiB is out of range (1MiB–1GiB, a multiple of 4KiB)\n"},
+     "1:23: spool.segment_size: 64KiB is out of range (1MiB–1GiB, a multiple of 1MiB)\n"},
     {TEXT("spool: {max_size: 1}\n"),
      "1:19: spool.max_size: 1 is out of range (0 or 16MiB–1024TiB)\n"},
     {TEXT("log: {level: loud}\n"),
