@@ -22,7 +22,7 @@
 enum { ENGINE_LOG_CLOSE_MS = 3000, ENGINE_TEXT_BYTES = 64 * 1024 };
 
 struct engine_query {
-    uint32_t token; /* 0: free */
+    uint32_t token;   /* 0: free */
     unsigned waiting; /* workers that have not answered */
     struct admin_request request;
     struct worker_stats sum;
@@ -142,7 +142,8 @@ static bool engine_open_spool(struct engine *e, struct buf *error)
 static bool engine_open_port(struct engine *e, unsigned listener, struct buf *error)
 {
     const struct conf *conf = e->settings->conf;
-    struct ip_endpoint at = {conf->listeners.items[listener].address, conf->listeners.items[listener].port};
+    struct ip_endpoint at = {conf->listeners.items[listener].address,
+                             conf->listeners.items[listener].port};
     char text[IP_ENDPOINT_TEXT_MAX];
     int rc = net_probe(&at);
     for (unsigned w = 0; w < e->worker_count && rc >= 0; w++) {
@@ -151,10 +152,12 @@ static bool engine_open_port(struct engine *e, unsigned listener, struct buf *er
     }
     if (rc < 0) {
         const char *remedy = rc == -EADDRINUSE ? "stop what uses it or choose another port"
-                             : rc == -EACCES   ? "ports below 1024 need the sysctl "
-                                               "net.ipv4.ip_unprivileged_port_start or CAP_NET_BIND_SERVICE"
-                                             : "see listeners in the configuration";
-        buf_addf(error, "cannot listen on %s: %s (%s)", ip_endpoint_text(&at, text), strerror(-rc), remedy);
+                             : rc == -EACCES
+                                 ? "ports below 1024 need the sysctl "
+                                   "net.ipv4.ip_unprivileged_port_start or CAP_NET_BIND_SERVICE"
+                                 : "see listeners in the configuration";
+        buf_addf(error, "cannot listen on %s: %s (%s)", ip_endpoint_text(&at, text), strerror(-rc),
+                 remedy);
         return false;
     }
     if (engine_event(e, OBS_LISTENING)) {
@@ -319,18 +322,19 @@ static void engine_on_query(void *ctx, const struct admin_request *request, uint
         if (q->token) {
             continue;
         }
-        *q = (struct engine_query){
-            .token = token, .waiting = e->worker_count, .request = *request};
+        *q = (struct engine_query){.token = token, .waiting = e->worker_count, .request = *request};
         for (unsigned w = 0; w < e->worker_count; w++) {
             struct worker_mail *m = worker_mail_new(WORKER_MAIL_QUERY);
             m->request = *request;
-            m->request.limit += request->verb == ADMIN_QUEUE_LS ? 1 : 0; /* one more: is there more? */
+            m->request.limit += request->verb == ADMIN_QUEUE_LS ? 1
+                                                                : 0; /* one more: is there more? */
             m->token = token;
             engine_tell(e, w, m);
         }
         return;
     }
-    admin_reply_end(e->admin, token); /* as many clients as slots: cannot happen while all are live */
+    admin_reply_end(e->admin,
+                    token); /* as many clients as slots: cannot happen while all are live */
 }
 
 static void engine_sum(uint64_t *to, const uint64_t *from, size_t bytes)
@@ -369,34 +373,47 @@ static void engine_reply_stats(struct engine *e, struct engine_query *q)
         const char *name;
         uint64_t value;
     } rows[] = {
-        {"accepted", s->queue.accepted},       {"delivered", s->queue.delivered},
-        {"bounced", s->queue.bounced},         {"expired", s->queue.expired},
-        {"cancelled", s->queue.cancelled},     {"queued", s->queue.queued},
-        {"deferred", s->deferred},             {"inflight", s->inflight},
-        {"messages", s->queue.messages},       {"messages_accepted", s->queue.messages_accepted},
-        {"deferrals", s->queue.deferrals},     {"outcome_unknown", s->queue.unknown},
-        {"dsn", s->queue.dsn},                 {"dsn_dropped", s->queue.dsn_dropped},
+        {"accepted", s->queue.accepted},
+        {"delivered", s->queue.delivered},
+        {"bounced", s->queue.bounced},
+        {"expired", s->queue.expired},
+        {"cancelled", s->queue.cancelled},
+        {"queued", s->queue.queued},
+        {"deferred", s->deferred},
+        {"inflight", s->inflight},
+        {"messages", s->queue.messages},
+        {"messages_accepted", s->queue.messages_accepted},
+        {"deferrals", s->queue.deferrals},
+        {"outcome_unknown", s->queue.unknown},
+        {"dsn", s->queue.dsn},
+        {"dsn_dropped", s->queue.dsn_dropped},
         {"damaged", s->queue.damaged + e->recovery.damaged},
-        {"sites", s->sites},                   {"sessions", s->sessions},
-        {"connections", s->connections},       {"transactions", s->relay.transactions},
-        {"memory_bytes", s->memory_bytes},     {"log_dropped", obs_sink_dropped(e->sink)},
+        {"sites", s->sites},
+        {"sessions", s->sessions},
+        {"connections", s->connections},
+        {"transactions", s->relay.transactions},
+        {"memory_bytes", s->memory_bytes},
+        {"log_dropped", obs_sink_dropped(e->sink)},
         {"workers", e->worker_count},
     };
     struct buf out;
     buf_init(&out, 8192);
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        buf_addf(&out, "%s\"%s\":%llu", i ? "," : "{", rows[i].name, (unsigned long long)rows[i].value);
+        buf_addf(&out, "%s\"%s\":%llu", i ? "," : "{", rows[i].name,
+                 (unsigned long long)rows[i].value);
     }
+    buf_addf(
+        &out,
+        ",\"spool\":{\"ready\":%s,\"full\":%s,\"segments\":%llu,\"bytes\":%llu,\"bytes_live\":%llu,"
+        "\"commits\":%llu,\"frames\":%llu,\"bytes_committed\":%llu,\"failures\":%llu}",
+        q->spool_ready == e->worker_count ? "true" : "false", s->spool.full ? "true" : "false",
+        (unsigned long long)s->spool.segments, (unsigned long long)s->spool.bytes_total,
+        (unsigned long long)s->spool.bytes_live, (unsigned long long)s->spool.commits,
+        (unsigned long long)s->spool.frames, (unsigned long long)s->spool.bytes_committed,
+        (unsigned long long)s->spool.failures);
     buf_addf(&out,
-             ",\"spool\":{\"ready\":%s,\"full\":%s,\"segments\":%llu,\"bytes\":%llu,\"bytes_live\":%llu,"
-             "\"commits\":%llu,\"frames\":%llu,\"bytes_committed\":%llu,\"failures\":%llu}",
-             q->spool_ready == e->worker_count ? "true" : "false", s->spool.full ? "true" : "false",
-             (unsigned long long)s->spool.segments, (unsigned long long)s->spool.bytes_total,
-             (unsigned long long)s->spool.bytes_live, (unsigned long long)s->spool.commits,
-             (unsigned long long)s->spool.frames, (unsigned long long)s->spool.bytes_committed,
-             (unsigned long long)s->spool.failures);
-    buf_addf(&out, ",\"io\":{\"submits\":%llu,\"operations\":%llu,\"events\":%llu,\"stale\":%llu,"
-                   "\"durable_writes\":%llu,\"short_writes\":%llu}}",
+             ",\"io\":{\"submits\":%llu,\"operations\":%llu,\"events\":%llu,\"stale\":%llu,"
+             "\"durable_writes\":%llu,\"short_writes\":%llu}}",
              (unsigned long long)s->io.submits, (unsigned long long)s->io.ops,
              (unsigned long long)s->io.events, (unsigned long long)s->io.stale,
              (unsigned long long)s->io.durable_writes, (unsigned long long)s->io.short_writes);
@@ -531,7 +548,8 @@ static bool engine_allocate(struct engine *e)
     e->worker_count = conf->workers ? conf->workers : engine_cores();
     e->workers = calloc(e->worker_count, sizeof(*e->workers));
     e->recovered = calloc(e->worker_count, sizeof(*e->recovered));
-    e->listen_fds = calloc((size_t)e->worker_count * conf->listeners.count + 1, sizeof(*e->listen_fds));
+    e->listen_fds = calloc((size_t)e->worker_count * conf->listeners.count + 1,
+                           sizeof(*e->listen_fds));
     for (unsigned i = 0; e->recovered && i < e->worker_count; i++) {
         recovered_init(&e->recovered[i]);
     }

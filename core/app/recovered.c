@@ -34,13 +34,14 @@ bool recovered_add(struct recovered_list *l, const struct spool_recovered *found
     const struct spool_message *m = &found->message;
     size_t rcpt_bytes = m->rcpt_count * sizeof(struct spool_rcpt);
     size_t fragment_bytes = m->fragment_count * sizeof(struct spool_fragment_ref);
-    struct recovered_item *item =
-        malloc(sizeof(*item) + rcpt_bytes + fragment_bytes + recovered_text_bytes(m));
+    struct recovered_item *item = malloc(sizeof(*item) + rcpt_bytes + fragment_bytes +
+                                         recovered_text_bytes(m));
     if (!item) {
         return false;
     }
     struct spool_rcpt *rcpts = (struct spool_rcpt *)(void *)(item + 1);
-    struct spool_fragment_ref *fragments = (struct spool_fragment_ref *)(void *)(rcpts + m->rcpt_count);
+    struct spool_fragment_ref *fragments = (struct spool_fragment_ref *)(void *)(rcpts +
+                                                                                 m->rcpt_count);
     char *text = (char *)(fragments + m->fragment_count);
     item->next = NULL;
     item->found = *found;

@@ -28,11 +28,11 @@ void worker_mail_free(struct worker_mail *m)
 
 /* ---- the dispatch table: which completion goes where ---- */
 
-#define WORKER_ROUTE(name, owner, handler) \
-    static void name(void *ctx, const struct io_event *ev) \
-    { \
-        struct worker *w = ctx; \
-        handler(owner, ev); \
+#define WORKER_ROUTE(name, owner, handler)                                                         \
+    static void name(void *ctx, const struct io_event *ev)                                         \
+    {                                                                                              \
+        struct worker *w = ctx;                                                                    \
+        handler(owner, ev);                                                                        \
     }
 
 WORKER_ROUTE(worker_on_accept, &w->relay, relay_on_accept)
@@ -129,7 +129,8 @@ static bool worker_open(struct worker *w, struct buf *error)
         .id_floor = p->id_floor,
     };
     queue_open(&w->queue, &queue, &relay_queue_events, &w->relay);
-    w->spool = spool_open(p->spool_dir, p->index, w->io, &w->timers, &queue_spool_events, &w->queue);
+    w->spool = spool_open(p->spool_dir, p->index, w->io, &w->timers, &queue_spool_events,
+                          &w->queue);
     if (!w->spool) {
         buf_add(error, SLICE("out of memory while opening the spool"));
         return false;
@@ -245,14 +246,14 @@ static uint64_t worker_deadline(const struct worker *w)
 
 static void worker_turn(struct worker *w, uint64_t deadline_ms)
 {
-    io_wait(w->io, deadline_ms);   /* submits what the last turn started */
-    io_dispatch(w->io);            /* completions: new bytes, finished commits */
-    worker_read_mail(w);           /* orders, before new work is begun */
+    io_wait(w->io, deadline_ms); /* submits what the last turn started */
+    io_dispatch(w->io);          /* completions: new bytes, finished commits */
+    worker_read_mail(w);         /* orders, before new work is begun */
     timer_wheel_run(&w->timers, io_now(w->io)->mono_ms, w);
-    dns_run(w->dns);               /* routes for waiting recipients */
-    queue_run(&w->queue);          /* committed and due messages become ready parts */
-    relay_run(&w->relay);          /* replies whose commit is decided; parts to connections */
-    spool_commit(w->spool);        /* everything appended above goes out as one group */
+    dns_run(w->dns);        /* routes for waiting recipients */
+    queue_run(&w->queue);   /* committed and due messages become ready parts */
+    relay_run(&w->relay);   /* replies whose commit is decided; parts to connections */
+    spool_commit(w->spool); /* everything appended above goes out as one group */
     obs_flush(&w->log, io_now(w->io)->mono_ms);
     if (!w->told_ready && spool_ready(w->spool)) {
         w->told_ready = true;

@@ -28,7 +28,7 @@ enum worker_mail_type {
 
 /* To the control thread. */
 enum control_mail_type {
-    CONTROL_MAIL_READY,   /* the spool takes mail */
+    CONTROL_MAIL_READY, /* the spool takes mail */
     CONTROL_MAIL_ANSWER,
     CONTROL_MAIL_STOPPED,
 };
@@ -39,7 +39,7 @@ struct worker_mail {
     struct relay_settings *settings; /* RELOAD */
     struct admin_request request;    /* QUERY and its ANSWER */
     uint32_t token;
-    struct buf answer;               /* JSON lines */
+    struct buf answer; /* JSON lines */
     struct worker_stats {
         struct queue_counters queue;
         struct relay_counters relay;

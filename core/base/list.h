@@ -90,7 +90,7 @@ static inline void list_splice_back(struct list *to, struct list *from)
 #define LIST_ENTRY(node, type, member) container_of(node, type, member)
 
 /* The body may remove `it` but no other node. `tmp` is a struct list *. */
-#define LIST_FOR_EACH(it, tmp, head) \
+#define LIST_FOR_EACH(it, tmp, head)                                                               \
     for ((it) = (head)->next, (tmp) = (it)->next; (it) != (head); (it) = (tmp), (tmp) = (it)->next)
 
 #endif

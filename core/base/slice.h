@@ -25,7 +25,10 @@ struct slice {
 /* A slice of a string literal: SLICE("RCPT"). */
 #define SLICE(lit) ((struct slice){"" lit, sizeof(lit) - 1})
 /* The same as a constant initialiser for tables. */
-#define SLICE_INIT(lit) {"" lit, sizeof(lit) - 1}
+#define SLICE_INIT(lit)                                                                            \
+    {                                                                                              \
+        "" lit, sizeof(lit) - 1                                                                    \
+    }
 /* For printf("%.*s", SLICE_ARG(s)). */
 #define SLICE_ARG(s) (int)(s).len, (s).len ? (s).ptr : ""
 
@@ -42,7 +45,8 @@ static inline struct slice slice_str(const char *s)
 
 static inline struct slice slice_skip(struct slice s, size_t n)
 {
-    return n >= s.len ? (struct slice){s.ptr ? s.ptr + s.len : s.ptr, 0} : (struct slice){s.ptr + n, s.len - n};
+    return n >= s.len ? (struct slice){s.ptr ? s.ptr + s.len : s.ptr, 0}
+                      : (struct slice){s.ptr + n, s.len - n};
 }
 
 static inline struct slice slice_first(struct slice s, size_t n)

@@ -34,7 +34,8 @@ struct timer {
 struct timer_wheel {
     uint64_t now_ms;
     uint64_t armed; /* timers in the wheel */
-    uint64_t occupied[TIMER_LEVELS]; /* a bit per non-empty slot (may be stale-set, never stale-clear) */
+    uint64_t
+        occupied[TIMER_LEVELS]; /* a bit per non-empty slot (may be stale-set, never stale-clear) */
     struct list slots[TIMER_LEVELS][TIMER_SLOTS];
 };
 

@@ -44,19 +44,19 @@ enum {
 
 enum io_status {
     IO_OK,
-    IO_EOF,          /* recv: the peer has sent everything */
-    IO_RETRY,        /* nothing happened (no receive buffer, interrupted): start it again */
-    IO_CANCELLED,    /* io_cancel reached it in time */
-    IO_REFUSED,      /* ECONNREFUSED */
-    IO_UNREACHABLE,  /* no route, network or host down, address not available */
-    IO_TIMED_OUT,    /* ETIMEDOUT from the kernel */
-    IO_CLOSED,       /* reset, broken pipe, not connected, aborted */
-    IO_EXHAUSTED,    /* EMFILE, ENFILE, ENOMEM, ENOBUFS on accept/open: resources, try later */
-    IO_NO_SPACE,     /* ENOSPC, EDQUOT, EFBIG */
-    IO_READ_ONLY,    /* EROFS, EPERM, EACCES */
-    IO_DISK_ERROR,   /* EIO and anything else a file operation may say */
-    IO_NOT_FOUND,    /* ENOENT */
-    IO_UNSUPPORTED,  /* EINVAL, EOPNOTSUPP, ENOSYS: this kernel or file system cannot */
+    IO_EOF,         /* recv: the peer has sent everything */
+    IO_RETRY,       /* nothing happened (no receive buffer, interrupted): start it again */
+    IO_CANCELLED,   /* io_cancel reached it in time */
+    IO_REFUSED,     /* ECONNREFUSED */
+    IO_UNREACHABLE, /* no route, network or host down, address not available */
+    IO_TIMED_OUT,   /* ETIMEDOUT from the kernel */
+    IO_CLOSED,      /* reset, broken pipe, not connected, aborted */
+    IO_EXHAUSTED,   /* EMFILE, ENFILE, ENOMEM, ENOBUFS on accept/open: resources, try later */
+    IO_NO_SPACE,    /* ENOSPC, EDQUOT, EFBIG */
+    IO_READ_ONLY,   /* EROFS, EPERM, EACCES */
+    IO_DISK_ERROR,  /* EIO and anything else a file operation may say */
+    IO_NOT_FOUND,   /* ENOENT */
+    IO_UNSUPPORTED, /* EINVAL, EOPNOTSUPP, ENOSYS: this kernel or file system cannot */
 };
 
 struct io_tag {
@@ -68,9 +68,9 @@ struct io_event {
     enum io_kind kind;
     enum io_status status;
     struct handle owner;
-    int error;         /* the errno behind status, for messages only; 0 when none */
-    int result;        /* accept: descriptor; recv/send/read/write: bytes; poll: revents */
-    bool more;         /* a multishot operation goes on; false: it has ended and must be started again */
+    int error;  /* the errno behind status, for messages only; 0 when none */
+    int result; /* accept: descriptor; recv/send/read/write: bytes; poll: revents */
+    bool more;  /* a multishot operation goes on; false: it has ended and must be started again */
     struct slice data; /* recv only */
 };
 
@@ -117,7 +117,8 @@ unsigned io_dispatch(struct io *io);
 
 /* Multishot: one event with a descriptor (close-on-exec) per connection, until an event with !more. */
 void io_accept(struct io *io, struct io_tag tag, int listen_fd);
-void io_connect(struct io *io, struct io_tag tag, int fd, const struct sockaddr *addr, socklen_t len);
+void io_connect(struct io *io, struct io_tag tag, int fd, const struct sockaddr *addr,
+                socklen_t len);
 /* One event: bytes, IO_EOF, IO_RETRY or a failure. */
 void io_recv(struct io *io, struct io_tag tag, int fd);
 /* The event's result may be less than len (a short send): the owner sends the rest. No SIGPIPE. */
@@ -126,9 +127,11 @@ void io_sendmsg(struct io *io, struct io_tag tag, int fd, const struct msghdr *m
 /* One readiness event; poll_events as in poll(2). */
 void io_poll(struct io *io, struct io_tag tag, int fd, unsigned poll_events);
 
-void io_openat(struct io *io, struct io_tag tag, int dir_fd, const char *path, int flags, unsigned mode);
+void io_openat(struct io *io, struct io_tag tag, int dir_fd, const char *path, int flags,
+               unsigned mode);
 void io_read(struct io *io, struct io_tag tag, int fd, void *ptr, size_t len, uint64_t offset);
-void io_write(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len, uint64_t offset);
+void io_write(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len,
+              uint64_t offset);
 void io_write_durable(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len,
                       uint64_t offset);
 void io_fallocate(struct io *io, struct io_tag tag, int fd, uint64_t offset, uint64_t len);

@@ -14,23 +14,23 @@
 enum io_decode { IO_DECODE_STREAM, IO_DECODE_SOCKET, IO_DECODE_FILE };
 
 /* X(enumerator, name in traces and metrics, decode) */
-#define IO_KINDS(X) \
-    X(IO_KIND_NONE, "none", IO_DECODE_SOCKET) \
-    X(IO_KIND_LISTENER_ACCEPT, "listener.accept", IO_DECODE_SOCKET) \
-    X(IO_KIND_INBOUND_RECV, "inbound.recv", IO_DECODE_STREAM) \
-    X(IO_KIND_INBOUND_SEND, "inbound.send", IO_DECODE_SOCKET) \
-    X(IO_KIND_INBOUND_CLOSE, "inbound.close", IO_DECODE_SOCKET) \
-    X(IO_KIND_OUTBOUND_CONNECT, "outbound.connect", IO_DECODE_SOCKET) \
-    X(IO_KIND_OUTBOUND_RECV, "outbound.recv", IO_DECODE_STREAM) \
-    X(IO_KIND_OUTBOUND_SEND, "outbound.send", IO_DECODE_SOCKET) \
-    X(IO_KIND_OUTBOUND_CLOSE, "outbound.close", IO_DECODE_SOCKET) \
-    X(IO_KIND_BODY_READ, "body.read", IO_DECODE_FILE) \
-    X(IO_KIND_SPOOL, "spool", IO_DECODE_FILE) \
-    X(IO_KIND_DNS, "dns", IO_DECODE_SOCKET) \
-    X(IO_KIND_MAILBOX, "mailbox", IO_DECODE_SOCKET) \
-    X(IO_KIND_SIGNAL, "signal", IO_DECODE_SOCKET) \
-    X(IO_KIND_ADMIN_ACCEPT, "admin.accept", IO_DECODE_SOCKET) \
-    X(IO_KIND_ADMIN_RECV, "admin.recv", IO_DECODE_STREAM) \
+#define IO_KINDS(X)                                                                                \
+    X(IO_KIND_NONE, "none", IO_DECODE_SOCKET)                                                      \
+    X(IO_KIND_LISTENER_ACCEPT, "listener.accept", IO_DECODE_SOCKET)                                \
+    X(IO_KIND_INBOUND_RECV, "inbound.recv", IO_DECODE_STREAM)                                      \
+    X(IO_KIND_INBOUND_SEND, "inbound.send", IO_DECODE_SOCKET)                                      \
+    X(IO_KIND_INBOUND_CLOSE, "inbound.close", IO_DECODE_SOCKET)                                    \
+    X(IO_KIND_OUTBOUND_CONNECT, "outbound.connect", IO_DECODE_SOCKET)                              \
+    X(IO_KIND_OUTBOUND_RECV, "outbound.recv", IO_DECODE_STREAM)                                    \
+    X(IO_KIND_OUTBOUND_SEND, "outbound.send", IO_DECODE_SOCKET)                                    \
+    X(IO_KIND_OUTBOUND_CLOSE, "outbound.close", IO_DECODE_SOCKET)                                  \
+    X(IO_KIND_BODY_READ, "body.read", IO_DECODE_FILE)                                              \
+    X(IO_KIND_SPOOL, "spool", IO_DECODE_FILE)                                                      \
+    X(IO_KIND_DNS, "dns", IO_DECODE_SOCKET)                                                        \
+    X(IO_KIND_MAILBOX, "mailbox", IO_DECODE_SOCKET)                                                \
+    X(IO_KIND_SIGNAL, "signal", IO_DECODE_SOCKET)                                                  \
+    X(IO_KIND_ADMIN_ACCEPT, "admin.accept", IO_DECODE_SOCKET)                                      \
+    X(IO_KIND_ADMIN_RECV, "admin.recv", IO_DECODE_STREAM)                                          \
     X(IO_KIND_ADMIN_SEND, "admin.send", IO_DECODE_SOCKET)
 
 enum io_kind {

@@ -34,8 +34,8 @@ enum {
     URING_DURABLE_WRITE,
     URING_DURABLE_SYNC,
 
-    URING_DURABLE_MAX = 16,   /* a spool has one group in flight; tests use some more */
-    URING_REAP_MAX = 512,     /* events copied at once */
+    URING_DURABLE_MAX = 16,    /* a spool has one group in flight; tests use some more */
+    URING_REAP_MAX = 512,      /* events copied at once */
     URING_REAP_ROUNDS_MAX = 8, /* then the loop's other phases get their turn */
     URING_CQ_FACTOR = 4,
     URING_BUFFER_GROUP = 0,
@@ -116,7 +116,8 @@ static void uring_tag(struct io *io, struct io_uring_sqe *sqe, struct io_tag tag
 static int uring_open_buffers(struct io *io)
 {
     io->buf_ring_bytes = IO_RECV_BUFFERS * sizeof(struct io_uring_buf);
-    void *ring = mmap(NULL, io->buf_ring_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *ring = mmap(NULL, io->buf_ring_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                      -1, 0);
     if (ring == MAP_FAILED) {
         return errno;
     }
@@ -172,7 +173,8 @@ struct io *io_open(unsigned entries, const struct io_route *routes, void *ctx, i
         free(io);
         return NULL;
     }
-    io_uring_register_ring_fd(&io->ring); /* saves a descriptor look-up per call; failing is harmless */
+    io_uring_register_ring_fd(
+        &io->ring); /* saves a descriptor look-up per call; failing is harmless */
     *error = params.features & IORING_FEAT_NODROP ? uring_open_buffers(io) : ENOSYS;
     if (*error) {
         io_uring_queue_exit(&io->ring);
@@ -224,8 +226,8 @@ void io_wait(struct io *io, uint64_t deadline_ms)
         rc = io_uring_submit_and_wait(&io->ring, 1);
     } else {
         uint64_t wait_ms = deadline_ms - io->now.mono_ms;
-        struct __kernel_timespec ts = {
-            .tv_sec = (long long)(wait_ms / 1000), .tv_nsec = (long long)(wait_ms % 1000) * 1000000};
+        struct __kernel_timespec ts = {.tv_sec = (long long)(wait_ms / 1000),
+                                       .tv_nsec = (long long)(wait_ms % 1000) * 1000000};
         struct io_uring_cqe *cqe;
         rc = io_uring_submit_and_wait_timeout(&io->ring, &cqe, 1, &ts, NULL);
     }
@@ -273,7 +275,8 @@ static void uring_on_plain(struct io *io, const struct uring_cqe *cqe)
 {
     struct io_event ev = {
         .kind = (enum io_kind)(cqe->user_data >> 56),
-        .owner = {(uint32_t)(cqe->user_data >> 32) & (POOL_SLOTS_MAX - 1), (uint32_t)cqe->user_data},
+        .owner = {(uint32_t)(cqe->user_data >> 32) & (POOL_SLOTS_MAX - 1),
+                  (uint32_t)cqe->user_data},
         .more = (cqe->flags & IORING_CQE_F_MORE) != 0,
     };
     must(ev.kind < IO_KIND_COUNT);
@@ -416,7 +419,8 @@ void io_accept(struct io *io, struct io_tag tag, int listen_fd)
     uring_tag(io, sqe, tag);
 }
 
-void io_connect(struct io *io, struct io_tag tag, int fd, const struct sockaddr *addr, socklen_t len)
+void io_connect(struct io *io, struct io_tag tag, int fd, const struct sockaddr *addr,
+                socklen_t len)
 {
     struct io_uring_sqe *sqe = uring_sqe(io, 0);
     io_uring_prep_connect(sqe, fd, addr, len);
@@ -455,7 +459,8 @@ void io_poll(struct io *io, struct io_tag tag, int fd, unsigned poll_events)
     uring_tag(io, sqe, tag);
 }
 
-void io_openat(struct io *io, struct io_tag tag, int dir_fd, const char *path, int flags, unsigned mode)
+void io_openat(struct io *io, struct io_tag tag, int dir_fd, const char *path, int flags,
+               unsigned mode)
 {
     struct io_uring_sqe *sqe = uring_sqe(io, 0);
     io_uring_prep_openat(sqe, dir_fd, path, flags, mode);
@@ -470,7 +475,8 @@ void io_read(struct io *io, struct io_tag tag, int fd, void *ptr, size_t len, ui
     uring_tag(io, sqe, tag);
 }
 
-void io_write(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len, uint64_t offset)
+void io_write(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len,
+              uint64_t offset)
 {
     must(len > 0 && len <= INT32_MAX);
     struct io_uring_sqe *sqe = uring_sqe(io, 0);

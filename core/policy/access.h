@@ -18,6 +18,7 @@ struct access_client {
 };
 
 /* May this client send to anybody? NULL: yes. Otherwise the refusal for RCPT. */
-const struct smtp_verdict *access_check_rcpt(const struct conf *conf, const struct access_client *c);
+const struct smtp_verdict *access_check_rcpt(const struct conf *conf,
+                                             const struct access_client *c);
 
 #endif

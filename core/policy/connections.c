@@ -46,7 +46,8 @@ void connections_close(struct connections *c)
     free(c);
 }
 
-static struct connections_entry *connections_entry_get(struct connections *c, const struct ip_addr *addr)
+static struct connections_entry *connections_entry_get(struct connections *c,
+                                                       const struct ip_addr *addr)
 {
     uint64_t hash = connections_hash(c, addr);
     struct map_node *node = map_find(&c->by_addr, hash, connections_equal, addr);
@@ -94,8 +95,8 @@ enum connections_verdict connections_admit(struct connections *c, const struct i
 void connections_leave(struct connections *c, const struct ip_addr *addr)
 {
     pthread_mutex_lock(&c->mutex);
-    struct map_node *node =
-        map_find(&c->by_addr, connections_hash(c, addr), connections_equal, addr);
+    struct map_node *node = map_find(&c->by_addr, connections_hash(c, addr), connections_equal,
+                                     addr);
     must(node != NULL && c->count > 0);
     struct connections_entry *e = container_of(node, struct connections_entry, node);
     must(e->count > 0);

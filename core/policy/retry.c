@@ -2,8 +2,8 @@
 #include "core/policy/retry.h"
 #include "core/base/must.h"
 
-struct retry_decision retry_decide(const struct conf_queue *q, uint32_t attempts, uint64_t arrival_ms,
-                                   uint64_t now_ms, struct rng *rng)
+struct retry_decision retry_decide(const struct conf_queue *q, uint32_t attempts,
+                                   uint64_t arrival_ms, uint64_t now_ms, struct rng *rng)
 {
     must(attempts >= 1 && q->schedule.count >= 1);
     uint64_t end_ms = arrival_ms + q->max_age_ms;

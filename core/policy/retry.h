@@ -19,7 +19,7 @@ struct retry_decision {
 };
 
 /* attempts: failed ones so far, this one included (>= 1). */
-struct retry_decision retry_decide(const struct conf_queue *q, uint32_t attempts, uint64_t arrival_ms,
-                                   uint64_t now_ms, struct rng *rng);
+struct retry_decision retry_decide(const struct conf_queue *q, uint32_t attempts,
+                                   uint64_t arrival_ms, uint64_t now_ms, struct rng *rng);
 
 #endif

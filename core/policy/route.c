@@ -47,14 +47,16 @@ static uint32_t route_self_preference(const struct conf *conf, const struct rout
 
 /* Hosts of equal preference are tried in random order (RFC 5321 5.1); a host's addresses stay
  * together. order[] is the shuffled index. */
-static void route_shuffle(const struct route_host *hosts, size_t count, struct rng *rng, size_t *order)
+static void route_shuffle(const struct route_host *hosts, size_t count, struct rng *rng,
+                          size_t *order)
 {
     for (size_t i = 0; i < count; i++) {
         order[i] = i;
     }
     for (size_t from = 0; from < count;) {
         size_t to = from + 1;
-        while (to < count && hosts[to].preference == hosts[from].preference && !hosts[to].explicit) {
+        while (to < count && hosts[to].preference == hosts[from].preference &&
+               !hosts[to].explicit) {
             to++;
         }
         for (size_t i = to - from; i > 1; i--) {
@@ -140,8 +142,9 @@ static void route_key_write(struct route_plan *p, char *at, const struct route_h
     buf_deinit(&b);
 }
 
-static void route_fill(struct route_plan *p, const struct conf *conf, const struct route_host *hosts,
-                       const size_t *order, size_t count, uint32_t self_preference)
+static void route_fill(struct route_plan *p, const struct conf *conf,
+                       const struct route_host *hosts, const size_t *order, size_t count,
+                       uint32_t self_preference)
 {
     char *text = (char *)(p->candidates + p->count);
     size_t at = 0;
@@ -155,8 +158,10 @@ static void route_fill(struct route_plan *p, const struct conf *conf, const stru
         text += h->name.len;
         for (size_t k = 0; k < h->address_count && at < p->count; k++) {
             if (route_usable(conf, h, k, self_preference, &ignored)) {
-                p->candidates[at++] = (struct route_candidate){
-                    .endpoint = {h->addresses[k], h->port}, .host = name, .preference = h->preference};
+                p->candidates[at++] = (struct route_candidate){.endpoint = {h->addresses[k],
+                                                                            h->port},
+                                                               .host = name,
+                                                               .preference = h->preference};
             }
         }
     }
@@ -164,8 +169,8 @@ static void route_fill(struct route_plan *p, const struct conf *conf, const stru
     route_key_write(p, text, hosts, count, route_key_bytes(hosts, count) + 1);
 }
 
-struct route_plan *route_plan_new(const struct conf *conf, const struct route_host *hosts, size_t count,
-                                  struct rng *rng, struct outcome *refusal)
+struct route_plan *route_plan_new(const struct conf *conf, const struct route_host *hosts,
+                                  size_t count, struct rng *rng, struct outcome *refusal)
 {
     must(count <= LIMIT_MX_HOSTS);
     struct route_totals totals = {0};

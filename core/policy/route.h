@@ -25,7 +25,7 @@ struct route_host {
     struct slice name;
     uint16_t preference;
     uint16_t port;
-    bool explicit; /* named by the operator (smarthost): private addresses are fine */
+    bool explicit;   /* named by the operator (smarthost): private addresses are fine */
     bool unresolved; /* its lookup failed for now: it may turn out usable */
     const struct ip_addr *addresses;
     size_t address_count;
@@ -33,7 +33,7 @@ struct route_host {
 
 struct route_candidate {
     struct ip_endpoint endpoint;
-    struct slice host;     /* behind the plan */
+    struct slice host; /* behind the plan */
     uint16_t preference;
     uint64_t bad_until_ms; /* the pool's memory of a failure */
 };
@@ -47,8 +47,8 @@ struct route_plan {
 };
 
 /* hosts sorted by preference. On NULL *refusal is set (text is a literal). */
-struct route_plan *route_plan_new(const struct conf *conf, const struct route_host *hosts, size_t count,
-                                  struct rng *rng, struct outcome *refusal);
+struct route_plan *route_plan_new(const struct conf *conf, const struct route_host *hosts,
+                                  size_t count, struct rng *rng, struct outcome *refusal);
 struct route_plan *route_plan_ref(struct route_plan *p);
 void route_plan_put(struct route_plan **p);
 

@@ -61,7 +61,8 @@ static uint32_t queue_bounce_rcpts(const struct queue_batch *b, struct dsn_rcpt 
     return n;
 }
 
-static struct queue_message *queue_bounce_message(struct queue *q, const struct queue_message *original,
+static struct queue_message *queue_bounce_message(struct queue *q,
+                                                  const struct queue_message *original,
                                                   const struct buf *content,
                                                   const struct dsn_facts *facts, uint64_t id)
 {
@@ -103,7 +104,8 @@ static bool queue_bounce_headers_only(const struct queue_batch *b)
     for (uint32_t i = 0; i < b->count; i++) {
         const struct enhanced *e = &b->message->rcpts[b->rows[i].rcpt].last_enhanced;
         for (size_t k = 0; b->rows[i].notice && k < ARRAY_COUNT(rows); k++) {
-            if (e->cls == rows[k].cls && e->subject == rows[k].subject && e->detail == rows[k].detail) {
+            if (e->cls == rows[k].cls && e->subject == rows[k].subject &&
+                e->detail == rows[k].detail) {
                 return true;
             }
         }
@@ -137,7 +139,8 @@ static void queue_bounce_build(struct queue *q, struct queue_batch *b, struct sl
         .smtputf8 = (m->flags & QUEUE_MSG_SMTPUTF8) != 0,
         .headers = headers,
         .body = whole ? slice_skip(content, m->header_bytes) : (struct slice){NULL, 0},
-        .body_bytes = m->body_bytes - (m->header_bytes < m->body_bytes ? m->header_bytes : m->body_bytes),
+        .body_bytes = m->body_bytes -
+                      (m->header_bytes < m->body_bytes ? m->header_bytes : m->body_bytes),
         .original_bytes_max = q->conf->dsn.original_bytes_max,
         .rcpts = rcpts,
         .rcpt_count = queue_bounce_rcpts(b, rcpts),

@@ -33,8 +33,8 @@ struct queue_message *queue_message_new(struct queue *q, const struct queue_mess
 {
     must(init->rcpt_count > 0 && init->rcpt_count <= LIMIT_RECIPIENTS);
     size_t strings = init->sender.len + init->envid.len + init->rcpt_bytes;
-    struct queue_block *b =
-        calloc(1, sizeof(*b) + init->rcpt_count * sizeof(struct queue_rcpt) + strings);
+    struct queue_block *b = calloc(1, sizeof(*b) + init->rcpt_count * sizeof(struct queue_rcpt) +
+                                          strings);
     if (!b) {
         return NULL;
     }
@@ -122,13 +122,16 @@ void queue_message_drop_body(struct queue *q, struct queue_message *m)
     }
 }
 
-void queue_rcpt_set_state(struct queue_message *m, struct queue_rcpt *r, enum queue_rcpt_state state)
+void queue_rcpt_set_state(struct queue_message *m, struct queue_rcpt *r,
+                          enum queue_rcpt_state state)
 {
     /* Row: from; bit: to. */
     static const unsigned allowed[] = {
         [QUEUE_RCPT_WAITING] = 1u << QUEUE_RCPT_READY | 1u << QUEUE_RCPT_ENDED,
-        [QUEUE_RCPT_READY] = 1u << QUEUE_RCPT_SENDING | 1u << QUEUE_RCPT_WAITING | 1u << QUEUE_RCPT_ENDED,
-        [QUEUE_RCPT_SENDING] = 1u << QUEUE_RCPT_READY | 1u << QUEUE_RCPT_WAITING | 1u << QUEUE_RCPT_ENDED,
+        [QUEUE_RCPT_READY] = 1u << QUEUE_RCPT_SENDING | 1u << QUEUE_RCPT_WAITING |
+                             1u << QUEUE_RCPT_ENDED,
+        [QUEUE_RCPT_SENDING] = 1u << QUEUE_RCPT_READY | 1u << QUEUE_RCPT_WAITING |
+                               1u << QUEUE_RCPT_ENDED,
         [QUEUE_RCPT_ENDED] = 0,
     };
     must(r->state < ARRAY_COUNT(allowed) && (allowed[r->state] & 1u << state));
@@ -172,7 +175,8 @@ bool queue_id_parse(struct slice text, uint64_t *out)
         return false;
     }
     for (size_t i = 0; i < text.len; i++) {
-        char upper = text.ptr[i] >= 'a' && text.ptr[i] <= 'z' ? (char)(text.ptr[i] - 32) : text.ptr[i];
+        char upper = text.ptr[i] >= 'a' && text.ptr[i] <= 'z' ? (char)(text.ptr[i] - 32)
+                                                              : text.ptr[i];
         const char *at = upper ? memchr(queue_id_digits, upper, 32) : NULL;
         if (!at || id >> 59) {
             return false;

@@ -47,9 +47,9 @@ struct queue_rcpt {
     struct enhanced last_enhanced;
     uint16_t last_code;
     uint16_t attempts;
-    uint8_t notify; /* MAIL_NOTIFY_* */
-    uint8_t state;  /* enum queue_rcpt_state */
-    uint8_t result; /* enum spool_result_kind once ENDED */
+    uint8_t notify;   /* MAIL_NOTIFY_* */
+    uint8_t state;    /* enum queue_rcpt_state */
+    uint8_t result;   /* enum spool_result_kind once ENDED */
     uint8_t requeues; /* returns to the ready list without an attempt that counted */
 };
 
@@ -71,11 +71,11 @@ struct queue_hold {
 struct queue_message {
     struct handle self;
     struct queue *queue;
-    struct list link;         /* committing, due or compacting list; none */
+    struct list link; /* committing, due or compacting list; none */
     struct map_node by_id;
-    struct timer timer;       /* next due recipient */
-    struct list parts;        /* struct queue_part.of_message */
-    struct handle submitter;  /* session that waits for the commit; HANDLE_NONE: nobody */
+    struct timer timer;      /* next due recipient */
+    struct list parts;       /* struct queue_part.of_message */
+    struct handle submitter; /* session that waits for the commit; HANDLE_NONE: nobody */
     uint64_t id;
     uint64_t arrival_us;
     uint64_t lsn; /* of the record, while committing */
@@ -83,21 +83,21 @@ struct queue_message {
     uint64_t header_bytes;
     struct slice sender; /* empty: the null sender */
     struct slice envid;
-    char *body; /* the whole content in memory, or NULL. Owned. */
-    struct spool_ref ref;      /* the record: envelope and the content behind the fragments */
-    uint32_t inline_bytes;     /* of the content, in ref */
+    char *body;            /* the whole content in memory, or NULL. Owned. */
+    struct spool_ref ref;  /* the record: envelope and the content behind the fragments */
+    uint32_t inline_bytes; /* of the content, in ref */
     uint32_t fragment_count;
     struct spool_fragment_ref *fragments; /* Owned. */
-    struct queue_hold hold;            /* on ref's segment */
-    struct queue_hold *fragment_holds; /* one per fragment; Owned. */
+    struct queue_hold hold;               /* on ref's segment */
+    struct queue_hold *fragment_holds;    /* one per fragment; Owned. */
     struct queue_rcpt *rcpts;
     uint32_t rcpt_count;
     uint32_t open_count;    /* recipients not ENDED */
     uint32_t pending_count; /* result batches not durable yet */
     uint32_t readers;       /* transactions and bounces that use body, ref or fragments */
     uint32_t flags;
-    uint8_t ret;  /* enum mail_ret */
-    bool queued;  /* committed and counted */
+    uint8_t ret;               /* enum mail_ret */
+    bool queued;               /* committed and counted */
     uint64_t compact_after_ms; /* mono; a piece could not be read: not before */
 };
 
@@ -124,7 +124,8 @@ struct queue_message *queue_message_resolve(struct queue *q, struct handle h);
 void queue_message_give_body(struct queue *q, struct queue_message *m, char *body);
 void queue_message_drop_body(struct queue *q, struct queue_message *m);
 
-void queue_rcpt_set_state(struct queue_message *m, struct queue_rcpt *r, enum queue_rcpt_state state);
+void queue_rcpt_set_state(struct queue_message *m, struct queue_rcpt *r,
+                          enum queue_rcpt_state state);
 /* Keeps what a failure said. */
 void queue_rcpt_remember(struct queue_rcpt *r, const struct outcome *o);
 

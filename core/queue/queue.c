@@ -15,7 +15,8 @@ static void queue_on_committed(void *ctx, uint64_t lsn_upto, enum spool_commit_r
 static void queue_on_space(void *ctx);
 static void queue_on_incident(void *ctx, enum spool_incident what, uint64_t segment, int error);
 
-const struct spool_events queue_spool_events = {queue_on_committed, queue_on_space, queue_on_incident};
+const struct spool_events queue_spool_events = {queue_on_committed, queue_on_space,
+                                                queue_on_incident};
 
 static void queue_on_sweep(struct timer *t, void *ctx)
 {
@@ -74,7 +75,8 @@ uint64_t queue_next_id(struct queue *q, uint64_t wall_us)
     uint64_t id = (wall_us / 1000) << 22 | (uint64_t)q->worker << 14;
     if (id <= q->id_last) {
         id = q->id_last + 1;
-        if ((id >> 14 & 0xff) != q->worker) { /* the counter ran over: next millisecond, our number */
+        if ((id >> 14 & 0xff) !=
+            q->worker) { /* the counter ran over: next millisecond, our number */
             id = ((q->id_last >> 22) + 1) << 22 | (uint64_t)q->worker << 14;
         }
     }

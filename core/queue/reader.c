@@ -108,7 +108,8 @@ void queue_reader_read(struct queue *q, struct handle reader, uint32_t index)
     if (r->hold.segment) {
         spool_release(q->spool, &r->hold);
     }
-    r->ref = index < r->message->fragment_count ? r->message->fragments[index].ref : r->message->ref;
+    r->ref = index < r->message->fragment_count ? r->message->fragments[index].ref
+                                                : r->message->ref;
     r->have = 0;
     if (!queue_reader_prepare(q, r)) {
         r->place = (struct spool_place){.fd = -1};

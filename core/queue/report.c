@@ -44,7 +44,8 @@ static void queue_report_rcpt(const struct queue_rcpt *r, struct buf *out)
     }
     buf_add(out, SLICE(",\"last\":"));
     if (r->last_text) {
-        struct outcome o = {.code = r->last_code, .enhanced = r->last_enhanced,
+        struct outcome o = {.code = r->last_code,
+                            .enhanced = r->last_enhanced,
                             .text = slice_str(r->last_text)};
         struct buf line;
         buf_init(&line, 2 * LIMIT_OUTCOME_TEXT_BYTES);

@@ -21,9 +21,9 @@ static struct slice queue_status_text(struct enhanced e, char *dst, size_t cap)
     return slice_of(dst, n > 0 ? (size_t)n : 0);
 }
 
-static void queue_log_result(struct queue *q, const struct queue_message *m, const struct queue_rcpt *r,
-                             enum obs_event event, const struct outcome *o,
-                             const struct queue_part_end *end)
+static void queue_log_result(struct queue *q, const struct queue_message *m,
+                             const struct queue_rcpt *r, enum obs_event event,
+                             const struct outcome *o, const struct queue_part_end *end)
 {
     const struct clock_now *now = io_now(q->io);
     if (!obs_begin(q->log, event, now->wall_us)) {
@@ -93,7 +93,8 @@ static void queue_defer_or_expire(struct queue *q, struct queue_message *m, stru
 {
     uint64_t wall_ms = io_now(q->io)->wall_us / 1000;
     uint64_t arrival_ms = m->arrival_us / 1000;
-    struct retry_decision d = retry_decide(&q->conf->queue, r->attempts, arrival_ms, wall_ms, q->rng);
+    struct retry_decision d = retry_decide(&q->conf->queue, r->attempts, arrival_ms, wall_ms,
+                                           q->rng);
     if (!d.expired && end->retry->attempts == r->attempts) {
         d.due_ms = end->retry->due_ms; /* one draw for all: they travel together again */
     }
@@ -110,15 +111,17 @@ static void queue_defer_or_expire(struct queue *q, struct queue_message *m, stru
     r->due_ms = d.due_ms;
     row->kind = SPOOL_RESULT_DEFERRED;
     uint64_t delay_after = q->conf->dsn.delay_after_ms;
-    if (delay_after && wall_ms >= arrival_ms + delay_after && !(m->flags & QUEUE_MSG_DELAY_NOTIFIED)) {
+    if (delay_after && wall_ms >= arrival_ms + delay_after &&
+        !(m->flags & QUEUE_MSG_DELAY_NOTIFIED)) {
         row->notice = queue_notice(m, r, DSN_DELAYED);
     }
     queue_rcpt_set_state(m, r, QUEUE_RCPT_WAITING);
     queue_log_result(q, m, r, OBS_DEFERRED, o, end);
 }
 
-static void queue_apply_outcome(struct queue *q, struct queue_message *m, struct queue_batch_row *row,
-                                const struct outcome *o, const struct queue_part_end *end)
+static void queue_apply_outcome(struct queue *q, struct queue_message *m,
+                                struct queue_batch_row *row, const struct outcome *o,
+                                const struct queue_part_end *end)
 {
     struct queue_rcpt *r = &m->rcpts[row->rcpt];
     if (r->attempts < UINT16_MAX) {
@@ -159,8 +162,7 @@ static struct queue_batch *queue_batch_new(struct queue *q, struct queue_message
     if (end->peer_addr.len) {
         buf_add(&mta, slice_first(end->peer_name.len ? end->peer_name : end->peer_addr, 255));
     }
-    struct queue_batch *b =
-        malloc(sizeof(*b) + count * sizeof(struct queue_batch_row) + mta.len);
+    struct queue_batch *b = malloc(sizeof(*b) + count * sizeof(struct queue_batch_row) + mta.len);
     must(b != NULL); /* a result that cannot be recorded: stopping is the only truth left */
     *b = (struct queue_batch){.message = m, .count = count, .at_us = io_now(q->io)->wall_us};
     char *text = (char *)(b->rows + count);
@@ -188,7 +190,8 @@ void queue_results(struct queue *q, struct queue_message *m, const uint32_t *rcp
         queue_apply_outcome(q, m, &b->rows[i], &end->outcomes[i], end);
         b->wants_dsn = b->wants_dsn || b->rows[i].notice;
         delayed = delayed || b->rows[i].notice == DSN_DELAYED + 1;
-        bool failed = b->rows[i].kind == SPOOL_RESULT_BOUNCED || b->rows[i].kind == SPOOL_RESULT_EXPIRED;
+        bool failed = b->rows[i].kind == SPOOL_RESULT_BOUNCED ||
+                      b->rows[i].kind == SPOOL_RESULT_EXPIRED;
         if (failed && (m->flags & QUEUE_MSG_DSN)) {
             q->counters.dsn_dropped++;
             queue_log_result(q, m, &m->rcpts[rcpts[i]], OBS_DSN_DROPPED, &end->outcomes[i], end);

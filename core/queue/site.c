@@ -245,8 +245,8 @@ static void queue_domain_refuse(struct queue *q, struct queue_domain *d, const s
     d->expires_ms = io_now(q->io)->mono_ms + QUEUE_REFUSAL_TTL_MS;
 }
 
-static void queue_domain_apply(struct queue *q, struct queue_domain *d, const struct route_host *hosts,
-                               size_t count, uint64_t expires_ms)
+static void queue_domain_apply(struct queue *q, struct queue_domain *d,
+                               const struct route_host *hosts, size_t count, uint64_t expires_ms)
 {
     struct outcome refusal;
     struct route_plan *plan = route_plan_new(q->conf, hosts, count, q->rng, &refusal);
@@ -279,7 +279,9 @@ static struct outcome queue_outcome_of_dns(const struct dns_plan *plan)
         struct enhanced enhanced;
         struct slice text;
     } rows[DNS_STATUS_COUNT] = {
-        [DNS_NULL_MX] = {OUTCOME_PERMANENT, {5, 1, 10}, SLICE_INIT("the domain accepts no mail (null MX)")},
+        [DNS_NULL_MX] = {OUTCOME_PERMANENT,
+                         {5, 1, 10},
+                         SLICE_INIT("the domain accepts no mail (null MX)")},
         [DNS_NO_DOMAIN] = {OUTCOME_PERMANENT, {5, 1, 2}, SLICE_INIT("the domain does not exist")},
         [DNS_NO_HOST] = {OUTCOME_PERMANENT, {5, 4, 4}, SLICE_INIT("no mail host has an address")},
         [DNS_BAD_NAME] = {OUTCOME_PERMANENT, {5, 1, 2}, SLICE_INIT("not a valid domain name")},
@@ -327,12 +329,17 @@ static void queue_domain_build_smarthosts(struct queue *q, struct queue_domain *
     size_t count = 0;
     uint64_t expires_ms = io_now(q->io)->mono_ms + QUEUE_STATIC_TTL_MS;
     const struct dns_plan *failed = NULL;
-    for (size_t i = 0; i < relay->count && i < QUEUE_SMARTHOSTS_MAX && count < LIMIT_MX_HOSTS; i++) {
+    for (size_t i = 0; i < relay->count && i < QUEUE_SMARTHOSTS_MAX && count < LIMIT_MX_HOSTS;
+         i++) {
         const struct conf_relay_host *r = &relay->items[i];
         const struct dns_plan *plan = d->plans[i];
         if (r->addr.family != IP_NONE) {
-            hosts[count++] = (struct route_host){.name = r->name, .preference = (uint16_t)i,
-                .port = r->port, .explicit = true, .addresses = &r->addr, .address_count = 1};
+            hosts[count++] = (struct route_host){.name = r->name,
+                                                 .preference = (uint16_t)i,
+                                                 .port = r->port,
+                                                 .explicit = true,
+                                                 .addresses = &r->addr,
+                                                 .address_count = 1};
             continue;
         }
         must(plan != NULL);
@@ -340,10 +347,14 @@ static void queue_domain_build_smarthosts(struct queue *q, struct queue_domain *
         if (plan->status != DNS_OK) {
             failed = plan;
         }
-        for (size_t k = 0; plan->status == DNS_OK && k < plan->host_count && count < LIMIT_MX_HOSTS; k++) {
+        for (size_t k = 0; plan->status == DNS_OK && k < plan->host_count && count < LIMIT_MX_HOSTS;
+             k++) {
             hosts[count++] = (struct route_host){.name = plan->hosts[k].name,
-                .preference = (uint16_t)i, .port = r->port, .explicit = true,
-                .addresses = plan->hosts[k].addresses, .address_count = plan->hosts[k].address_count};
+                                                 .preference = (uint16_t)i,
+                                                 .port = r->port,
+                                                 .explicit = true,
+                                                 .addresses = plan->hosts[k].addresses,
+                                                 .address_count = plan->hosts[k].address_count};
         }
     }
     if (count == 0) {
@@ -372,12 +383,15 @@ static bool queue_domain_build_literal(struct queue *q, struct queue_domain *d)
     struct ip_addr addr;
     if (!ip_addr_parse(text, &addr)) {
         struct outcome o = outcome_local(OUTCOME_PERMANENT, OUTCOME_SITE, OUTCOME_STAGE_ROUTE,
-                                         (struct enhanced){5, 1, 2}, SLICE("not an address literal"));
+                                         (struct enhanced){5, 1, 2},
+                                         SLICE("not an address literal"));
         queue_domain_refuse(q, d, &o);
         return true;
     }
-    struct route_host host = {.name = d->name, .port = q->conf->delivery.mx_port,
-                              .addresses = &addr, .address_count = 1};
+    struct route_host host = {.name = d->name,
+                              .port = q->conf->delivery.mx_port,
+                              .addresses = &addr,
+                              .address_count = 1};
     queue_domain_apply(q, d, &host, 1, io_now(q->io)->mono_ms + QUEUE_STATIC_TTL_MS);
     return true;
 }
@@ -389,8 +403,8 @@ static void queue_domain_release_plans(struct queue_domain *d)
     }
 }
 
-static void queue_domain_query(struct queue *q, struct queue_domain *d, size_t index, struct slice name,
-                               bool mx)
+static void queue_domain_query(struct queue *q, struct queue_domain *d, size_t index,
+                               struct slice name, bool mx)
 {
     struct dns_query *query = &d->queries[index];
     *query = (struct dns_query){.done = queue_domain_on_lookup, .ctx = d};
@@ -482,7 +496,8 @@ static void queue_site_file(struct queue *q, struct queue_site *s, struct queue_
 static struct slice queue_rcpt_domain(const struct queue *q, const struct queue_rcpt *r)
 {
     const char *at = memrchr(r->address.ptr, '@', r->address.len);
-    return at ? slice_skip(r->address, (size_t)(at - r->address.ptr) + 1) : q->conf->identity.hostname;
+    return at ? slice_skip(r->address, (size_t)(at - r->address.ptr) + 1)
+              : q->conf->identity.hostname;
 }
 
 static bool queue_domain_fresh(const struct queue *q, const struct queue_domain *d)
@@ -525,7 +540,8 @@ void queue_route_message(struct queue *q, struct queue_message *m)
         if (r->state != QUEUE_RCPT_WAITING || r->due_ms > wall_ms) {
             continue;
         }
-        struct queue_key key = {smarthost ? (struct slice){NULL, 0} : queue_rcpt_domain(q, r), smarthost};
+        struct queue_key key = {smarthost ? (struct slice){NULL, 0} : queue_rcpt_domain(q, r),
+                                smarthost};
         struct queue_domain *d = queue_domain_get(q, key);
         if (d) {
             d->used_ms = io_now(q->io)->mono_ms;

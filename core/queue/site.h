@@ -22,32 +22,33 @@ enum { QUEUE_SITE_LINGER_MS = 60 * 1000, QUEUE_SMARTHOSTS_MAX = 16 };
 
 struct queue_site {
     struct map_node by_key;
-    struct slice key;     /* behind the struct */
-    struct list ready;    /* struct queue_part.in_list */
+    struct slice key;  /* behind the struct */
+    struct list ready; /* struct queue_part.in_list */
     uint32_t ready_count;
-    struct list active;   /* in queue->active_sites while ready is not empty: work for the pool */
-    struct queue_part *last; /* the newest part in ready: where a recipient of the same message goes */
+    struct list active; /* in queue->active_sites while ready is not empty: work for the pool */
+    struct queue_part
+        *last; /* the newest part in ready: where a recipient of the same message goes */
     struct route_plan *plan; /* newest route */
-    uint32_t domains;     /* domains that point here */
+    uint32_t domains;        /* domains that point here */
     uint64_t used_ms;
 
     /* The connection pool's (core/relay/pool.c). */
     struct list idle;     /* connections waiting for work, most recently used first */
     uint32_t connections; /* all of them: connecting, busy, idle */
     uint32_t connecting;
-    uint32_t limit;       /* 0: the configured one */
+    uint32_t limit; /* 0: the configured one */
     uint64_t limit_until_ms;
     struct list *active_list; /* for the timer */
-    struct timer pause;     /* armed: the second try after a failure waits for it */
-    uint64_t down_until_ms; /* back-off after no host could be reached twice */
-    struct outcome down;    /* why */
+    struct timer pause;       /* armed: the second try after a failure waits for it */
+    uint64_t down_until_ms;   /* back-off after no host could be reached twice */
+    struct outcome down;      /* why */
     char down_text[LIMIT_OUTCOME_TEXT_BYTES];
-    uint32_t failures;      /* in a row */
+    uint32_t failures; /* in a row */
 };
 
 struct queue_domain {
     struct map_node by_name;
-    struct slice name; /* behind the struct, lower case as given */
+    struct slice name;   /* behind the struct, lower case as given */
     struct list waiting; /* parts until the route is known */
     struct queue_part *last;
     struct queue_site *site; /* NULL: not resolved, or the route is a refusal */
@@ -55,7 +56,7 @@ struct queue_domain {
     struct outcome refusal;  /* when there is no site */
     char refusal_text[LIMIT_OUTCOME_TEXT_BYTES];
     bool smarthost;
-    uint8_t pending;         /* lookups under way */
+    uint8_t pending; /* lookups under way */
     struct dns_query queries[QUEUE_SMARTHOSTS_MAX];
     const struct dns_plan *plans[QUEUE_SMARTHOSTS_MAX];
     struct queue *queue;
@@ -63,14 +64,14 @@ struct queue_domain {
 };
 
 struct queue_part {
-    struct list in_list;    /* domain->waiting or site->ready */
+    struct list in_list; /* domain->waiting or site->ready */
     struct list of_message;
     struct queue_message *message;
     struct queue_domain *domain; /* while waiting */
     struct queue_site *site;
     uint32_t count;
     uint32_t cap;
-    uint8_t returns; /* times it came back unsent from a connection that had died */
+    uint8_t returns;  /* times it came back unsent from a connection that had died */
     uint32_t rcpts[]; /* indexes */
 };
 

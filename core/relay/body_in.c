@@ -143,8 +143,8 @@ enum spool_append body_in_flush(struct body_in *b)
         if (!body_in_grow(b)) {
             return SPOOL_FULL;
         }
-        enum spool_append result =
-            spool_frame_begin(spool, SPOOL_CLASS_MAIL, spool_fragment_bytes(piece.len));
+        enum spool_append result = spool_frame_begin(spool, SPOOL_CLASS_MAIL,
+                                                     spool_fragment_bytes(piece.len));
         if (result != SPOOL_APPENDED) {
             return result;
         }
@@ -212,7 +212,8 @@ enum spool_append body_in_add(struct body_in *b, struct slice data)
     return ok ? body_in_flush(b) : SPOOL_FULL;
 }
 
-static uint32_t body_in_flags(const struct smtp_envelope *envelope, const struct smtp_body_facts *facts)
+static uint32_t body_in_flags(const struct smtp_envelope *envelope,
+                              const struct smtp_body_facts *facts)
 {
     struct smtp_sender_view sender;
     smtp_envelope_sender(envelope, &sender);
@@ -220,7 +221,8 @@ static uint32_t body_in_flags(const struct smtp_envelope *envelope, const struct
            (facts->leading_dot ? QUEUE_MSG_LEADING_DOT : 0u);
 }
 
-static struct queue_message *body_in_message(struct body_in *b, const struct smtp_envelope *envelope,
+static struct queue_message *body_in_message(struct body_in *b,
+                                             const struct smtp_envelope *envelope,
                                              const struct smtp_body_facts *facts)
 {
     struct smtp_sender_view sender;

@@ -22,8 +22,8 @@ struct body_in {
     uint64_t id;
     uint64_t arrival_us;
     uint64_t lost_commits; /* the queue's, at the beginning */
-    struct buf bytes; /* not yet in a fragment */
-    uint64_t total;   /* all content so far */
+    struct buf bytes;      /* not yet in a fragment */
+    uint64_t total;        /* all content so far */
     uint64_t header_bytes;
     struct mail_headers filter;
     const struct relay_settings *settings;
@@ -33,7 +33,7 @@ struct body_in {
     uint32_t fragment_cap;
     struct spool_fragment_ref *fragments;
     struct queue_hold *holds;
-    struct slice sender; /* of the envelope, for add_missing; valid while receiving */
+    struct slice sender;           /* of the envelope, for add_missing; valid while receiving */
     struct queue_message *message; /* made, but the spool had no room yet */
 };
 

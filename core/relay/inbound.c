@@ -19,14 +19,22 @@
 
 enum { INBOUND_OUT_MAX = 4 * SMTP_SERVER_OUT_HIGH, INBOUND_KEEP_BYTES = 2048 };
 
-static const struct smtp_verdict verdict_no_space = {
-    .code = 452, .enhanced = SLICE_INIT("4.3.1"), .text = SLICE_INIT("Insufficient system storage")};
-static const struct smtp_verdict verdict_failed = {
-    .code = 451, .enhanced = SLICE_INIT("4.3.0"), .text = SLICE_INIT("Local error, not stored")};
-static const struct smtp_verdict verdict_timeout = {.code = 421, .close = true,
-    .enhanced = SLICE_INIT("4.4.2"), .text = SLICE_INIT("Timeout, closing connection")};
-static const struct smtp_verdict verdict_stopping = {.code = 421, .close = true,
-    .enhanced = SLICE_INIT("4.3.2"), .text = SLICE_INIT("Service shutting down")};
+static const struct smtp_verdict verdict_no_space = {.code = 452,
+                                                     .enhanced = SLICE_INIT("4.3.1"),
+                                                     .text = SLICE_INIT(
+                                                         "Insufficient system storage")};
+static const struct smtp_verdict verdict_failed = {.code = 451,
+                                                   .enhanced = SLICE_INIT("4.3.0"),
+                                                   .text = SLICE_INIT("Local error, not stored")};
+static const struct smtp_verdict verdict_timeout = {.code = 421,
+                                                    .close = true,
+                                                    .enhanced = SLICE_INIT("4.4.2"),
+                                                    .text = SLICE_INIT(
+                                                        "Timeout, closing connection")};
+static const struct smtp_verdict verdict_stopping = {.code = 421,
+                                                     .close = true,
+                                                     .enhanced = SLICE_INIT("4.3.2"),
+                                                     .text = SLICE_INIT("Service shutting down")};
 
 static void inbound_drive(struct inbound *s, struct slice in);
 static void inbound_on_deadline(struct timer *t, void *ctx);
@@ -125,7 +133,8 @@ void inbound_open(struct relay_listener *listener, int fd)
         net_close(fd); /* gone already */
         return;
     }
-    enum connections_verdict v = connections_admit(r->admitted, &peer.addr, conf->limits.connections,
+    enum connections_verdict v = connections_admit(r->admitted, &peer.addr,
+                                                   conf->limits.connections,
                                                    conf->limits.connections_per_ip);
     struct handle self;
     struct inbound *s = v == CONNECTIONS_OK ? pool_get(&r->inbound, &self) : NULL;
@@ -134,8 +143,9 @@ void inbound_open(struct relay_listener *listener, int fd)
             connections_leave(r->admitted, &peer.addr);
         }
         r->counters.sessions_refused++;
-        struct slice reason = v == CONNECTIONS_TOO_MANY_OF_ADDRESS ? SLICE("too many connections from this address")
-                                                                   : SLICE("too many connections");
+        struct slice reason = v == CONNECTIONS_TOO_MANY_OF_ADDRESS
+                                  ? SLICE("too many connections from this address")
+                                  : SLICE("too many connections");
         if (obs_begin(r->log, OBS_INBOUND_REFUSED, io_now(r->io)->wall_us)) {
             char text[IP_ENDPOINT_TEXT_MAX];
             obs_str(r->log, OBS_F_CLIENT, slice_str(ip_endpoint_text(&peer, text)));
@@ -270,7 +280,8 @@ static void inbound_flush(struct inbound *s)
     s->out = empty;
     s->sent = 0;
     s->ops |= INBOUND_OP_SEND;
-    io_send(s->relay->io, inbound_tag(s, IO_KIND_INBOUND_SEND), s->fd, s->sending.ptr, s->sending.len);
+    io_send(s->relay->io, inbound_tag(s, IO_KIND_INBOUND_SEND), s->fd, s->sending.ptr,
+            s->sending.len);
 }
 
 void relay_on_inbound_send(struct relay *r, const struct io_event *ev)
@@ -319,7 +330,8 @@ static void inbound_check_rcpt(struct inbound *s)
 {
     const struct smtp_envelope *e = smtp_server_envelope(&s->smtp);
     struct smtp_rcpt_view rcpt;
-    struct access_client client = {s->peer.addr, s->settings->conf->listeners.items[s->listener].mode};
+    struct access_client client = {s->peer.addr,
+                                   s->settings->conf->listeners.items[s->listener].mode};
     smtp_envelope_rcpt(e, e->rcpt_count - 1, &rcpt);
     const struct smtp_verdict *refusal = access_check_rcpt(s->settings->conf, &client);
     if (!refusal && queue_is_full(s->relay->queue, e->rcpt_count)) {
@@ -437,7 +449,8 @@ static void inbound_answer_commit(struct inbound *s)
     char text[32] = "queued as ", id[QUEUE_ID_TEXT_BYTES + 1];
     struct slice id_text = queue_id_text(s->committing_id, id);
     memcpy(text + 10, id_text.ptr, id_text.len);
-    struct smtp_verdict ok = {.code = 250, .enhanced = SLICE("2.0.0"),
+    struct smtp_verdict ok = {.code = 250,
+                              .enhanced = SLICE("2.0.0"),
                               .text = slice_of(text, 10 + id_text.len)};
     s->relay->counters.messages_in++;
     inbound_answer(s, &ok);
@@ -556,7 +569,8 @@ static void inbound_drive(struct inbound *s, struct slice in)
     in = inbound_step(s, in);
     if (s->state == INBOUND_OPEN) {
         inbound_keep(s, in, was_held);
-        bool progress = s->out.len != out_before || sending_before != ((s->ops & INBOUND_OP_SEND) != 0);
+        bool progress = s->out.len != out_before ||
+                        sending_before != ((s->ops & INBOUND_OP_SEND) != 0);
         inbound_set_deadline(s, progress || s->waiting_commit);
         if (inbound_too_slow(s)) {
             inbound_log_reason(s, OBS_INBOUND_TROUBLE, SLICE("too slow while sending a message"));

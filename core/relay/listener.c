@@ -50,8 +50,9 @@ static void listener_exhausted(struct relay_listener *l, const struct io_event *
     unsigned refused = 0;
     if (l->reserve_fd >= 0) {
         net_close(l->reserve_fd);
-        refused = net_accept_and_refuse(
-            l->fd, SLICE("421 4.3.2 Out of resources, try again later\r\n"), LISTENER_REFUSE_MAX);
+        refused = net_accept_and_refuse(l->fd,
+                                        SLICE("421 4.3.2 Out of resources, try again later\r\n"),
+                                        LISTENER_REFUSE_MAX);
     }
     l->reserve_fd = net_reserve_fd();
     r->counters.sessions_refused += refused;

@@ -22,7 +22,8 @@ enum {
      * transactions around a piece of a body of which every byte may be a dot to be doubled. */
     OUTBOUND_BUF_BYTES = 2 * SMTP_CLIENT_OUT_BYTES + 2 * SPOOL_FRAME_BYTES_MAX,
 };
-must_static((int)SPOOL_FRAME_BYTES_MAX >= (int)LIMIT_BODY_INLINE_BYTES, "a piece is not larger than a frame");
+must_static((int)SPOOL_FRAME_BYTES_MAX >= (int)LIMIT_BODY_INLINE_BYTES,
+            "a piece is not larger than a frame");
 
 static void outbound_drive(struct outbound *o, struct slice in);
 static void outbound_gone(struct outbound *o, enum outbound_state state);
@@ -111,8 +112,8 @@ static void outbound_remember_failure(struct outbound *o, const struct outcome *
 
 static struct outcome outbound_connect_outcome(enum io_status status, int error)
 {
-    struct slice text = status == IO_REFUSED     ? SLICE("connection refused")
-                        : status == IO_TIMED_OUT ? SLICE("connection timed out")
+    struct slice text = status == IO_REFUSED       ? SLICE("connection refused")
+                        : status == IO_TIMED_OUT   ? SLICE("connection timed out")
                         : status == IO_UNREACHABLE ? SLICE("host unreachable")
                         : status == IO_EXHAUSTED   ? SLICE("no descriptors left here")
                                                    : SLICE("connection failed");
@@ -134,7 +135,7 @@ static void outbound_connect(struct outbound *o)
     smtp_client_init(&o->smtp, &o->settings->client);
     o->begun = 0;
     o->fd = net_socket(&c->endpoint.addr, c->endpoint.addr.family == IP_V4 ? &d->source_address4
-                                                                          : &d->source_address6);
+                                                                           : &d->source_address6);
     outbound_set_state(o, OUTBOUND_CONNECTING);
     if (o->fd < 0) {
         struct outcome why = outbound_connect_outcome(
@@ -335,8 +336,9 @@ static struct outbound_tx *outbound_tx_new(struct outbound *o, struct queue_part
     t->began_ms = outbound_now(o);
     for (uint32_t i = 0; i < p->count; i++) {
         const struct queue_rcpt *r = &m->rcpts[p->rcpts[i]];
-        t->rcpts[i] = (struct smtp_client_rcpt){
-            .address = r->address, .orcpt = r->orcpt, .notify = r->notify};
+        t->rcpts[i] = (struct smtp_client_rcpt){.address = r->address,
+                                                .orcpt = r->orcpt,
+                                                .notify = r->notify};
     }
     t->txn = (struct smtp_client_txn){
         .sender = m->sender,
@@ -706,7 +708,8 @@ static void outbound_set_deadline(struct outbound *o)
 /* Nothing to do for it now: idle, or QUIT when it has had enough. */
 static void outbound_rest(struct outbound *o)
 {
-    bool enough = o->begun >= o->settings->conf->delivery.messages_per_connection || o->relay->stopping;
+    bool enough = o->begun >= o->settings->conf->delivery.messages_per_connection ||
+                  o->relay->stopping;
     if (o->state == OUTBOUND_UP && enough) {
         outbound_set_state(o, OUTBOUND_QUITTING);
         smtp_client_quit(&o->smtp);

@@ -46,16 +46,16 @@ struct outbound {
     struct relay_settings *settings;
     struct queue_site *site;
     struct route_plan *plan;
-    size_t candidate;  /* index in plan */
-    size_t tried;      /* candidates tried by this connection */
-    uint8_t state;     /* enum outbound_state */
+    size_t candidate; /* index in plan */
+    size_t tried;     /* candidates tried by this connection */
+    uint8_t state;    /* enum outbound_state */
     uint8_t ops;
-    bool greeted;      /* a transaction was possible: the host works */
+    bool greeted; /* a transaction was possible: the host works */
     int fd;
     uint64_t id; /* for the log */
     struct sockaddr_storage addr;
     struct smtp_client smtp;
-    uint32_t begun; /* transactions on this connection */
+    uint32_t begun;     /* transactions on this connection */
     struct buf out;     /* not given to the kernel yet */
     struct buf sending; /* in the kernel: commands around the body */
     struct msghdr msg;
@@ -63,18 +63,18 @@ struct outbound {
 
     /* The body being sent. */
     struct outbound_tx *body; /* NULL: none, or all of it has been given to the kernel */
-    size_t body_at;      /* of out: the body belongs here */
-    uint32_t piece;      /* next piece to send */
+    size_t body_at;           /* of out: the body belongs here */
+    uint32_t piece;           /* next piece to send */
     uint32_t pieces;
-    struct slice data;   /* the piece at hand; from memory or the reader */
+    struct slice data; /* the piece at hand; from memory or the reader */
     bool data_ready;
-    struct handle reader; /* HANDLE_NONE: the body is in memory */
-    struct mail_dot dot; /* dot-stuffing across pieces */
+    struct handle reader;                  /* HANDLE_NONE: the body is in memory */
+    struct mail_dot dot;                   /* dot-stuffing across pieces */
     struct queue_message *sending_message; /* its memory is in the kernel: one more reader */
     struct handle sending_reader;          /* its buffer is in the kernel: closed after the send */
 
     struct timer deadline;
-    struct list link; /* site->idle */
+    struct list link;       /* site->idle */
     struct outcome failure; /* of the last candidate */
     char failure_text[LIMIT_OUTCOME_TEXT_BYTES];
 };

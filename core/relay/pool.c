@@ -23,7 +23,8 @@ static uint32_t pool_limit(const struct relay *r, struct queue_site *site)
 
 static bool pool_can_open(const struct relay *r, struct queue_site *site)
 {
-    return !timer_armed(&site->pause) && site->connections < pool_limit(r, site) && site->connecting < site->ready_count &&
+    return !timer_armed(&site->pause) && site->connections < pool_limit(r, site) &&
+           site->connecting < site->ready_count &&
            r->outbound.used < pool_share(r->settings->conf->delivery.connections_total, r->workers);
 }
 
@@ -95,7 +96,8 @@ void pool_site_failed(struct relay *r, struct queue_site *site, const struct out
         timer_start(r->timers, &site->pause, now_ms + RELAY_DOWN_MIN_MS);
         return;
     }
-    uint64_t back_off_ms = (uint64_t)RELAY_DOWN_MIN_MS << (site->failures < 10 ? site->failures : 10);
+    uint64_t back_off_ms = (uint64_t)RELAY_DOWN_MIN_MS
+                           << (site->failures < 10 ? site->failures : 10);
     uint64_t first_retry_ms = r->settings->conf->queue.schedule.items[0] / 2;
     back_off_ms = back_off_ms > RELAY_DOWN_MAX_MS ? RELAY_DOWN_MAX_MS : back_off_ms;
     site->down_until_ms = now_ms + (back_off_ms < first_retry_ms ? back_off_ms : first_retry_ms);

@@ -19,11 +19,11 @@
 
 enum {
     RELAY_BACKLOG = 1024,
-    RELAY_REARM_MS = 100,          /* a listener that ran out of descriptors tries again */
-    RELAY_LINGER_MS = 2000,        /* after our last word the client has this long to close */
+    RELAY_REARM_MS = 100,   /* a listener that ran out of descriptors tries again */
+    RELAY_LINGER_MS = 2000, /* after our last word the client has this long to close */
     RELAY_LINGER_BYTES = 256 * 1024,
-    RELAY_QUIT_MS = 2000,          /* for the answer to QUIT */
-    RELAY_PART_RETURNS_MAX = 3,    /* a part on connections that died before its first answer */
+    RELAY_QUIT_MS = 2000,       /* for the answer to QUIT */
+    RELAY_PART_RETURNS_MAX = 3, /* a part on connections that died before its first answer */
     RELAY_ADDRESS_BAD_MS = 30 * 1000,
     RELAY_FAILURES_MAX = 2, /* in a row, before a site's mail is deferred */
     RELAY_DOWN_MIN_MS = 250,
@@ -42,10 +42,10 @@ struct relay_listener {
 };
 
 struct relay_counters {
-    uint64_t sessions;        /* accepted */
+    uint64_t sessions; /* accepted */
     uint64_t sessions_refused;
-    uint64_t messages_in;     /* acknowledged */
-    uint64_t connections;     /* opened outwards */
+    uint64_t messages_in; /* acknowledged */
+    uint64_t connections; /* opened outwards */
     uint64_t transactions;
 };
 
@@ -76,8 +76,8 @@ struct relay {
     struct list space_waiters; /* sessions the spool or memory had no room for */
     uint64_t inflight_bytes;   /* bodies being received */
     uint64_t session_next;
-    bool stopping;  /* no new sessions, no new connections */
-    bool deadline;  /* out of patience: everything is cut */
+    bool stopping; /* no new sessions, no new connections */
+    bool deadline; /* out of patience: everything is cut */
     struct relay_counters counters;
 };
 

@@ -13,7 +13,8 @@ static void relay_settings_server(struct smtp_server_config *out, const struct c
     out->greeting = conf->smtp.banner;
     out->size_max = conf->limits.message_bytes;
     out->recipients_max = conf->limits.recipients;
-    out->line_length_max = conf->limits.line_action == CONF_LINE_REJECT ? conf->limits.line_bytes : 0;
+    out->line_length_max = conf->limits.line_action == CONF_LINE_REJECT ? conf->limits.line_bytes
+                                                                        : 0;
     out->header_bytes_max = conf->limits.header_bytes;
     out->hops_max = conf->limits.hops;
     out->errors_max = conf->limits.errors;
@@ -36,8 +37,7 @@ static void relay_settings_server(struct smtp_server_config *out, const struct c
 
 struct relay_settings *relay_settings_new(struct conf *conf)
 {
-    struct relay_settings *s =
-        calloc(1, sizeof(*s) + conf->listeners.count * sizeof(s->server[0]));
+    struct relay_settings *s = calloc(1, sizeof(*s) + conf->listeners.count * sizeof(s->server[0]));
     if (!s) {
         return NULL;
     }

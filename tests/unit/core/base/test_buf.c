@@ -23,9 +23,15 @@ START_TEST(ceiling)
         size_t len;
         bool overflow;
     } rows[] = {
-        {10, 10, 0, 10, false}, {10, 11, 0, 0, true},         {10, 4, 6, 10, false},
-        {10, 4, 7, 4, true},    {1, 1, 1, 1, true},           {300, 256, 44, 300, false},
-        {300, 256, 45, 256, true}, {1000, 257, 743, 1000, false}, {1 << 20, 1 << 20, 1, 1 << 20, true},
+        {10, 10, 0, 10, false},
+        {10, 11, 0, 0, true},
+        {10, 4, 6, 10, false},
+        {10, 4, 7, 4, true},
+        {1, 1, 1, 1, true},
+        {300, 256, 44, 300, false},
+        {300, 256, 45, 256, true},
+        {1000, 257, 743, 1000, false},
+        {1 << 20, 1 << 20, 1, 1 << 20, true},
     };
     static char data[1 << 20];
     memset(data, 'x', sizeof(data));
@@ -34,7 +40,8 @@ START_TEST(ceiling)
         buf_init(&b, rows[i].cap_max);
         buf_add(&b, slice_of(data, rows[i].first));
         buf_add(&b, slice_of(data, rows[i].second));
-        ck_assert_msg(b.len == rows[i].len && b.overflow == rows[i].overflow, "row %zu: %zu", i, b.len);
+        ck_assert_msg(b.len == rows[i].len && b.overflow == rows[i].overflow, "row %zu: %zu", i,
+                      b.len);
         ck_assert_uint_le(b.cap, rows[i].cap_max);
         if (b.overflow) {
             buf_add_byte(&b, 'y');
@@ -117,8 +124,12 @@ START_TEST(numbers)
         uint64_t v;
         const char *text;
     } rows[] = {
-        {0, "0"}, {9, "9"}, {10, "10"}, {1234567890, "1234567890"},
-        {UINT64_MAX, "18446744073709551615"}, {10000000000000000000u, "10000000000000000000"},
+        {0, "0"},
+        {9, "9"},
+        {10, "10"},
+        {1234567890, "1234567890"},
+        {UINT64_MAX, "18446744073709551615"},
+        {10000000000000000000u, "10000000000000000000"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct buf b;
@@ -162,8 +173,13 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {unused_holds_no_memory, ceiling,   huge_requests_do_not_wrap,
-                            bytes_survive_growth,   formatting, numbers,
-                            consuming,              consuming_more_than_there_is_aborts};
+    const TTest *tests[] = {unused_holds_no_memory,
+                            ceiling,
+                            huge_requests_do_not_wrap,
+                            bytes_survive_growth,
+                            formatting,
+                            numbers,
+                            consuming,
+                            consuming_more_than_there_is_aborts};
     return testing_run("core/base/buf", tests, ARRAY_COUNT(tests));
 }

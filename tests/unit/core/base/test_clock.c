@@ -74,7 +74,8 @@ START_TEST(random_seconds_as_gmtime)
     struct rng r;
     rng_init_seed(&r, 1);
     for (int i = 0; i < 20000; i++) {
-        expect_as_gmtime(rng_below(&r, 253402300800), (uint32_t)rng_below(&r, 1000000)); /* to 9999 */
+        expect_as_gmtime(rng_below(&r, 253402300800),
+                         (uint32_t)rng_below(&r, 1000000)); /* to 9999 */
     }
 }
 END_TEST

@@ -17,13 +17,14 @@ START_TEST(known_vectors)
         size_t len;
         uint32_t crc;
     } rows[] = {
-        {zeros, 32, 0x8a9136aa}, {ones, 32, 0x62a8ab43},   {up, 32, 0x46dd794e},
+        {zeros, 32, 0x8a9136aa}, {ones, 32, 0x62a8ab43},       {up, 32, 0x46dd794e},
         {down, 32, 0x113fdb5c},  {"123456789", 9, 0xe3069283}, {"", 0, 0},
         {"a", 1, 0xc1d04330},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         ck_assert_msg(crc32c(0, rows[i].data, rows[i].len) == rows[i].crc, "row %zu", i);
-        ck_assert_msg(crc32c_table(0, rows[i].data, rows[i].len) == rows[i].crc, "table, row %zu", i);
+        ck_assert_msg(crc32c_table(0, rows[i].data, rows[i].len) == rows[i].crc, "table, row %zu",
+                      i);
     }
 }
 END_TEST
@@ -40,7 +41,8 @@ START_TEST(hardware_equals_table)
     for (size_t start = 0; start < 9; start++) {
         for (size_t len = 0; len < 70; len++) {
             uint32_t seed = (uint32_t)rng_u64(&r);
-            ck_assert_uint_eq(crc32c(seed, data + start, len), crc32c_table(seed, data + start, len));
+            ck_assert_uint_eq(crc32c(seed, data + start, len),
+                              crc32c_table(seed, data + start, len));
         }
         ck_assert_uint_eq(crc32c(0, data + start, 4096), crc32c_table(0, data + start, 4096));
     }

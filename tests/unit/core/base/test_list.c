@@ -86,7 +86,7 @@ START_TEST(removing_while_walking)
         struct item items[3];
         int seen = 0;
         fill(&head, items, 3, 0);
-        LIST_FOR_EACH (it, tmp, &head) {
+        LIST_FOR_EACH(it, tmp, &head) {
             int value = LIST_ENTRY(it, struct item, link)->value;
             ck_assert_int_eq(value, seen++);
             if (remove & 1 << value) {

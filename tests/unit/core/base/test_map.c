@@ -144,8 +144,10 @@ START_TEST(hashes)
     ck_assert_uint_eq(map_hash(&a, (struct slice){NULL, 0}), map_hash(&a, SLICE("")));
     static char big[3000];
     memset(big, 'a', sizeof(big));
-    ck_assert_uint_eq(map_hash_nocase(&a, slice_of(big, 3000)), map_hash_nocase(&a, slice_of(big, 1024)));
-    ck_assert_uint_ne(map_hash_nocase(&a, slice_of(big, 1023)), map_hash_nocase(&a, slice_of(big, 1024)));
+    ck_assert_uint_eq(map_hash_nocase(&a, slice_of(big, 3000)),
+                      map_hash_nocase(&a, slice_of(big, 1024)));
+    ck_assert_uint_ne(map_hash_nocase(&a, slice_of(big, 1023)),
+                      map_hash_nocase(&a, slice_of(big, 1024)));
     map_deinit(&a);
     map_deinit(&b);
 }
@@ -175,7 +177,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {empty,  collisions_and_growth, against_a_model, removing_while_walking,
-                            hashes, removing_what_is_not_there_aborts};
+    const TTest *tests[] = {empty,           collisions_and_growth,
+                            against_a_model, removing_while_walking,
+                            hashes,          removing_what_is_not_there_aborts};
     return testing_run("core/base/map", tests, ARRAY_COUNT(tests));
 }

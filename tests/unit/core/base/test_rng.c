@@ -71,7 +71,8 @@ START_TEST(extreme_bounds)
     for (int i = 0; i < 1000; i++) {
         ck_assert_uint_eq(rng_below(&r, 1), 0);
         ck_assert_uint_lt(rng_below(&r, UINT64_MAX), UINT64_MAX);
-        uint64_t v = rng_below(&r, (UINT64_C(1) << 63) + 1); /* nearly half of all draws are refused */
+        uint64_t v = rng_below(&r,
+                               (UINT64_C(1) << 63) + 1); /* nearly half of all draws are refused */
         ck_assert_uint_le(v, UINT64_C(1) << 63);
         high += v >> 62;
     }
@@ -103,7 +104,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {same_seed_same_numbers, the_algorithm_is_fixed, below_is_uniform,
-                            extreme_bounds,         bound_zero_aborts,      the_kernel_seeds_differently};
+    const TTest *tests[] = {same_seed_same_numbers, the_algorithm_is_fixed,
+                            below_is_uniform,       extreme_bounds,
+                            bound_zero_aborts,      the_kernel_seeds_differently};
     return testing_run("core/base/rng", tests, ARRAY_COUNT(tests));
 }

@@ -28,9 +28,10 @@ START_TEST(comparing)
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         ck_assert_msg(slice_eq(rows[i].a, rows[i].b) == rows[i].eq, "eq, row %zu", i);
-        ck_assert_msg(slice_eq_nocase(rows[i].a, rows[i].b) == rows[i].nocase, "nocase, row %zu", i);
-        ck_assert_msg(slice_starts_nocase(rows[i].a, rows[i].b) == rows[i].starts, "starts, row %zu",
+        ck_assert_msg(slice_eq_nocase(rows[i].a, rows[i].b) == rows[i].nocase, "nocase, row %zu",
                       i);
+        ck_assert_msg(slice_starts_nocase(rows[i].a, rows[i].b) == rows[i].starts,
+                      "starts, row %zu", i);
         ck_assert_msg(slice_ends_nocase(rows[i].a, rows[i].b) == rows[i].ends, "ends, row %zu", i);
     }
 }
@@ -43,7 +44,7 @@ START_TEST(cutting_off)
         size_t n;
         const char *skip, *first;
     } rows[] = {
-        {0, "hello", ""}, {1, "ello", "h"},           {5, "", "hello"},
+        {0, "hello", ""}, {1, "ello", "h"},        {5, "", "hello"},
         {6, "", "hello"}, {SIZE_MAX, "", "hello"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
@@ -75,8 +76,12 @@ START_TEST(trimming)
     static const struct {
         struct slice in, out;
     } rows[] = {
-        {S(""), S("")},         {S(" \t "), S("")},        {S("a"), S("a")},
-        {S("\t a b \t"), S("a b")}, {S("\r\na\n"), S("\r\na\n")}, {S(" \0 "), S("\0")},
+        {S(""), S("")},
+        {S(" \t "), S("")},
+        {S("a"), S("a")},
+        {S("\t a b \t"), S("a b")},
+        {S("\r\na\n"), S("\r\na\n")},
+        {S(" \0 "), S("\0")},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         ck_assert_msg(slice_eq(slice_trim(rows[i].in), rows[i].out), "row %zu", i);
@@ -163,7 +168,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {comparing, cutting_off, finding, trimming, cutting_at_a_separator, numbers,
-                            c_strings, ascii_classes};
+    const TTest *tests[] = {comparing, cutting_off, finding,      trimming, cutting_at_a_separator,
+                            numbers,   c_strings,   ascii_classes};
     return testing_run("core/base/slice", tests, ARRAY_COUNT(tests));
 }

@@ -29,9 +29,8 @@ struct rig {
 
 static uint64_t far_or_near(struct rig *r)
 {
-    static const uint64_t spans[] = {1,       2,        63,        64,         65,
-                                     4096,    100000,   3600000,   86400000,   1073741824,
-                                     1ull << 31, 1ull << 34};
+    static const uint64_t spans[] = {1,      2,       63,       64,         65,         4096,
+                                     100000, 3600000, 86400000, 1073741824, 1ull << 31, 1ull << 34};
     return rng_below(&r->rng, spans[rng_below(&r->rng, ARRAY_COUNT(spans))]);
 }
 
@@ -55,7 +54,7 @@ static void on_fire(struct timer *timer, void *ctx)
     struct model_timer *t = container_of(timer, struct model_timer, timer);
     struct rig *r = t->rig;
     testing_that(ctx == r);
-    testing_that(t->armed); /* a stopped timer fired */
+    testing_that(t->armed);         /* a stopped timer fired */
     testing_that(t->due <= r->now); /* early */
     testing_that(!timer_armed(timer));
     t->armed = false;
@@ -92,7 +91,7 @@ static void run_at(struct rig *r, uint64_t now)
             continue;
         }
         armed++;
-        testing_that(t->due > now || t->started_ms == now); /* lost */
+        testing_that(t->due > now || t->started_ms == now);      /* lost */
         testing_that(next <= (t->due > now ? t->due : now + 1)); /* oversleeps */
     }
     testing_that(r->wheel.armed == armed);

@@ -30,7 +30,8 @@ static unsigned lines(const struct dump *d)
 
 START_TEST(the_last_ones_in_order)
 {
-    static const unsigned counts[] = {0, 1, TRACE_ENTRIES - 1, TRACE_ENTRIES, TRACE_ENTRIES + 1, 1000};
+    static const unsigned counts[] = {0,   1, TRACE_ENTRIES - 1, TRACE_ENTRIES, TRACE_ENTRIES + 1,
+                                      1000};
     unsigned total = 0;
     for (size_t i = 0; i < ARRAY_COUNT(counts); i++) {
         for (unsigned k = 0; k < counts[i]; k++, total++) {
