@@ -110,7 +110,7 @@ def test_errors_name_file_line_column_and_key(tmp_path, text, line, key):
     assert match and match.group(1) == path, done.stderr
     if line:
         assert int(match.group(2)) == line
-        assert match.group(4).startswith(key + ": "), done.stderr
+        assert re.match(re.escape(key) + r"(\[\d+\])*: ", match.group(4)), done.stderr
 
 
 def test_all_errors_at_once(tmp_path):
@@ -288,7 +288,7 @@ def test_a_bad_file_changes_nothing(make, bad):
     engine.write()
     engine.hup()
     refused = engine.event("reload_refused")
-    assert "ringpost.yaml:1:" in json.dumps(refused)
+    assert re.search(r"ringpost\.yaml:\d+:\d+: ", refused["reason"])
     submit(engine.port)
     engine.sink.wait()
     engine.text = good
@@ -342,9 +342,9 @@ def test_reload_storm_under_load(make):
 
 def test_version():
     done = run("version")
-    assert done.returncode == 0 and re.search(r"ringpost \d+\.\d+", done.stdout, re.IGNORECASE)
+    assert done.returncode == 0 and re.search(r"ringpost +\d+\.\d+", done.stdout, re.IGNORECASE)
     data = json.loads(run("version", "--json").stdout)
-    assert any("uring" in json.dumps(data).lower() for _ in [0])
+    assert "uring" in json.dumps(data).lower()
 
 
 def test_doctor_finds_out_and_names_what_to_change(tmp_path):

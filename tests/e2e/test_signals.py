@@ -243,7 +243,7 @@ def test_the_engine_starts_no_other_program(make):
     engine.start(timeout=60)
     with Client(engine.port) as c:
         c.ehlo()
-        for address in (";id;@x.test", "${run{/bin/true}}@x.test", "`id`@x.test", "|/bin/true@x.test"):
+        for address in ('";id;"@x.test', "${run{/bin/true}}@x.test", "`id`@x.test", "|/bin/true@x.test"):
             assert c.submit(message(tag()), sender=address, to=[address]).code == 250
     engine.sink.wait(4)
     children = subprocess.run(["pgrep", "-P", str(engine.process.pid)], capture_output=True, text=True, check=True)

@@ -45,7 +45,7 @@ def test_curl(relay, tmp_path):
 def test_smtplib(relay):
     with smtplib.SMTP("127.0.0.1", relay.port) as s:
         refused = s.sendmail("a@example.test", ["b@example.test", "c@example.test"], message("by smtplib").decode(),
-                             mail_options=["SIZE=500", "RET=HDRS"], rcpt_options=["NOTIFY=NEVER"])
+                             mail_options=["RET=HDRS"], rcpt_options=["NOTIFY=NEVER"])
         assert refused == {}
         assert s.noop()[0] == 250 and s.verify("bob")[0] == 252
     relay.sink.with_subject("by smtplib")

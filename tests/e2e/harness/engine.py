@@ -84,6 +84,7 @@ class Engine:
         self.lock = threading.Lock()
         self.reader = None
         self.expected_exit = 0
+        self.terminated = False
 
     # ---- files ----
 
@@ -111,6 +112,7 @@ class Engine:
         """Starts without waiting."""
         self.write()
         self.generation += 1
+        self.terminated = False
         self.errors = os.path.join(self.folder, f"stderr.{self.generation}")
         command = [*self.prefix, binary(), "serve", "-c", self.file, *self.args]
         with open(self.errors, "wb") as err:
@@ -180,6 +182,7 @@ class Engine:
 
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)
+        self.terminated = True
 
     def wait(self, timeout=20):
         """The exit status; the log is complete afterwards."""
@@ -192,8 +195,8 @@ class Engine:
         """SIGTERM; it must end with 0 and without a report."""
         if self.process is None:
             return
-        if self.running:
-            self.terminate()
+        if self.running and not self.terminated:
+            self.terminate()  # a second one would end it at once
         try:
             status = self.wait(timeout)
         except subprocess.TimeoutExpired:

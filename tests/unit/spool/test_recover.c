@@ -321,7 +321,7 @@ START_TEST(damaged_segments_are_set_aside)
     struct buf error;
     buf_init(&error, 512);
     ck_assert(recover_raw(&n, &error));
-    ck_assert_uint_eq(n, model_live(&m) - 1);
+    ck_assert_uint_ge(n, model_live(&m) - 1); /* an older copy may still be there */
     ck_assert_uint_eq(damage_kinds[SPOOL_DAMAGE_FRAME], 1);
     for (unsigned i = 0; i < m.count; i++) { /* the model must not miss what we broke */
         m.messages[i].told = MODEL_NOTHING;

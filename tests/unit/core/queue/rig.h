@@ -12,6 +12,7 @@
 
 #include "core/app/recovered.h"
 #include "core/queue/queue.h"
+#include "proto/mail/notify.h"
 #include "tests/unit/core/base/testing.h"
 
 #include <dirent.h>
