@@ -15,8 +15,8 @@
 #include "proto/mail/notify.h"
 #include "tests/unit/core/base/testing.h"
 
-#include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 
 enum { RIG_PARTS_MAX = 64, RIG_SETS_MAX = 12 };
 
@@ -372,26 +372,16 @@ static inline void rig_stop(struct rig *r)
     r->script = script;
 }
 
-static inline void rig_remove_in(const char *path)
+static inline int rig_remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
 {
-    DIR *d = opendir(path);
-    for (struct dirent *e; d && (e = readdir(d));) {
-        char file[512];
-        snprintf(file, sizeof(file), "%s/%s", path, e->d_name);
-        if (e->d_name[0] != '.' && unlink(file) != 0) {
-            rig_remove_in(file);
-        }
-    }
-    if (d) {
-        closedir(d);
-    }
-    rmdir(path);
+    (void)st, (void)type, (void)at;
+    return remove(path);
 }
 
 static inline void rig_remove(struct rig *r)
 {
     rig_forget_parts(r);
-    rig_remove_in(r->folder);
+    nftw(r->folder, rig_remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 /* How often the log has this text: call after rig_stop. */

@@ -2,6 +2,8 @@
  *
  * The whole life of messages against a real spool; the connections are scripts (rig.h).
  */
+#include "core/app/recovered.h"
+#include "core/queue/queue.h"
 #include "tests/unit/core/queue/rig.h"
 
 static struct rig rig;
