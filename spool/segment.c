@@ -155,7 +155,9 @@ void spool_release(struct spool *spool, struct spool_hold *hold)
     if (s->hold_count > 0) {
         return;
     }
-    if (s->past && spool->adopted) {
+    /* While stopping, what is released is not ended: it is only forgotten in memory. To another worker
+     * that still runs it must look needed for ever, or that one removes the segment. */
+    if (s->past && spool->adopted && !spool->stopping) {
         must(atomic_fetch_sub(&s->past->viewers, 1) > 0);
     }
     spool_reclaim(spool);

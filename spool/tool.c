@@ -5,6 +5,7 @@
  * there (a torn tail). Seals are applied as in recovery; states are merged by the same rules, but
  * without recovery's other duties, so the whole is short.
  */
+#include "core/base/id.h"
 #include "core/base/map.h"
 #include "spool/dir.h"
 #include "spool/scan.h"
@@ -362,10 +363,12 @@ static void tool_add_text(struct buf *b, struct slice s, bool json)
 static void tool_print(const struct tool *t, const struct tool_message *m, bool json, bool first)
 {
     struct buf b;
+    char id[ID_TEXT_BYTES + 1];
     buf_init(&b, 64 * 1024);
+    (void)id_text(m->id, id);
     struct slice sender = slice_of(m->sender, m->sender_len);
     if (json) {
-        buf_addf(&b, "%s\n  {\"id\": \"%016" PRIx64 "\", \"arrival\": \"", first ? "" : ",", m->id);
+        buf_addf(&b, "%s\n  {\"id\": \"%s\", \"arrival\": \"", first ? "" : ",", id);
         clock_add_rfc3339(&b, m->arrival_us);
         buf_addf(&b,
                  "\", \"bytes\": %" PRIu64 ", \"recipients\": %" PRIu32 ", \"queued\": %" PRIu32
@@ -374,7 +377,7 @@ static void tool_print(const struct tool *t, const struct tool_message *m, bool 
         tool_add_text(&b, sender, true);
         buf_add(&b, SLICE("\"}"));
     } else {
-        buf_addf(&b, "%016" PRIx64 "  ", m->id);
+        buf_addf(&b, "%s  ", id);
         clock_add_rfc3339(&b, m->arrival_us);
         buf_addf(&b, "  %10" PRIu64 "  %" PRIu32 "/%" PRIu32 "  <", m->body_bytes, tool_queued(m),
                  m->rcpt_count);
@@ -506,15 +509,16 @@ static bool tool_cat_fragments(struct tool *t, const struct tool_message *m)
 int spool_tool_cat(const char *path, uint64_t id, FILE *out, FILE *err)
 {
     struct tool t;
+    char text[ID_TEXT_BYTES + 1];
     int status = tool_open(&t, path, out, err);
     if (status == TOOL_OK) {
         status = tool_scan(&t);
         const struct tool_message *m = tool_message_find(&t, id);
         if (!m) {
-            fprintf(err, "%s: no message %016" PRIx64 "\n", path, id);
+            fprintf(err, "%s: no message %s\n", path, id_text(id, text).ptr);
             status = TOOL_DAMAGE;
         } else if (!tool_cat_fragments(&t, m) || !tool_cat_piece(&t, m->ref, id)) {
-            fprintf(err, "%s: message %016" PRIx64 " is damaged\n", path, id);
+            fprintf(err, "%s: message %s is damaged\n", path, id_text(id, text).ptr);
             status = TOOL_DAMAGE;
         } else {
             status = TOOL_OK;

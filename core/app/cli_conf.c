@@ -28,7 +28,8 @@ struct conf *cli_conf_load(struct cli *cli, const struct conf_source *src)
     struct conf *conf = conf_load(src, &errors, &warnings);
     struct slice rest = buf_slice(&warnings);
     while (rest.len) {
-        fprintf(cli->err, "warning: %.*s\n", SLICE_ARG(slice_cut(&rest, '\n')));
+        struct slice line = slice_cut(&rest, '\n');
+        fprintf(cli->err, "warning: %.*s\n", SLICE_ARG(line));
     }
     fprintf(cli->err, "%.*s", SLICE_ARG(buf_slice(&errors)));
     buf_deinit(&errors);

@@ -199,9 +199,10 @@ void doctor_check_hostname(struct doctor *d)
         doctor_say(d, DOCTOR_PASS, "hostname", "", "%.*s is %s", SLICE_ARG(name),
                    ip_addr_text(&plan->hosts[0].addresses[0], text));
     } else {
+        struct slice reason = lookup_reason(plan, name, &why);
         doctor_say(d, DOCTOR_WARN, "hostname",
                    "give identity.hostname an address record: many servers check it", "%.*s",
-                   SLICE_ARG(lookup_reason(plan, name, &why)));
+                   SLICE_ARG(reason));
     }
     dns_plan_put(&plan);
     buf_deinit(&why);
@@ -233,8 +234,9 @@ static void relay_check_name(struct doctor *d, const struct conf_relay_host *h)
     buf_init(&why, 1024);
     const struct dns_plan *plan = lookup(d->conf, NULL, h->name, h->use_mx, &why);
     if (!plan || plan->status != DNS_OK) {
+        struct slice reason = lookup_reason(plan, h->name, &why);
         doctor_say(d, DOCTOR_WARN, "relay", "correct relay.host or the name server's data", "%.*s",
-                   SLICE_ARG(lookup_reason(plan, h->name, &why)));
+                   SLICE_ARG(reason));
     }
     bool reached = !plan || plan->status != DNS_OK;
     for (unsigned i = 0; plan && i < plan->host_count; i++) {

@@ -29,7 +29,8 @@ struct slice {
     {                                                                                              \
         "" lit, sizeof(lit) - 1                                                                    \
     }
-/* For printf("%.*s", SLICE_ARG(s)). */
+/* For printf("%.*s", SLICE_ARG(s)): two arguments, so s is evaluated more than once. Nothing that
+ * changes anything belongs in it (slice_cut, a function that appends). */
 #define SLICE_ARG(s) (int)(s).len, (s).len ? (s).ptr : ""
 
 static inline struct slice slice_of(const void *ptr, size_t len)

@@ -201,6 +201,80 @@ static void check_spool(const struct check *k)
     }
 }
 
+/* Items of a list group are told apart by a name: it must be there, and once. */
+static void check_names(const struct check *k, struct slice group, size_t count,
+                        struct slice (*name_of)(const struct conf *c, size_t i))
+{
+    const struct conf_node *list = conf_node_find(k->root, group);
+    struct buf path;
+    buf_init(&path, 128);
+    buf_addf(&path, "%.*s[].name", SLICE_ARG(group));
+    bool readable = good(k, buf_slice(&path));
+    for (size_t i = 0; i < count && readable; i++) {
+        struct slice name = name_of(k->c, i);
+        const struct conf_node *n = list ? conf_node_at(list, i) : NULL;
+        struct conf_origin none = {.kind = CONF_FROM_DEFAULT};
+        size_t j = 0;
+        while (j < i && !slice_eq_nocase(name_of(k->c, j), name)) {
+            j++;
+        }
+        buf_clear(&path);
+        buf_addf(&path, "%.*s[%zu].name", SLICE_ARG(group), i);
+        if (name.len == 0) {
+            conf_report_error(k->report, n ? &n->origin : &none, buf_slice(&path),
+                              "is missing");
+        } else if (j < i) {
+            conf_report_error(k->report, n ? &n->origin : &none, buf_slice(&path),
+                              "\"%.*s\" is %.*s[%zu] already", SLICE_ARG(name), SLICE_ARG(group),
+                              j);
+        }
+    }
+    buf_deinit(&path);
+}
+
+static struct slice user_name(const struct conf *c, size_t i)
+{
+    return c->users.items[i].name;
+}
+
+static struct slice domain_name(const struct conf *c, size_t i)
+{
+    return c->domains.items[i].name;
+}
+
+static void check_pair(const struct check *k, struct slice a, bool a_set, struct slice b,
+                       bool b_set)
+{
+    if (a_set && !b_set) {
+        struct conf_origin at = place_of(k, a);
+        conf_report_error(k->report, &at, a, "needs %.*s too", SLICE_ARG(b));
+    }
+}
+
+/* A certificate without its key, a password without its user. */
+static void check_pairs(const struct check *k)
+{
+    const struct conf_tls *t = &k->c->tls;
+    const struct conf_relay *r = &k->c->relay;
+    struct slice cert = SLICE("tls.cert_file"), key = SLICE("tls.key_file");
+    struct slice client_cert = SLICE("tls.client_cert_file");
+    struct slice client_key = SLICE("tls.client_key_file");
+    struct slice signing = SLICE("dkim.signing_table"), keys = SLICE("dkim.key_table");
+    if (both_good(k, cert, key) && t->cert_file.count != t->key_file.count) {
+        struct conf_origin at = place_of(k, t->cert_file.count ? cert : key);
+        conf_report_error(k->report, &at, t->cert_file.count ? cert : key,
+                          "%zu certificates and %zu keys: each certificate needs its key",
+                          t->cert_file.count, t->key_file.count);
+    }
+    check_pair(k, client_cert, t->client_cert_file.len > 0, client_key, t->client_key_file.len > 0);
+    check_pair(k, client_key, t->client_key_file.len > 0, client_cert, t->client_cert_file.len > 0);
+    check_pair(k, signing, k->c->dkim.signing_table.len > 0, keys, k->c->dkim.key_table.len > 0);
+    check_pair(k, SLICE("relay.username"), r->username.len > 0, SLICE("relay.password"),
+               r->password.len > 0 || r->token_file.len > 0);
+    check_pair(k, SLICE("relay.password"), r->password.len > 0, SLICE("relay.username"),
+               r->username.len > 0);
+}
+
 static void check_access(const struct check *k)
 {
     const struct conf_nets *nets = &k->c->access.networks;
@@ -221,6 +295,9 @@ void conf_check(const struct conf_apply *a, const struct conf_node *root, const 
     check_spool(&k);
     check_listeners(&k);
     check_access(&k);
+    check_pairs(&k);
+    check_names(&k, SLICE("users"), c->users.count, user_name);
+    check_names(&k, SLICE("domains"), c->domains.count, domain_name);
     check_delivery(&k);
     check_order(&k, SLICE("dns.ttl_min"), c->dns.ttl_min_ms, SLICE("dns.ttl_max"),
                 c->dns.ttl_max_ms);

@@ -23,6 +23,18 @@
 
 enum conf_io_backend { CONF_IO_AUTO, CONF_IO_URING };
 enum conf_listener_mode { CONF_MODE_RELAY, CONF_MODE_SUBMISSION };
+enum conf_listener_tls { CONF_LISTENER_TLS_NONE, CONF_LISTENER_TLS_MAY, CONF_LISTENER_TLS_ENCRYPT,
+                         CONF_LISTENER_TLS_IMPLICIT };
+enum conf_proxy { CONF_PROXY_OFF, CONF_PROXY_REQUIRED };
+enum conf_access_rule { CONF_ACCESS_NETWORK, CONF_ACCESS_AUTH, CONF_ACCESS_AUTH_AND_NETWORK,
+                        CONF_ACCESS_AUTH_OR_NETWORK };
+enum conf_reject_at { CONF_REJECT_AT_RCPT, CONF_REJECT_AT_MAIL };
+enum conf_tls_missing { CONF_TLS_MISSING_FAIL, CONF_TLS_MISSING_DISABLE,
+                        CONF_TLS_MISSING_SELF_SIGNED };
+enum conf_sender_restrict { CONF_SENDER_ANY, CONF_SENDER_DOMAIN, CONF_SENDER_EMAIL };
+enum conf_tls_policy { CONF_TLS_NONE, CONF_TLS_MAY, CONF_TLS_ENCRYPT, CONF_TLS_VERIFY };
+enum conf_dkim_canon { CONF_DKIM_RELAXED_RELAXED, CONF_DKIM_RELAXED_SIMPLE,
+                       CONF_DKIM_SIMPLE_RELAXED, CONF_DKIM_SIMPLE_SIMPLE };
 enum conf_line_action { CONF_LINE_REJECT, CONF_LINE_PASS };
 enum conf_received { CONF_RECEIVED_ADD, CONF_RECEIVED_NONE };
 enum conf_relay_lookup { CONF_LOOKUP_HOST, CONF_LOOKUP_MX };
@@ -67,6 +79,13 @@ struct conf_listener {
     uint16_t port;
     enum conf_listener_mode mode;
     bool normalize_bare_lf;
+    enum conf_listener_tls tls;
+    struct conf_names cert_file; /* empty: tls.cert_file */
+    struct conf_names key_file;
+    struct slice client_ca_file; /* empty: no client certificates are asked for */
+    enum conf_proxy proxy_protocol;
+    enum conf_access_rule access;
+    enum conf_reject_at reject_at;
 };
 struct conf_listeners {
     const struct conf_listener *items;
@@ -91,6 +110,67 @@ struct conf_spool {
 
 struct conf_access {
     struct conf_nets networks;
+    struct conf_names relay_domains; /* mail for these is taken from anybody */
+    struct conf_names local_domains; /* never relayed */
+};
+
+struct conf_tls {
+    struct conf_names cert_file; /* PEM chains; several: the first is the default, SNI chooses */
+    struct conf_names key_file;  /* one per certificate */
+    enum conf_tls_missing on_missing;
+    struct slice ca_file; /* trusted for outgoing connections */
+    struct slice client_cert_file;
+    struct slice client_key_file;
+};
+
+struct conf_proxy_protocol {
+    struct conf_nets networks; /* load balancers that may send a PROXY header */
+    uint64_t timeout_ms;
+};
+
+struct conf_auth {
+    bool require_tls;
+    bool cram_md5;
+    struct conf_names users_file;
+    uint32_t failures_max; /* 0: no limit */
+    uint64_t lockout_ms;
+};
+
+struct conf_user {
+    struct slice name;
+    struct slice password;          /* in clear, or a hash of crypt(5), or {SHA256}hex */
+    struct conf_names allowed_from; /* address or @domain; empty: no restriction */
+};
+struct conf_users {
+    const struct conf_user *items;
+    size_t count;
+};
+
+struct conf_sender {
+    enum conf_sender_restrict restrict_to;
+    bool check_header;
+};
+
+struct conf_domain {
+    struct slice name;
+    struct slice dkim_selector;
+    struct slice dkim_key_file;
+    struct slice dkim_key_pem;
+    enum conf_dkim_canon dkim_canonicalization;
+};
+struct conf_domains {
+    const struct conf_domain *items;
+    size_t count;
+};
+
+struct conf_dkim {
+    struct slice selector; /* of the default key, for every domain without its own */
+    struct slice key_file;
+    struct slice key_pem;
+    enum conf_dkim_canon canonicalization;
+    bool subdomains; /* a domain's key also signs for the domains below it */
+    struct slice signing_table;
+    struct slice key_table;
 };
 
 struct conf_limits {
@@ -129,10 +209,17 @@ struct conf_relay {
     struct conf_relay_hosts host; /* empty: deliver by MX */
     uint16_t port;
     enum conf_relay_lookup lookup;
+    enum conf_tls_policy tls;
+    struct slice username;
+    struct slice password;
+    struct slice token_file; /* XOAUTH2 */
+    bool auth_without_tls;
+    struct conf_names auth_hosts; /* patterns; empty: every relay host */
 };
 
 struct conf_delivery {
     uint16_t mx_port;
+    enum conf_tls_policy tls;
     enum conf_private_targets private_targets;
     bool ipv4;
     bool ipv6;
@@ -202,6 +289,13 @@ struct conf {
     struct conf_spool spool;
     struct conf_listeners listeners;
     struct conf_access access;
+    struct conf_tls tls;
+    struct conf_proxy_protocol proxy;
+    struct conf_auth auth;
+    struct conf_users users;
+    struct conf_sender sender;
+    struct conf_domains domains;
+    struct conf_dkim dkim;
     struct conf_limits limits;
     struct conf_smtp smtp;
     struct conf_headers headers;

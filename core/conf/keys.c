@@ -13,6 +13,12 @@
     .offset = offsetof(struct conf_listener, member),                                              \
     .size = sizeof(((struct conf_listener *)0)->member)
 
+#define AT_USER(member)                                                                            \
+    .offset = offsetof(struct conf_user, member), .size = sizeof(((struct conf_user *)0)->member)
+#define AT_DOMAIN(member)                                                                          \
+    .offset = offsetof(struct conf_domain, member),                                                \
+    .size = sizeof(((struct conf_domain *)0)->member)
+
 #define SECOND 1000ull
 #define MINUTE (60 * SECOND)
 #define HOUR (60 * MINUTE)
@@ -31,6 +37,15 @@
 #define SIZE(lo, hi, text) .type = CONF_SIZE, .min = lo, .max = hi, .fallback = text
 #define ENUM(names, text) .type = CONF_ENUM, .choices = names, .fallback = text
 #define DOC(text) .doc = text
+/* Optional: empty unless set. */
+#define FILE_PATH .type = CONF_PATH, .max = 3800, .fallback = ""
+#define FILE_PATHS .type = CONF_PATH, .shape = CONF_ONE_OR_LIST, .min = 1, .max = 3800,            \
+    .items_max = 16, .fallback = ""
+#define DOMAINS .type = CONF_DOMAIN, .shape = CONF_LIST, .min = 1, .max = LIMIT_DOMAIN_BYTES,      \
+    .items_max = 10000, .fallback = ""
+#define SECRET(most) .type = CONF_TEXT, .max = most, .fallback = ""
+#define TLS_POLICY "none|may|encrypt|verify"
+#define DKIM_CANON "relaxed/relaxed|relaxed/simple|simple/relaxed|simple/simple"
 
 static const struct conf_key keys[] = {
     {KEY("identity.hostname"), .type = CONF_DOMAIN, .max = LIMIT_DOMAIN_BYTES, .fallback = "",
@@ -67,11 +82,126 @@ static const struct conf_key keys[] = {
     {KEY("listeners[].normalize_bare_lf"), BOOL("false"), AT_LISTENER(normalize_bare_lf),
      DOC("Turn a bare LF into CRLF before storing, for old clients; otherwise such a message is "
          "refused (550 5.5.2). Only CRLF.CRLF ends a message either way.")},
+    {KEY("listeners[].tls"), ENUM("none|may|encrypt|implicit", "none"), AT_LISTENER(tls),
+     DOC("`may`: STARTTLS is offered; `encrypt`: nothing works before it (530 5.7.0); `implicit`: "
+         "TLS from the first byte, as on port 465.")},
+    {KEY("listeners[].cert_file"), FILE_PATHS, .flags = CONF_RELOAD, .empty = "tls.cert_file",
+     AT_LISTENER(cert_file), DOC("This listener's own certificates.")},
+    {KEY("listeners[].key_file"), FILE_PATHS, .flags = CONF_RELOAD, .empty = "tls.key_file",
+     AT_LISTENER(key_file), DOC("Their private keys.")},
+    {KEY("listeners[].client_ca_file"), FILE_PATH, .flags = CONF_RELOAD | CONF_EMPTY_OK,
+     .empty = "none are asked for", AT_LISTENER(client_ca_file),
+     DOC("A client with a certificate from these authorities counts as logged in.")},
+    {KEY("listeners[].proxy_protocol"), ENUM("off|required", "off"), AT_LISTENER(proxy_protocol),
+     DOC("`required`: each connection begins with a PROXY header, version 1 or 2, from one of "
+         "proxy.networks.")},
+    {KEY("listeners[].access"), ENUM("network|auth|auth_and_network|auth_or_network", "network"),
+     .flags = CONF_RELOAD, AT_LISTENER(access),
+     DOC("Who may send to any recipient: clients in access.networks, clients that logged in, or "
+         "both conditions, or either.")},
+    {KEY("listeners[].reject_at"), ENUM("rcpt|mail", "rcpt"), .flags = CONF_RELOAD,
+     AT_LISTENER(reject_at), DOC("At which command the others are refused.")},
 
     {KEY("access.networks"), .type = CONF_NET, .shape = CONF_LIST, .items_max = 1000,
      .fallback = "127.0.0.0/8,::1/128", .flags = CONF_RELOAD, .empty = "nobody may send",
      AT(access.networks),
      DOC("Clients in these networks may send mail through this server; all others are refused.")},
+
+    {KEY("access.relay_domains"), DOMAINS, .flags = CONF_RELOAD, .empty = "none",
+     AT(access.relay_domains),
+     DOC("Mail for these domains is taken from anybody and sent to their MX hosts that are nearer "
+         "than this one (backup MX).")},
+    {KEY("access.local_domains"), DOMAINS, .flags = CONF_RELOAD, .empty = "none",
+     AT(access.local_domains), DOC("Mail for these domains is refused (550 5.1.1), never relayed.")},
+
+    {KEY("tls.cert_file"), FILE_PATHS, .flags = CONF_RELOAD, .empty = "no certificate",
+     AT(tls.cert_file),
+     DOC("Certificate chains in PEM, for all listeners. Of several the client's SNI and algorithms "
+         "choose; the first is the default.")},
+    {KEY("tls.key_file"), FILE_PATHS, .flags = CONF_RELOAD, .empty = "no key", AT(tls.key_file),
+     DOC("The private keys, in the order of tls.cert_file.")},
+    {KEY("tls.on_missing"), ENUM("fail|disable|self_signed", "fail"), .flags = CONF_RELOAD,
+     AT(tls.on_missing),
+     DOC("A listener wants TLS and there is no certificate: stop the start, do not offer TLS, or "
+         "make a self-signed one.")},
+    {KEY("tls.ca_file"), .type = CONF_PATH, .max = 3800,
+     .fallback = "/etc/ssl/certs/ca-certificates.crt", .flags = CONF_RELOAD | CONF_EMPTY_OK,
+     .empty = "nobody is trusted", AT(tls.ca_file),
+     DOC("Certificate authorities trusted for outgoing connections, PEM.")},
+    {KEY("tls.client_cert_file"), FILE_PATH, .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "none",
+     AT(tls.client_cert_file), DOC("Our certificate towards servers that ask for one.")},
+    {KEY("tls.client_key_file"), FILE_PATH, .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "none",
+     AT(tls.client_key_file), DOC("Its private key.")},
+
+    {KEY("proxy.networks"), .type = CONF_NET, .shape = CONF_LIST, .items_max = 1000,
+     .fallback = "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
+     .flags = CONF_RELOAD, .empty = "nobody", AT(proxy.networks),
+     DOC("Load balancers whose PROXY header is believed; others are cut off on listeners that "
+         "require one.")},
+    {KEY("proxy.timeout"), DURATION(100, 1 * MINUTE, "5s"), .flags = CONF_RELOAD,
+     AT(proxy.timeout_ms), DOC("Longest wait for the PROXY header.")},
+
+    {KEY("auth.require_tls"), BOOL("true"), .flags = CONF_RELOAD, AT(auth.require_tls),
+     DOC("AUTH is offered and taken only under TLS.")},
+    {KEY("auth.cram_md5"), BOOL("false"), .flags = CONF_RELOAD, AT(auth.cram_md5),
+     DOC("Offer CRAM-MD5 beside PLAIN and LOGIN. Works for users whose password is known in "
+         "clear.")},
+    {KEY("auth.users_file"), FILE_PATHS, .flags = CONF_RELOAD, .empty = "none", AT(auth.users_file),
+     DOC("More users: lines `user password` or `user:hash`, or a users.json.")},
+    {KEY("auth.failures_max"), COUNT(1, 10000, "0"), .flags = CONF_RELOAD | CONF_ZERO_OFF,
+     AT(auth.failures_max),
+     DOC("Failed logins of one user from one address after which that pair is locked out; 0: "
+         "off.")},
+    {KEY("auth.lockout"), DURATION(1 * SECOND, 1 * DAY, "5m"), .flags = CONF_RELOAD,
+     AT(auth.lockout_ms), DOC("How long failures are counted, and how long a lockout lasts.")},
+
+    {KEY("users[].name"), .type = CONF_TEXT, .min = 1, .max = 255, .fallback = "",
+     .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "must be given", AT_USER(name), DOC("Login name.")},
+    {KEY("users[].password"), SECRET(512), .flags = CONF_RELOAD | CONF_SECRET | CONF_EMPTY_OK,
+     .empty = "this user cannot log in", AT_USER(password),
+     DOC("In clear, as a crypt(5) hash (`$y$…`, `$2b$…`, `$6$…`) or as `{SHA256}` and hex "
+         "digits.")},
+    {KEY("users[].allowed_from"), .type = CONF_TEXT, .shape = CONF_LIST, .min = 1,
+     .max = LIMIT_ADDRESS_BYTES, .items_max = 1000, .fallback = "", .flags = CONF_RELOAD,
+     .empty = "any sender", AT_USER(allowed_from),
+     DOC("Senders this user may use: `user@example.org`, `@example.org`. See sender.restrict.")},
+
+    {KEY("sender.restrict"), ENUM("none|domain|email", "none"), .flags = CONF_RELOAD,
+     AT(sender.restrict_to),
+     DOC("`domain`: envelope senders must be in `domains` or below one of them. `email`: each user "
+         "has its own users[].allowed_from.")},
+    {KEY("sender.check_header"), BOOL("false"), .flags = CONF_RELOAD, AT(sender.check_header),
+     DOC("Apply the same to the From field of the message.")},
+
+    {KEY("domains[].name"), .type = CONF_DOMAIN, .max = LIMIT_DOMAIN_BYTES, .fallback = "",
+     .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "must be given", AT_DOMAIN(name), DOC("The domain.")},
+    {KEY("domains[].dkim_selector"), .type = CONF_DOMAIN, .max = 63, .fallback = "",
+     .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "dkim.selector", AT_DOMAIN(dkim_selector),
+     DOC("Selector of its key.")},
+    {KEY("domains[].dkim_key_file"), FILE_PATH, .flags = CONF_RELOAD | CONF_EMPTY_OK,
+     .empty = "not signed with a key of its own", AT_DOMAIN(dkim_key_file),
+     DOC("Private key in PEM: RSA or Ed25519.")},
+    {KEY("domains[].dkim_key_pem"), SECRET(16384), .flags = CONF_RELOAD | CONF_SECRET | CONF_EMPTY_OK,
+     .empty = "none", AT_DOMAIN(dkim_key_pem), DOC("The private key itself instead of a file.")},
+    {KEY("domains[].dkim_canonicalization"), ENUM(DKIM_CANON, "relaxed/relaxed"),
+     .flags = CONF_RELOAD, AT_DOMAIN(dkim_canonicalization), DOC("Header and body (RFC 6376 3.4).")},
+
+    {KEY("dkim.selector"), .type = CONF_DOMAIN, .max = 63, .fallback = "dkim",
+     .flags = CONF_RELOAD, AT(dkim.selector),
+     DOC("Selector of the default key, and of domains that name none.")},
+    {KEY("dkim.key_file"), FILE_PATH, .flags = CONF_RELOAD | CONF_EMPTY_OK,
+     .empty = "only `domains` with a key are signed", AT(dkim.key_file),
+     DOC("Default key: signs for every From domain that has none of its own.")},
+    {KEY("dkim.key_pem"), SECRET(16384), .flags = CONF_RELOAD | CONF_SECRET | CONF_EMPTY_OK,
+     .empty = "none", AT(dkim.key_pem), DOC("The default key itself instead of a file.")},
+    {KEY("dkim.canonicalization"), ENUM(DKIM_CANON, "relaxed/relaxed"), .flags = CONF_RELOAD,
+     AT(dkim.canonicalization), DOC("Of the default key.")},
+    {KEY("dkim.subdomains"), BOOL("false"), .flags = CONF_RELOAD, AT(dkim.subdomains),
+     DOC("A domain's key also signs mail from the domains below it.")},
+    {KEY("dkim.signing_table"), FILE_PATH, .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "none",
+     AT(dkim.signing_table), DOC("OpenDKIM's SigningTable: lines `domain keyname`.")},
+    {KEY("dkim.key_table"), FILE_PATH, .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "none",
+     AT(dkim.key_table), DOC("OpenDKIM's KeyTable: lines `keyname domain:selector:path`.")},
 
     {KEY("limits.message_size"), SIZE(64 * KIB, 1 * GIB, "25MiB"), .flags = CONF_RELOAD,
      AT(limits.message_bytes), DOC("Largest message taken, announced as SIZE (RFC 1870).")},
@@ -110,8 +240,9 @@ static const struct conf_key keys[] = {
     {KEY("limits.data_rate_grace"), DURATION(1 * SECOND, 1 * HOUR, "1m"), .flags = CONF_RELOAD,
      AT(limits.data_rate_grace_ms), DOC("The rate is judged only after this time.")},
 
-    {KEY("smtp.banner"), .type = CONF_TEXT, .min = 1, .max = 200, .fallback = "ESMTP Ringpost",
-     .flags = CONF_RELOAD, AT(smtp.banner), DOC("Text after the host name in the greeting.")},
+    {KEY("smtp.banner"), .type = CONF_TEXT, .min = 1, .max = 200, .fallback = "Ringpost",
+     .flags = CONF_RELOAD, AT(smtp.banner),
+     DOC("Text of the greeting behind host name and ESMTP.")},
     {KEY("smtp.pipelining"), BOOL("true"), .flags = CONF_RELOAD, AT(smtp.pipelining),
      DOC("Offer PIPELINING (RFC 2920).")},
     {KEY("smtp.chunking"), BOOL("true"), .flags = CONF_RELOAD, AT(smtp.chunking),
@@ -134,6 +265,21 @@ static const struct conf_key keys[] = {
      .empty = "deliver to the recipients' MX hosts", AT(relay.host),
      DOC("All mail goes to this server: `host`, `host:port`, `[host]:port`, `[address]:port`. Several "
          "are tried in order. Brackets: never an MX lookup.")},
+    {KEY("relay.tls"), ENUM(TLS_POLICY, "may"), .flags = CONF_RELOAD, AT(relay.tls),
+     DOC("TLS to the relay hosts, as delivery.tls.")},
+    {KEY("relay.username"), .type = CONF_TEXT, .max = 255, .fallback = "",
+     .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "no login", AT(relay.username),
+     DOC("Login at the relay hosts.")},
+    {KEY("relay.password"), SECRET(4096), .flags = CONF_RELOAD | CONF_SECRET | CONF_EMPTY_OK,
+     .empty = "none", AT(relay.password), DOC("Its password.")},
+    {KEY("relay.token_file"), FILE_PATH, .flags = CONF_RELOAD | CONF_EMPTY_OK,
+     .empty = "no XOAUTH2", AT(relay.token_file),
+     DOC("File with an OAuth 2 access token for XOAUTH2; read again when it changes.")},
+    {KEY("relay.auth_without_tls"), BOOL("false"), .flags = CONF_RELOAD, AT(relay.auth_without_tls),
+     DOC("Log in even when the connection is not encrypted.")},
+    {KEY("relay.auth_hosts"), .type = CONF_TEXT, .shape = CONF_LIST, .min = 1, .max = 255,
+     .items_max = 100, .fallback = "", .flags = CONF_RELOAD, .empty = "all relay hosts",
+     AT(relay.auth_hosts), DOC("Log in only at hosts of these names; `*.example.org` matches below.")},
     {KEY("relay.port"), PORT("25"), .flags = CONF_RELOAD, AT(relay.port),
      DOC("Port of the relay hosts that name none.")},
     {KEY("relay.lookup"), ENUM("host|mx", "host"), .flags = CONF_RELOAD, AT(relay.lookup),
@@ -141,6 +287,9 @@ static const struct conf_key keys[] = {
 
     {KEY("delivery.mx_port"), PORT("25"), .flags = CONF_RELOAD, AT(delivery.mx_port),
      DOC("Port of MX hosts; anything but 25 is for tests.")},
+    {KEY("delivery.tls"), ENUM(TLS_POLICY, "may"), .flags = CONF_RELOAD, AT(delivery.tls),
+     DOC("`may`: when the host offers it, whatever its certificate; `encrypt`: always, whatever its "
+         "certificate; `verify`: always, with a valid certificate for the host's name.")},
     {KEY("delivery.private_targets"), ENUM("deny|allow", "deny"), .flags = CONF_RELOAD,
      AT(delivery.private_targets),
      DOC("Whether an MX host may have a loopback, private, link-local or reserved address. Relay "
@@ -256,6 +405,15 @@ static const struct conf_group groups[] = {
     {SLICE_INIT("listeners"), "Where mail comes in.", 1, LIMIT_LISTENERS,
      offsetof(struct conf, listeners), sizeof(struct conf_listener)},
     {SLICE_INIT("access"), "Who may send.", 0, 0, 0, 0},
+    {SLICE_INIT("tls"), "Certificates.", 0, 0, 0, 0},
+    {SLICE_INIT("proxy"), "Load balancers in front.", 0, 0, 0, 0},
+    {SLICE_INIT("auth"), "Logins of clients.", 0, 0, 0, 0},
+    {SLICE_INIT("users"), "Who may log in.", 0, 10000, offsetof(struct conf, users),
+     sizeof(struct conf_user)},
+    {SLICE_INIT("sender"), "Which senders are allowed.", 0, 0, 0, 0},
+    {SLICE_INIT("domains"), "Our domains and their keys.", 0, 10000, offsetof(struct conf, domains),
+     sizeof(struct conf_domain)},
+    {SLICE_INIT("dkim"), "Signatures.", 0, 0, 0, 0},
     {SLICE_INIT("limits"), "What a client may ask of us.", 0, 0, 0, 0},
     {SLICE_INIT("smtp"), "What we offer to clients.", 0, 0, 0, 0},
     {SLICE_INIT("headers"), "What we change in a message.", 0, 0, 0, 0},

@@ -106,35 +106,51 @@ static void sources_load(struct loader *l, const struct conf_source *src)
 
 /* ---- the merged tree ----------------------------------------------------------------------- */
 
-/* What storing this tree takes: a value and a text per scalar, an item per map. */
+/* The largest value of a list. */
+union any_item {
+    struct conf_relay_host host;
+    struct ip_endpoint endpoint;
+    struct ip_net net;
+};
+
+/* What storing this tree takes: a value and a text per scalar. */
 static size_t cost_of(const struct conf_node *n)
 {
-    size_t cost = conf_arena_cost(sizeof(struct conf_relay_host)) +
-                  conf_arena_cost(sizeof(struct conf_listener)) + conf_arena_cost(n->text.len);
+    size_t cost = conf_arena_cost(sizeof(union any_item)) + conf_arena_cost(n->text.len);
     for (const struct conf_node *child = n->first; child; child = child->next) {
         cost += cost_of(child); /* depth: CONF_YAML_DEPTH_MAX */
     }
     return cost;
 }
 
-static size_t cost_of_defaults(const struct conf_table *t)
+/* The defaults of the plain keys (group NULL), or of one item of a list group. */
+static size_t cost_of_defaults(const struct conf_table *t, const struct conf_group *group)
 {
     size_t cost = 0;
     for (size_t i = 0; i < t->key_count; i++) {
-        /* Every character could be an item. */
-        size_t len = slice_str(t->keys[i].fallback).len + 1;
-        cost += len * conf_arena_cost(sizeof(struct conf_relay_host)) + conf_arena_cost(len);
+        const struct conf_group *g = conf_key_group(t, &t->keys[i]);
+        const struct conf_group *list = g && conf_group_is_list(g) ? g : NULL;
+        if (list == group) {
+            /* Every character could be an item. */
+            size_t len = slice_str(t->keys[i].fallback).len + 1;
+            cost += len * conf_arena_cost(sizeof(union any_item)) + conf_arena_cost(len);
+        }
     }
     return cost;
 }
 
-static size_t list_group_items(const struct conf_table *t)
+static size_t cost_of_list_groups(const struct conf_table *t, const struct conf_node *root)
 {
-    size_t items = 0;
+    size_t cost = 0;
     for (size_t i = 0; i < t->group_count; i++) {
-        items += t->groups[i].items_max;
+        const struct conf_group *g = &t->groups[i];
+        const struct conf_node *list = conf_group_is_list(g) ? conf_node_find(root, g->name) : NULL;
+        if (list) {
+            cost += conf_arena_cost(list->count * g->item_size) +
+                    list->count * cost_of_defaults(t, g);
+        }
     }
-    return items;
+    return cost;
 }
 
 /* A list group that no source names has its least number of items, all defaults. */
@@ -161,9 +177,8 @@ static struct conf *build(struct loader *l)
     const struct conf_table *t = l->apply.table;
     struct buf mute;
     default_lists(l);
-    /* The members of a list group's items are defaults once per item. */
-    size_t arena_bytes = cost_of(l->root) + CONF_DERIVE_BYTES_MAX +
-                         cost_of_defaults(t) * (2 + list_group_items(t));
+    size_t arena_bytes = cost_of(l->root) + CONF_DERIVE_BYTES_MAX + cost_of_defaults(t, NULL) +
+                         cost_of_list_groups(t, l->root);
     struct conf *c = calloc(1, sizeof(*c));
     struct conf_arena *arena = c ? conf_arena_new(arena_bytes) : NULL;
     if (!arena) {

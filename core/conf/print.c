@@ -48,7 +48,8 @@ void conf_key_value_add(struct buf *out, const struct conf_key *key, const void 
     union conf_value v;
     const char *field = (const char *)base + key->offset;
     if (key->flags & CONF_SECRET) {
-        conf_quote_add(out, SLICE("(redacted)"));
+        conf_value_load(key, field, key->size, &v);
+        conf_quote_add(out, v.text.len ? SLICE("(redacted)") : SLICE(""));
         return;
     }
     if (key->shape == CONF_ONE) {
@@ -199,13 +200,16 @@ void conf_print_defaults(struct buf *out)
         bool list = g && conf_group_is_list(g);
         const char *indent = list ? "    " : g ? "  " : "";
         const char *lead = indent;
+        bool none = list && g->items_min == 0; /* an empty list, and its items as an example */
         if (g != open || !g) {
             buf_add_byte(out, '\n');
         }
         if (g && g != open) {
             comment_add(out, "", slice_str(g->doc));
-            buf_addf(out, "%.*s:\n", SLICE_ARG(g->name));
-            lead = list ? "  - " : indent;
+            buf_addf(out, none ? "%.*s: []\n" : "%.*s:\n", SLICE_ARG(g->name));
+            lead = none ? "#  - " : list ? "  - " : indent;
+        } else if (none) {
+            lead = "#    ";
         }
         open = g;
         key_comment_add(out, indent, key);

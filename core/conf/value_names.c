@@ -35,7 +35,8 @@ bool conf_text_parse(const struct conf_key *key, struct slice text, union conf_v
     if (!length_ok(key, text, why)) {
         return false;
     }
-    if (!printable(text)) {
+    bool secret = (key->flags & CONF_SECRET) != 0; /* passwords and keys: any bytes but NUL */
+    if (secret ? slice_find_byte(text, 0) >= 0 : !printable(text)) {
         return refuse(text, "holds more than printable ASCII characters", why);
     }
     out->text = text;

@@ -48,15 +48,54 @@ static int disk_sync_parent(const char *path)
     return r;
 }
 
+/* Makes what is missing above the last component. */
+static int disk_make_parents(const char *path)
+{
+    char above[PATH_MAX];
+    size_t len = strnlen(path, sizeof(above));
+    if (len >= sizeof(above)) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(above, path, len + 1);
+    while (len > 1 && above[len - 1] == '/') {
+        len--;
+    }
+    for (size_t i = 1; i < len; i++) {
+        if (above[i] != '/' || above[i - 1] == '/') {
+            continue;
+        }
+        above[i] = 0;
+        int r = mkdir(above, 0755) < 0 ? -errno : disk_sync_parent(above);
+        if (r < 0 && r != -EEXIST) {
+            return r;
+        }
+        above[i] = '/';
+    }
+    return 0;
+}
+
+static int disk_make_dir(const char *path)
+{
+    if (mkdir(path, 0700) == 0) {
+        return 0;
+    }
+    if (errno != ENOENT) {
+        return -errno;
+    }
+    int r = disk_make_parents(path);
+    return r == 0 && mkdir(path, 0700) < 0 ? -errno : r;
+}
+
 int disk_open_dir(const char *path, bool create)
 {
     must(path != NULL);
     bool made = false;
     if (create) {
-        made = mkdir(path, 0700) == 0;
-        if (!made && errno != EEXIST) {
-            return -errno;
+        int r = disk_make_dir(path);
+        if (r < 0 && r != -EEXIST) {
+            return r;
         }
+        made = r == 0;
     }
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {

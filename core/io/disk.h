@@ -21,8 +21,8 @@
 
 enum { DISK_NAME_MAX = 64 };
 
-/* Opens a directory; create: makes the last component (mode 0700) when it is missing, and makes
- * that durable in its parent. A path that ends in a symbolic link is refused. */
+/* Opens a directory; create: makes it (mode 0700) and those above it (0755) when they are missing,
+ * each durable in its parent. A path that ends in a symbolic link is refused. */
 int disk_open_dir(const char *path, bool create);
 
 enum disk_open {

@@ -156,33 +156,12 @@ void queue_rcpt_remember(struct queue_rcpt *r, const struct outcome *o)
     }
 }
 
-static const char queue_id_digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-
 struct slice queue_id_text(uint64_t id, char dst[QUEUE_ID_TEXT_BYTES + 1])
 {
-    for (int i = QUEUE_ID_TEXT_BYTES - 1; i >= 0; i--) {
-        dst[i] = queue_id_digits[id & 31];
-        id >>= 5;
-    }
-    dst[QUEUE_ID_TEXT_BYTES] = '\0';
-    return slice_of(dst, QUEUE_ID_TEXT_BYTES);
+    return id_text(id, dst);
 }
 
 bool queue_id_parse(struct slice text, uint64_t *out)
 {
-    uint64_t id = 0;
-    if (text.len != QUEUE_ID_TEXT_BYTES) {
-        return false;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        char upper = text.ptr[i] >= 'a' && text.ptr[i] <= 'z' ? (char)(text.ptr[i] - 32)
-                                                              : text.ptr[i];
-        const char *at = upper ? memchr(queue_id_digits, upper, 32) : NULL;
-        if (!at || id >> 59) {
-            return false;
-        }
-        id = id << 5 | (uint64_t)(at - queue_id_digits);
-    }
-    *out = id;
-    return true;
+    return id_parse(text, out);
 }

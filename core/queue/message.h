@@ -23,6 +23,7 @@
 #ifndef RINGPOST_QUEUE_MESSAGE_H
 #define RINGPOST_QUEUE_MESSAGE_H
 
+#include "core/base/id.h"
 #include "core/base/list.h"
 #include "core/base/map.h"
 #include "core/base/pool.h"
@@ -129,8 +130,8 @@ void queue_rcpt_set_state(struct queue_message *m, struct queue_rcpt *r,
 /* Keeps what a failure said. */
 void queue_rcpt_remember(struct queue_rcpt *r, const struct outcome *o);
 
-/* "1HV5K0Q4T8ZC3": 13 characters of Crockford's base 32. */
-enum { QUEUE_ID_TEXT_BYTES = 13 };
+/* core/base/id.h. */
+enum { QUEUE_ID_TEXT_BYTES = ID_TEXT_BYTES };
 struct slice queue_id_text(uint64_t id, char dst[QUEUE_ID_TEXT_BYTES + 1]);
 bool queue_id_parse(struct slice text, uint64_t *out);
 

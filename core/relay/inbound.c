@@ -494,6 +494,11 @@ static struct slice inbound_step(struct inbound *s, struct slice in)
         case SMTP_SERVER_BODY_ABORT:
             inbound_body_abort(s);
             break;
+        case SMTP_SERVER_START_TLS: /* not offered: they cannot come */
+        case SMTP_SERVER_AUTH_CHALLENGE:
+        case SMTP_SERVER_CHECK_AUTH:
+            smtp_server_shut(&s->smtp, &verdict_failed, &s->out);
+            break;
         case SMTP_SERVER_CLOSE:
             inbound_close_soon(s);
             return (struct slice){NULL, 0};
@@ -518,6 +523,7 @@ static void inbound_set_deadline(struct inbound *s, bool progress)
     switch (phase) {
     case SMTP_PHASE_GREETING:
     case SMTP_PHASE_COMMAND:
+    case SMTP_PHASE_TLS:
         if (progress || !timer_armed(&s->deadline)) {
             timer_start(s->relay->timers, &s->deadline, now_ms + limits->command_timeout_ms);
         }

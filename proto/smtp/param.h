@@ -31,8 +31,9 @@ enum {
     SMTP_FEATURE_DSN = 1 << 6,
     SMTP_FEATURE_LIMITS = 1 << 7,
     SMTP_FEATURE_HELP = 1 << 8,
-    SMTP_FEATURE_STARTTLS = 1 << 9, /* reserved: the verb rows come with tls */
-    SMTP_FEATURE_AUTH = 1 << 10,    /* reserved */
+    SMTP_FEATURE_STARTTLS = 1 << 9,
+    SMTP_FEATURE_AUTH = 1 << 10,
+    SMTP_FEATURE_AUTH_EQUALS = 1 << 11, /* "AUTH=PLAIN" as well, for clients of the last century */
     SMTP_FEATURES_DEFAULT = (1 << 9) - 1,
 };
 

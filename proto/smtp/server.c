@@ -13,10 +13,12 @@
  *                    ▼ │ BDAT                     │
  *                   BDAT ──► SWALLOW (a chunk nobody wants) ──► where it came from
  *
+ * STARTTLS and AUTH leave READY (STARTTLS also START) and come back: server_auth.c.
  * Every state leads to CLOSED. smtp_server_set_state is the only place that changes it and knows the
  * arrows. A step runs lines and body pieces until something is for the driver; what it is follows
  * from the state that was entered, so a handler only sets the state.
  */
+#include "core/base/secret.h"
 #include "proto/smtp/server_tx.h"
 
 #include <stdlib.h>
@@ -25,13 +27,14 @@
 
 enum {
     TO_IDLE = TO(START) | TO(READY),
+    TO_AUTH = TO(AUTH_CHALLENGE) | TO(AUTH) | TO(CHECK_AUTH),
     SERVER_HELO_BYTES_MAX = 512,
 };
 
 static const uint32_t transitions[SMTP_STATE_COUNT] = {
     [SMTP_STATE_GREETING] = TO(START),
-    [SMTP_STATE_START] = TO_IDLE | TO(SWALLOW),
-    [SMTP_STATE_READY] = TO(READY) | TO(CHECK_MAIL) | TO(SWALLOW),
+    [SMTP_STATE_START] = TO_IDLE | TO(SWALLOW) | TO(STARTTLS),
+    [SMTP_STATE_READY] = TO(READY) | TO(CHECK_MAIL) | TO(SWALLOW) | TO(STARTTLS) | TO_AUTH,
     [SMTP_STATE_CHECK_MAIL] = TO(READY) | TO(MAIL),
     [SMTP_STATE_MAIL] = TO(READY) | TO(CHECK_RCPT) | TO(SWALLOW),
     [SMTP_STATE_CHECK_RCPT] = TO(MAIL) | TO(RCPT),
@@ -43,6 +46,10 @@ static const uint32_t transitions[SMTP_STATE_COUNT] = {
     [SMTP_STATE_BDAT] = TO(READY) | TO(CHUNK) | TO(SWALLOW),
     [SMTP_STATE_SWALLOW] = TO_IDLE | TO(BDAT),
     [SMTP_STATE_COMMIT] = TO(READY),
+    [SMTP_STATE_STARTTLS] = TO(START),
+    [SMTP_STATE_AUTH_CHALLENGE] = TO(AUTH) | TO(READY),
+    [SMTP_STATE_AUTH] = TO(CHECK_AUTH) | TO(READY),
+    [SMTP_STATE_CHECK_AUTH] = TO(READY),
     [SMTP_STATE_CLOSED] = 0,
 };
 
@@ -51,6 +58,9 @@ void smtp_server_set_state(struct smtp_server *s, enum smtp_server_state to)
     must(s->state < SMTP_STATE_COUNT && to < SMTP_STATE_COUNT);
     must(to == SMTP_STATE_CLOSED || (transitions[s->state] & 1u << to));
     s->state = (uint8_t)to;
+    if (!(TO_AUTH & 1u << to)) {
+        smtp_server_auth_end(s);
+    }
 }
 
 void smtp_server_config_init(struct smtp_server_config *c)
@@ -66,6 +76,8 @@ void smtp_server_config_init(struct smtp_server_config *c)
         .hops_max = LIMIT_HOPS,
         .errors_max = 20,
         .junk_max = 100,
+        .auth_needs_tls = true,
+        .auth_mechanisms = SMTP_AUTH_PLAIN | SMTP_AUTH_LOGIN,
         .features = SMTP_FEATURES_DEFAULT,
     };
 }
@@ -74,15 +86,17 @@ void smtp_server_init(struct smtp_server *s, const struct smtp_server_config *co
 {
     must(config->hostname.len > 0 && config->recipients_max > 0);
     must(config->recipients_max <= LIMIT_RECIPIENTS && config->errors_max > 0);
+    must(!(config->auth_mechanisms & SMTP_AUTH_XOAUTH2));
     *s = (struct smtp_server){.config = config, .state = SMTP_STATE_GREETING};
-    buf_init(&s->line, LIMIT_COMMAND_LINE_BYTES);
+    buf_init(&s->line, SMTP_AUTH_LINE_BYTES);
     buf_init(&s->helo, SERVER_HELO_BYTES_MAX);
 }
 
 void smtp_server_deinit(struct smtp_server *s)
 {
     smtp_server_tx_reset(s);
-    buf_deinit(&s->line);
+    smtp_server_auth_end(s);
+    secret_buf_release(&s->line);
     buf_deinit(&s->helo);
 }
 
@@ -168,6 +182,12 @@ static enum smtp_server_action asked(uint8_t state)
         return SMTP_SERVER_BODY_BEGIN;
     case SMTP_STATE_COMMIT:
         return SMTP_SERVER_BODY_COMMIT;
+    case SMTP_STATE_STARTTLS:
+        return SMTP_SERVER_START_TLS;
+    case SMTP_STATE_AUTH_CHALLENGE:
+        return SMTP_SERVER_AUTH_CHALLENGE;
+    case SMTP_STATE_CHECK_AUTH:
+        return SMTP_SERVER_CHECK_AUTH;
     case SMTP_STATE_GREETING:
     case SMTP_STATE_START:
     case SMTP_STATE_READY:
@@ -177,6 +197,7 @@ static enum smtp_server_action asked(uint8_t state)
     case SMTP_STATE_CHUNK:
     case SMTP_STATE_BDAT:
     case SMTP_STATE_SWALLOW:
+    case SMTP_STATE_AUTH:
     case SMTP_STATE_CLOSED:
     case SMTP_STATE_COUNT:
         break;
@@ -198,11 +219,22 @@ static bool step_once(struct smtp_server *s, struct slice *in, struct buf *out,
     case SMTP_STATE_MAIL:
     case SMTP_STATE_RCPT:
     case SMTP_STATE_BDAT:
+    case SMTP_STATE_AUTH:
         if (in->len == 0) {
             *action = SMTP_SERVER_WANT_INPUT;
             return true;
         }
         smtp_server_take_line(s, in, out);
+        if (s->state == SMTP_STATE_STARTTLS) {
+            smtp_server_ready_tls(s, *in, out);
+        }
+        break;
+    case SMTP_STATE_STARTTLS:
+        if (in->len == 0) {
+            *action = SMTP_SERVER_WAIT;
+            return true;
+        }
+        smtp_server_ready_tls(s, *in, out);
         break;
     case SMTP_STATE_DATA:
     case SMTP_STATE_CHUNK:
@@ -216,6 +248,8 @@ static bool step_once(struct smtp_server *s, struct slice *in, struct buf *out,
     case SMTP_STATE_CHECK_DATA:
     case SMTP_STATE_CHECK_BDAT:
     case SMTP_STATE_COMMIT:
+    case SMTP_STATE_AUTH_CHALLENGE:
+    case SMTP_STATE_CHECK_AUTH:
         *action = SMTP_SERVER_WAIT;
         return true;
     case SMTP_STATE_CLOSED:
@@ -367,6 +401,9 @@ void smtp_server_answer(struct smtp_server *s, const struct smtp_verdict *v, str
     case SMTP_STATE_COMMIT:
         answer_commit(s, v, out);
         return;
+    case SMTP_STATE_CHECK_AUTH:
+        smtp_server_answer_auth(s, v, out);
+        return;
     case SMTP_STATE_GREETING:
     case SMTP_STATE_START:
     case SMTP_STATE_READY:
@@ -376,6 +413,9 @@ void smtp_server_answer(struct smtp_server *s, const struct smtp_verdict *v, str
     case SMTP_STATE_CHUNK:
     case SMTP_STATE_BDAT:
     case SMTP_STATE_SWALLOW:
+    case SMTP_STATE_STARTTLS:
+    case SMTP_STATE_AUTH_CHALLENGE:
+    case SMTP_STATE_AUTH:
     case SMTP_STATE_CLOSED:
     case SMTP_STATE_COUNT:
         break;
@@ -412,7 +452,10 @@ enum smtp_server_phase smtp_server_phase(const struct smtp_server *s)
     case SMTP_STATE_MAIL:
     case SMTP_STATE_RCPT:
     case SMTP_STATE_BDAT:
+    case SMTP_STATE_AUTH:
         return SMTP_PHASE_COMMAND;
+    case SMTP_STATE_STARTTLS:
+        return SMTP_PHASE_TLS;
     case SMTP_STATE_DATA:
     case SMTP_STATE_CHUNK:
     case SMTP_STATE_SWALLOW:
@@ -422,6 +465,8 @@ enum smtp_server_phase smtp_server_phase(const struct smtp_server *s)
     case SMTP_STATE_CHECK_DATA:
     case SMTP_STATE_CHECK_BDAT:
     case SMTP_STATE_COMMIT:
+    case SMTP_STATE_AUTH_CHALLENGE:
+    case SMTP_STATE_CHECK_AUTH:
         return SMTP_PHASE_WAIT;
     case SMTP_STATE_CLOSED:
     case SMTP_STATE_COUNT:

@@ -3,19 +3,22 @@
  * server - the inbound SMTP session as a machine without I/O
  *
  * Purpose:   turns bytes of a client into replies and actions for its driver. Commands, envelope,
- *            DATA and BDAT; policy and storage are the driver's. The same machine runs behind a
- *            socket, under the fuzzer and in the simulator: the meaning never depends on how the
- *            bytes were cut into segments.
+ *            DATA and BDAT, STARTTLS and AUTH; policy, storage, TLS and passwords are the driver's.
+ *            The same machine runs behind a socket, under the fuzzer and in the simulator: the
+ *            meaning never depends on how the bytes were cut into segments.
  * Owner:     the session that embeds struct smtp_server; init, deinit. The config is shared, const,
  *            and outlives the machine.
  * Thread:    the owner's.
- * Memory:    idle: the struct (168 bytes) and the HELO name. A cut command line holds at most
- *            LIMIT_COMMAND_LINE_BYTES, a transaction its envelope; both are given back at once.
+ * Memory:    idle: the struct (192 bytes) and the HELO name. A cut command line holds at most
+ *            LIMIT_COMMAND_LINE_BYTES (AUTH: SMTP_AUTH_LINE_BYTES), an AUTH exchange as much again,
+ *            a transaction its envelope; all are given back at once.
  *            Body bytes are never kept here: BODY_DATA lends slices of the caller's input.
  * Errors:    a client's errors are replies. When memory is missing: 451 4.3.0 or 452 4.3.1.
  * Durability: BODY_COMMIT asks; the 250 is written only by smtp_server_answer, after the driver's
  *            fdatasync. Until then no input is consumed.
- * RFC:       5321, 1870, 2034, 2920, 3030, 3461, 6152, 6531, 9422.
+ * Secrets:   what an exchange decoded is wiped when it ends, lines always. The driver wipes its own
+ *            input when smtp_server_had_secret says so.
+ * RFC:       5321, 1870, 2034, 2920, 3030, 3207, 3461, 4954, 6152, 6531, 9422.
  *
  * The driver's loop:
  *
@@ -26,13 +29,18 @@
  *     case SMTP_SERVER_WAIT:       an answer is owed: keep `in`, step again after the answer; break;
  *     case SMTP_SERVER_CHECK_MAIL: policy; smtp_server_answer(&s, &verdict, &out), now or later; break;
  *     ...
+ *     case SMTP_SERVER_START_TLS:  send out, shake hands, smtp_server_tls_started(&s); what comes
+ *                                  next out of the TLS stream is input. On failure close.
  *     case SMTP_SERVER_CLOSE:      send out, close; return;
  *     }
+ *
+ * Implicit TLS: shake hands, smtp_server_tls_started, then smtp_server_greet.
  */
 #ifndef RINGPOST_SMTP_SERVER_H
 #define RINGPOST_SMTP_SERVER_H
 
 #include "core/base/limits.h"
+#include "proto/smtp/auth.h"
 #include "proto/smtp/envelope.h"
 #include "proto/smtp/reply_out.h"
 
@@ -47,7 +55,10 @@ enum smtp_server_action {
     SMTP_SERVER_BODY_COMMIT, /* owed an answer: make it durable, then 250 2.0.0 "queued as ID" */
     SMTP_SERVER_BODY_ABORT, /* drop what was stored since BODY_BEGIN; no answer. The envelope may be
                                gone already; smtp_server_fault() says why (NULL: RSET, QUIT, EHLO) */
-    SMTP_SERVER_CLOSE,      /* send out, then close. Every later step says the same */
+    SMTP_SERVER_START_TLS,  /* out ends with the 220; owed smtp_server_tls_started, or close */
+    SMTP_SERVER_AUTH_CHALLENGE, /* owed smtp_server_challenge: CRAM-MD5 begins */
+    SMTP_SERVER_CHECK_AUTH,     /* owed an answer: see smtp_server_auth */
+    SMTP_SERVER_CLOSE,          /* send out, then close. Every later step says the same */
 };
 
 /* For deadlines. */
@@ -56,24 +67,29 @@ enum smtp_server_phase {
     SMTP_PHASE_COMMAND,  /* the client's turn: a command (RFC 5321 4.5.3.2.7: 5 minutes) */
     SMTP_PHASE_BODY,     /* DATA or a BDAT chunk is arriving */
     SMTP_PHASE_WAIT,     /* the driver's turn */
+    SMTP_PHASE_TLS,      /* the handshake; one deadline for all of it */
     SMTP_PHASE_CLOSED,
 };
 
 enum smtp_server_state {
-    SMTP_STATE_GREETING,   /* the banner is not out yet */
-    SMTP_STATE_START,      /* no HELO/EHLO yet */
-    SMTP_STATE_READY,      /* no transaction */
-    SMTP_STATE_CHECK_MAIL, /* answer owed */
-    SMTP_STATE_MAIL,       /* sender accepted, no recipient yet */
-    SMTP_STATE_CHECK_RCPT, /* answer owed */
-    SMTP_STATE_RCPT,       /* at least one recipient */
-    SMTP_STATE_CHECK_DATA, /* answer owed: storage for DATA */
-    SMTP_STATE_DATA,       /* message text up to CRLF.CRLF */
-    SMTP_STATE_CHECK_BDAT, /* answer owed: storage for the first chunk */
-    SMTP_STATE_CHUNK,      /* octets of a BDAT chunk */
-    SMTP_STATE_BDAT,       /* between chunks */
-    SMTP_STATE_SWALLOW,    /* octets of a BDAT chunk outside a transaction that could use it */
-    SMTP_STATE_COMMIT,     /* answer owed: is it durable */
+    SMTP_STATE_GREETING,       /* the banner is not out yet */
+    SMTP_STATE_START,          /* no HELO/EHLO yet */
+    SMTP_STATE_READY,          /* no transaction */
+    SMTP_STATE_CHECK_MAIL,     /* answer owed */
+    SMTP_STATE_MAIL,           /* sender accepted, no recipient yet */
+    SMTP_STATE_CHECK_RCPT,     /* answer owed */
+    SMTP_STATE_RCPT,           /* at least one recipient */
+    SMTP_STATE_CHECK_DATA,     /* answer owed: storage for DATA */
+    SMTP_STATE_DATA,           /* message text up to CRLF.CRLF */
+    SMTP_STATE_CHECK_BDAT,     /* answer owed: storage for the first chunk */
+    SMTP_STATE_CHUNK,          /* octets of a BDAT chunk */
+    SMTP_STATE_BDAT,           /* between chunks */
+    SMTP_STATE_SWALLOW,        /* octets of a BDAT chunk outside a transaction that could use it */
+    SMTP_STATE_COMMIT,         /* answer owed: is it durable */
+    SMTP_STATE_STARTTLS,       /* tls_started owed */
+    SMTP_STATE_AUTH_CHALLENGE, /* challenge owed */
+    SMTP_STATE_AUTH,           /* the client's next line belongs to the exchange */
+    SMTP_STATE_CHECK_AUTH,     /* answer owed */
     SMTP_STATE_CLOSED,
     SMTP_STATE_COUNT
 };
@@ -94,7 +110,13 @@ struct smtp_server_config {
     uint32_t junk_max;        /* NOOP, RSET, ... beyond this count as errors */
     bool normalize_bare_lf;   /* bare LF becomes CRLF instead of 550 (bare CR is always refused) */
     bool refuse_early_talker; /* input before smtp_server_greet: 554 5.5.0 and close */
-    uint32_t features;        /* SMTP_FEATURE_* */
+    bool tls_required;   /* before TLS only EHLO HELO STARTTLS NOOP HELP QUIT; others 530 5.7.0 */
+    bool auth_needs_tls; /* before TLS AUTH is not on offer and answered by 538 5.7.11 */
+    bool auth_says_530;  /* 530 5.7.0 instead of 538 */
+    bool auth_required;  /* MAIL without it: 530 5.7.0. Only where access is refused at MAIL */
+    uint32_t auth_mechanisms;   /* SMTP_AUTH_PLAIN, _LOGIN, _CRAM_MD5 */
+    uint32_t auth_failures_max; /* the AUTH after so many failed ones: 421 4.7.0; 0: no matter */
+    uint32_t features;          /* SMTP_FEATURE_* */
 };
 
 /* The defaults; hostname must still be set. */
@@ -116,12 +138,21 @@ struct smtp_body_facts {
     bool line_end_added; /* BDAT text did not end in CRLF */
 };
 
-struct smtp_transaction; /* server_tx.h */
+/* What holds for one session only. */
+enum {
+    SMTP_SESSION_NO_TLS = 1,  /* STARTTLS is configured but not to be had: 454 4.7.0 */
+    SMTP_SESSION_NO_AUTH = 2, /* AUTH is not offered to this client: 503 5.5.1 */
+    SMTP_SESSION_TRUSTED = 4, /* auth_required is not for this client */
+};
+
+struct smtp_transaction;   /* server_tx.h */
+struct smtp_auth_exchange; /* server_tx.h */
 
 struct smtp_server {
     const struct smtp_server_config *config;
-    struct smtp_transaction *tx; /* between MAIL and its end */
-    struct buf line;             /* a command line cut by the segment's end */
+    struct smtp_transaction *tx;     /* between MAIL and its end */
+    struct smtp_auth_exchange *auth; /* between AUTH and its answer */
+    struct buf line;                 /* a command line cut by the segment's end */
     struct buf helo;
     struct slice data;
     uint64_t chunk_left; /* octets of the BDAT chunk still to come */
@@ -134,9 +165,14 @@ struct smtp_server {
     bool esmtp;
     bool chunk_last;
     bool line_skip;    /* discarding the rest of a line that is too long */
-    bool line_is_bdat; /* the line being discarded began with BDAT */
+    bool line_is_auth; /* the line being discarded belonged to AUTH */
     bool first_seen;   /* a byte of the first command was looked at */
     bool abort_due;    /* BODY_ABORT is owed to the driver */
+    bool tls;
+    bool authenticated;
+    bool had_secret;
+    uint8_t flags; /* SMTP_SESSION_* */
+    uint32_t auth_failures;
     const struct smtp_verdict *abort_fault;
 };
 
@@ -144,14 +180,17 @@ void smtp_server_init(struct smtp_server *s, const struct smtp_server_config *co
 /* Storage the driver opened at BODY_BEGIN and was not told to drop is the driver's to drop. */
 void smtp_server_deinit(struct smtp_server *s);
 
+/* Any time: SMTP_SESSION_*. */
+void smtp_server_set_flags(struct smtp_server *s, uint8_t flags);
+
 /* Writes the 220 banner. */
 void smtp_server_greet(struct smtp_server *s, struct buf *out);
 
 /* Consumes from *in (advances it), appends replies to out, returns what the driver does next. */
 enum smtp_server_action smtp_server_step(struct smtp_server *s, struct slice *in, struct buf *out);
 
-/* The answer to CHECK_MAIL, CHECK_RCPT, BODY_BEGIN, BODY_COMMIT. code 0 or 2xx accepts (with the
- * given text, if any), 4xx/5xx refuses, close or 421 ends the session. Text is copied. */
+/* The answer to CHECK_MAIL, CHECK_RCPT, BODY_BEGIN, BODY_COMMIT, CHECK_AUTH. code 0 or 2xx accepts
+ * (with the given text, if any), 4xx/5xx refuses, close or 421 ends the session. Text is copied. */
 void smtp_server_answer(struct smtp_server *s, const struct smtp_verdict *v, struct buf *out);
 
 /* Between BODY_BEGIN's acceptance and BODY_COMMIT: storage failed. The rest is read and dropped and
@@ -163,6 +202,17 @@ void smtp_server_body_fail(struct smtp_server *s, const struct smtp_verdict *v);
  * announced by BODY_ABORT first. */
 void smtp_server_shut(struct smtp_server *s, const struct smtp_verdict *v, struct buf *out);
 
+/* The handshake of START_TLS is done, or that of implicit TLS (before smtp_server_greet). All that
+ * the client said before is forgotten (RFC 3207 4.2): it must begin with EHLO again. */
+void smtp_server_tls_started(struct smtp_server *s);
+/* The challenge for CRAM-MD5, "<unique@host>": 1..SMTP_AUTH_CHALLENGE_BYTES. */
+void smtp_server_challenge(struct smtp_server *s, struct slice challenge, struct buf *out);
+/* Only in CHECK_AUTH: it is wiped by the answer and by smtp_server_deinit. Who checks elsewhere
+ * (another thread) takes a copy and wipes it. */
+const struct smtp_auth *smtp_server_auth(const struct smtp_server *s);
+/* Since the last call the input held (a part of) an AUTH exchange: wipe what was consumed. */
+bool smtp_server_had_secret(struct smtp_server *s);
+
 enum smtp_server_phase smtp_server_phase(const struct smtp_server *s);
 struct slice smtp_server_data(const struct smtp_server *s);
 /* From CHECK_MAIL until the answer to BODY_COMMIT; NULL outside a transaction. */
@@ -173,6 +223,19 @@ const struct smtp_verdict *smtp_server_fault(const struct smtp_server *s);
 /* The name of HELO/EHLO; empty before. */
 struct slice smtp_server_helo(const struct smtp_server *s);
 bool smtp_server_esmtp(const struct smtp_server *s);
+static inline bool smtp_server_tls(const struct smtp_server *s)
+{
+    return s->tls;
+}
+static inline bool smtp_server_authenticated(const struct smtp_server *s)
+{
+    return s->authenticated;
+}
+/* AUTHs answered by 5xx in this session. */
+static inline uint32_t smtp_server_auth_failures(const struct smtp_server *s)
+{
+    return s->auth_failures;
+}
 /* Error replies since the last accepted message: above 10 the driver may slow the client down. */
 static inline uint32_t smtp_server_errors(const struct smtp_server *s)
 {

@@ -157,7 +157,8 @@ void smtp_server_run_bdat(struct smtp_server *s, struct slice arg, struct buf *o
         s->errors++;
     }
     if (!s->tx) {
-        smtp_server_swallow(s, &need_mail, out);
+        smtp_server_swallow(s, smtp_server_needs_tls(s) ? &smtp_server_must_starttls : &need_mail,
+                            out);
     } else if (s->state == SMTP_STATE_MAIL) {
         s->tx->refused = s->tx->rcpts_refused ? &no_recipients : &need_rcpt;
         smtp_server_swallow(s, NULL, out);

@@ -27,6 +27,16 @@ static void add_limits(const struct smtp_server_config *c, struct buf *out)
     buf_add_u64(out, c->recipients_max);
 }
 
+static void add_mechanisms(const struct smtp_server_config *c, struct buf *out)
+{
+    smtp_auth_add_names(out, c->auth_mechanisms, SLICE(" "));
+}
+
+static void add_mechanisms_equals(const struct smtp_server_config *c, struct buf *out)
+{
+    smtp_auth_add_names(out, c->auth_mechanisms, SLICE("="));
+}
+
 static const struct keyword keywords[] = {
     {SMTP_FEATURE_PIPELINING, SLICE_INIT("PIPELINING"), NULL},
     {SMTP_FEATURE_SIZE, SLICE_INIT("SIZE"), add_size},
@@ -36,18 +46,23 @@ static const struct keyword keywords[] = {
     {SMTP_FEATURE_CHUNKING, SLICE_INIT("CHUNKING"), NULL},
     {SMTP_FEATURE_DSN, SLICE_INIT("DSN"), NULL},
     {SMTP_FEATURE_LIMITS, SLICE_INIT("LIMITS"), add_limits},
+    {SMTP_FEATURE_STARTTLS, SLICE_INIT("STARTTLS"), NULL},
+    {SMTP_FEATURE_AUTH, SLICE_INIT("AUTH"), add_mechanisms},
+    {SMTP_FEATURE_AUTH_EQUALS, SLICE_INIT("AUTH"), add_mechanisms_equals},
     {SMTP_FEATURE_HELP, SLICE_INIT("HELP"), NULL},
 };
 
-static void add_keywords(const struct smtp_server_config *c, struct buf *out)
+static void add_keywords(const struct smtp_server *s, struct buf *out)
 {
+    const struct smtp_server_config *c = s->config;
+    uint32_t features = smtp_server_features(s);
     size_t left = 0;
     for (size_t i = 0; i < ARRAY_COUNT(keywords); i++) {
-        left += (c->features & keywords[i].feature) != 0;
+        left += (features & keywords[i].feature) != 0;
     }
     smtp_reply_add_plain(out, 250, left == 0, c->hostname);
     for (size_t i = 0; i < ARRAY_COUNT(keywords); i++) {
-        if (c->features & keywords[i].feature) {
+        if (features & keywords[i].feature) {
             left--;
             buf_add(out, left ? SLICE("250-") : SLICE("250 "));
             buf_add(out, keywords[i].word);
@@ -81,7 +96,7 @@ static bool take_helo(struct smtp_server *s, struct slice name, bool esmtp, stru
 void smtp_server_run_ehlo(struct smtp_server *s, struct slice arg, struct buf *out)
 {
     if (take_helo(s, arg, true, out)) {
-        add_keywords(s->config, out);
+        add_keywords(s, out);
     }
 }
 
@@ -181,6 +196,10 @@ void smtp_server_run_mail(struct smtp_server *s, struct slice arg, struct buf *o
     struct smtp_path path;
     struct smtp_mail_params params;
     bool utf8_mode = (s->config->features & SMTP_FEATURE_SMTPUTF8) && names_smtputf8(arg);
+    if (s->config->auth_required && !s->authenticated && !(s->flags & SMTP_SESSION_TRUSTED)) {
+        SMTP_SAY(s, out, 530, "5.7.0", "Authentication required");
+        return;
+    }
     if (!skip_keyword(&arg, SLICE("FROM:"))) {
         SMTP_SAY(s, out, 501, "5.5.4", "Syntax: MAIL FROM:<address> [parameters]");
         return;
@@ -267,7 +286,7 @@ void smtp_server_run_help(struct smtp_server *s, struct slice arg, struct buf *o
     buf_add(out, SLICE("214 2.0.0 Commands:"));
     for (size_t i = 0; smtp_verb_at(i); i++) {
         const struct smtp_verb *verb = smtp_verb_at(i);
-        if (!verb->feature || (s->config->features & verb->feature)) {
+        if (!verb->feature || (smtp_server_features(s) & verb->feature)) {
             buf_add_byte(out, ' ');
             buf_add(out, verb->name);
         }

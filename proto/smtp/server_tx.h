@@ -3,7 +3,8 @@
  * server_tx - what the parts of the inbound machine share (not for others)
  *
  * Purpose:   server.c (steps, states, answers), server_line.c (command lines), server_cmd.c (verbs),
- *            server_body.c (DATA and BDAT) and verbs.c (the table) are one machine in five files.
+ *            server_body.c (DATA and BDAT), server_auth.c (STARTTLS and AUTH) and verbs.c (the
+ *            table) are one machine in six files.
  * Owner:     struct smtp_transaction belongs to its smtp_server: from MAIL to tx_reset.
  * Thread:    the session's. Errors: as in server.h.
  */
@@ -30,6 +31,15 @@ struct smtp_transaction {
     char refused_enhanced[SMTP_TX_ENHANCED_BYTES];
 };
 
+/* An exchange. Allocated by AUTH, wiped and freed when the state is none of the exchange's. */
+struct smtp_auth_exchange {
+    struct smtp_auth auth;
+    struct buf user;   /* LOGIN: the first answer */
+    struct buf answer; /* the answer at hand, decoded */
+    bool has_user;
+    struct buf challenge;
+};
+
 void smtp_server_set_state(struct smtp_server *s, enum smtp_server_state to);
 /* Writes a reply, counts it when it is an error, closes when it says so. */
 void smtp_server_reply(struct smtp_server *s, struct buf *out, const struct smtp_verdict *v);
@@ -52,11 +62,26 @@ bool smtp_server_take_body(struct smtp_server *s, struct slice *in, struct buf *
  * session instead when the chunk is above bdat_swallow_max. */
 void smtp_server_swallow(struct smtp_server *s, const struct smtp_verdict *reply, struct buf *out);
 
+/* ---- server_auth.c ---- */
+/* The features on offer at this moment of this session. */
+uint32_t smtp_server_features(const struct smtp_server *s);
+/* Only the verbs of SMTP_VERB_PRE_TLS may run. */
+bool smtp_server_needs_tls(const struct smtp_server *s);
+/* STARTTLS has run; `behind` is the input behind its line. */
+void smtp_server_ready_tls(struct smtp_server *s, struct slice behind, struct buf *out);
+/* A line of an exchange, without its CRLF. */
+void smtp_server_take_auth(struct smtp_server *s, struct slice line, struct buf *out);
+void smtp_server_answer_auth(struct smtp_server *s, const struct smtp_verdict *v, struct buf *out);
+/* Wipes and frees the exchange. */
+void smtp_server_auth_end(struct smtp_server *s);
+extern const struct smtp_verdict smtp_server_must_starttls;
+
 /* ---- verbs.c ---- */
 enum {
     SMTP_VERB_JUNK = 1,       /* counts against junk_max */
     SMTP_VERB_ENDS_GROUP = 2, /* RFC 2920 3.1: must be the last of a pipelined group */
     SMTP_VERB_PAYLOAD = 4,    /* octets follow the line: an unreadable line ends the session */
+    SMTP_VERB_PRE_TLS = 8,    /* runs though TLS is required and missing */
 };
 
 enum smtp_verb_arg { SMTP_ARG_NONE, SMTP_ARG_OPTIONAL, SMTP_ARG_NEEDED };
@@ -91,6 +116,8 @@ void smtp_server_run_vrfy(struct smtp_server *s, struct slice arg, struct buf *o
 void smtp_server_run_expn(struct smtp_server *s, struct slice arg, struct buf *out);
 void smtp_server_run_help(struct smtp_server *s, struct slice arg, struct buf *out);
 void smtp_server_run_quit(struct smtp_server *s, struct slice arg, struct buf *out);
+void smtp_server_run_starttls(struct smtp_server *s, struct slice arg, struct buf *out);
+void smtp_server_run_auth(struct smtp_server *s, struct slice arg, struct buf *out);
 
 /* A verdict of constant text: SMTP_SAY(out, 503, "5.5.1", "Need MAIL first"). */
 #define SMTP_SAY(s, out, status, enh, words)                                                       \

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * One row per verb and one place to add one. STARTTLS and AUTH become rows with their feature bit;
- * STARTTLS refuses to run when input is left behind its line (SMTP_VERB_ENDS_GROUP).
+ * One row per verb and one place to add one.
  */
 #include "proto/smtp/server_tx.h"
 
@@ -12,10 +11,12 @@ enum {
 };
 
 static const struct smtp_verb verbs[] = {
-    {SLICE_INIT("EHLO"), 0, ANY, SMTP_ARG_NEEDED, SMTP_VERB_JUNK | SMTP_VERB_ENDS_GROUP,
-     smtp_server_run_ehlo, "EHLO hostname", "5321 4.1.1.1"},
-    {SLICE_INIT("HELO"), 0, ANY, SMTP_ARG_NEEDED, SMTP_VERB_JUNK | SMTP_VERB_ENDS_GROUP,
-     smtp_server_run_helo, "HELO hostname", "5321 4.1.1.1"},
+    {SLICE_INIT("EHLO"), 0, ANY, SMTP_ARG_NEEDED,
+     SMTP_VERB_JUNK | SMTP_VERB_ENDS_GROUP | SMTP_VERB_PRE_TLS, smtp_server_run_ehlo,
+     "EHLO hostname", "5321 4.1.1.1"},
+    {SLICE_INIT("HELO"), 0, ANY, SMTP_ARG_NEEDED,
+     SMTP_VERB_JUNK | SMTP_VERB_ENDS_GROUP | SMTP_VERB_PRE_TLS, smtp_server_run_helo,
+     "HELO hostname", "5321 4.1.1.1"},
     {SLICE_INIT("MAIL"), 0, IN(READY), SMTP_ARG_NEEDED, 0, smtp_server_run_mail,
      "MAIL FROM:<address> [parameters]", "5321 4.1.1.2"},
     {SLICE_INIT("RCPT"), 0, IN(MAIL) | IN(RCPT), SMTP_ARG_NEEDED, 0, smtp_server_run_rcpt,
@@ -27,16 +28,22 @@ static const struct smtp_verb verbs[] = {
      smtp_server_run_bdat, "BDAT size [LAST]", "3030 2"},
     {SLICE_INIT("RSET"), 0, ANY, SMTP_ARG_NONE, SMTP_VERB_JUNK, smtp_server_run_rset, "RSET",
      "5321 4.1.1.5"},
-    {SLICE_INIT("NOOP"), 0, ANY, SMTP_ARG_OPTIONAL, SMTP_VERB_JUNK | SMTP_VERB_ENDS_GROUP,
-     smtp_server_run_noop, "NOOP", "5321 4.1.1.9"},
+    {SLICE_INIT("NOOP"), 0, ANY, SMTP_ARG_OPTIONAL,
+     SMTP_VERB_JUNK | SMTP_VERB_ENDS_GROUP | SMTP_VERB_PRE_TLS, smtp_server_run_noop, "NOOP",
+     "5321 4.1.1.9"},
     {SLICE_INIT("VRFY"), 0, ANY, SMTP_ARG_NEEDED, SMTP_VERB_JUNK | SMTP_VERB_ENDS_GROUP,
      smtp_server_run_vrfy, "VRFY address", "5321 4.1.1.6"},
     {SLICE_INIT("EXPN"), 0, ANY, SMTP_ARG_OPTIONAL, SMTP_VERB_JUNK | SMTP_VERB_ENDS_GROUP,
      smtp_server_run_expn, "EXPN list", "5321 4.1.1.7"},
-    {SLICE_INIT("HELP"), SMTP_FEATURE_HELP, ANY, SMTP_ARG_OPTIONAL, SMTP_VERB_JUNK,
-     smtp_server_run_help, "HELP", "5321 4.1.1.8"},
-    {SLICE_INIT("QUIT"), 0, ANY, SMTP_ARG_OPTIONAL, SMTP_VERB_ENDS_GROUP, smtp_server_run_quit,
-     "QUIT", "5321 4.1.1.10"},
+    {SLICE_INIT("HELP"), SMTP_FEATURE_HELP, ANY, SMTP_ARG_OPTIONAL,
+     SMTP_VERB_JUNK | SMTP_VERB_PRE_TLS, smtp_server_run_help, "HELP", "5321 4.1.1.8"},
+    {SLICE_INIT("QUIT"), 0, ANY, SMTP_ARG_OPTIONAL, SMTP_VERB_ENDS_GROUP | SMTP_VERB_PRE_TLS,
+     smtp_server_run_quit, "QUIT", "5321 4.1.1.10"},
+    {SLICE_INIT("STARTTLS"), SMTP_FEATURE_STARTTLS, IN(START) | IN(READY), SMTP_ARG_NONE,
+     SMTP_VERB_JUNK | SMTP_VERB_ENDS_GROUP | SMTP_VERB_PRE_TLS, smtp_server_run_starttls,
+     "STARTTLS", "3207 4"},
+    {SLICE_INIT("AUTH"), SMTP_FEATURE_AUTH, IN(READY), SMTP_ARG_NEEDED, SMTP_VERB_ENDS_GROUP,
+     smtp_server_run_auth, "AUTH mechanism [initial-response]", "4954 4"},
 };
 
 const struct smtp_verb *smtp_verb_find(struct slice name)

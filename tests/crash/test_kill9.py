@@ -20,8 +20,7 @@ SEED = int(os.environ.get("RINGPOST_CRASH_SEED", "0")) or int(time.time())
 def test_killed_a_hundred_times(make, capsys):
     rng = random.Random(SEED)
     world = World(make, SEED, {"workers": 2})
-    engine = world.engine.start()
-    world.start_load()
+    engine = world.start()
     wait_until(lambda: world.accepted() > 20, 30, "the first messages")
     for number in range(ROUNDS):
         before = world.accepted()
@@ -53,15 +52,14 @@ def test_what_is_queued_after_a_crash_is_exact(make):
     from checker import Journal
     world = World(make, SEED + 1, {"workers": 2, "queue": {"schedule": ["1h"]}})
     world.sink.script["connect"] = lambda s, a: "421 4.3.2 not today"
-    engine = world.engine.start()
-    world.start_load()
+    engine = world.start()
     rng = random.Random(SEED)
     for _ in range(8):
         before = world.accepted()
         wait_until(lambda: world.accepted() > before + 10, 20, "messages in this round")
         time.sleep(rng.uniform(0.0, 0.2))
         world.crash()
-        engine.start() if False else engine.spawn()
+        engine.spawn()
         engine.wait_for_port()
         world.check_sum()
     world.stop_load()
@@ -79,8 +77,7 @@ def test_killed_at_each_step_of_a_drain(make):
     """K6: SIGTERM, then kill -9 at some point of the orderly end."""
     rng = random.Random(SEED + 2)
     world = World(make, SEED + 2, {"workers": 2})
-    engine = world.engine.start()
-    world.start_load()
+    engine = world.start()
     for _ in range(10):
         before = world.accepted()
         wait_until(lambda: world.accepted() > before + 5, 20, "messages in this round")
@@ -96,11 +93,11 @@ def test_killed_at_each_step_of_a_drain(make):
 def test_orderly_restarts_under_load(make):
     """No crash: nothing lost, nothing refused twice, and a duplicate only where the sink cut a connection."""
     world = World(make, SEED + 3, {"workers": 2})
-    engine = world.engine.start()
-    world.start_load()
+    engine = world.start()
     for _ in range(5):
         before = world.accepted()
         wait_until(lambda: world.accepted() > before + 20, 20, "messages in this round")
-        engine.restart()
+        engine.stop()
+        engine.spawn().wait_for_port()
         world.check_sum()
     world.finish()

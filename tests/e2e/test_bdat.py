@@ -6,6 +6,7 @@ import time
 import pytest
 
 from harness.client import Client, Closed
+from harness.engine import measuring
 from harness.message import message, tag, without_received
 
 
@@ -163,7 +164,7 @@ def test_last_line_without_end_gets_one(make):
 
 def test_a_hundred_thousand_tiny_chunks_cost_no_memory(make):
     """A15."""
-    engine = make.relay({"headers": {"received": "none"}})
+    engine = make.relay({"headers": {"received": "none"}}, env=measuring())
     head = b"Subject: tiny\r\n\r\n"
     with Client(engine.port, timeout=60) as c:
         c.ehlo()

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from harness.client import Client, submit
+from harness.engine import measuring
 from harness.message import message, tag
 from harness.wait import wait_until
 
@@ -135,7 +136,7 @@ def test_a_slow_but_fast_enough_client_is_served(make):
 
 def test_a_client_that_reads_nothing_is_not_fed_for_ever(make):
     """Replies pile up in the socket; the engine holds a bounded part and goes on serving others."""
-    engine = make.relay({"limits": {"command_timeout": "2s", "junk": 1000000}})
+    engine = make.relay({"limits": {"command_timeout": "2s", "junk": 1000000}}, env=measuring())
     with Client(engine.port) as deaf:
         deaf.socket.settimeout(0.5)
         low = engine.memory("VmHWM")
@@ -186,7 +187,7 @@ def test_idle_sessions_cost_little_memory(make):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     try:
-        engine = make.relay({"limits": {"connections_per_ip": 10000}})
+        engine = make.relay({"limits": {"connections_per_ip": 10000}}, env=measuring())
         first = [Client(engine.port) for _ in range(100)]
         low = engine.memory()
         more = [Client(engine.port) for _ in range(1500)]

@@ -413,7 +413,8 @@ START_TEST(tools_agree)
         ck_assert_int_eq(spool_tool_cat("spool", g->id, out, out), 0);
         fclose(out);
         ck_assert_uint_eq(len, want);
-        expect(g->inline_bytes == 0 || text[len - 1] == model_byte(g->id, 0, g->inline_bytes - 1),
+        expect(g->inline_bytes == 0 ||
+                   text[len - 1] == model_content(g->id, 0, g->inline_bytes)[g->inline_bytes - 1],
                "wrong content");
         free(text);
     }

@@ -223,12 +223,14 @@ static const struct bad_case bad_cases[] = {
      "ace\n"},
     {TEXT("listeners: {port: 25}\n"),
      "1:12: listeners: is a group, must be a list of groups with the keys: address, port"
-     ", mode, normalize_bare_lf\n"},
+     ", mode, normalize_bare_lf, "
+     "tls, cert_file, key_file, client_ca_file, proxy_protocol, access, reject_at\n"},
     {TEXT("listeners: []\n"),
      "1:12: listeners: has 0 items, allowed are 1–64\n"},
     {TEXT("listeners: [25]\n"),
      "1:13: listeners[0]: is a single value, must be a group with the keys: address, por"
-     "t, mode, normalize_bare_lf\n"},
+     "t, mode, normalize_bare_lf, "
+     "tls, cert_file, key_file, client_ca_file, proxy_protocol, access, reject_at\n"},
     {TEXT("listeners:\n"
      "  - port: 25\n"
      "    prot: 1\n"),
@@ -247,11 +249,13 @@ static const struct bad_case bad_cases[] = {
      "1:12: shutdown.zzzzzz: unknown key; known here: deadline\n"},
     {TEXT("colour: blue\n"),
      "1:1: colour: unknown key; known here: workers, identity, io, spool, listeners, acc"
-     "ess, limits, smtp, headers, relay, delivery, dns, queue, dsn, log, admin, shutdown"
+     "ess, tls, proxy, auth, users, sender, domains, dkim, limits, "
+     "smtp, headers, relay, delivery, dns, queue, dsn, log, admin, shutdown"
      "\n"},
     {TEXT("\"a\\x1b[31mb\": 1\n"),
      "1:1: a\\x1b[31mb: unknown key; known here: workers, identity, io, spool, listeners"
-     ", access, limits, smtp, headers, relay, delivery, dns, queue, dsn, log, admin, shu"
+     ", access, tls, proxy, auth, users, sender, "
+     "domains, dkim, limits, smtp, headers, relay, delivery, dns, queue, dsn, log, admin, shu"
      "tdown\n"},
     {TEXT("limits:\n"
      "  recipients: 5\n"
@@ -337,7 +341,8 @@ static const struct bad_case bad_cases[] = {
      "s–60d)\n"
      "4:12: listeners[0].port: 99999 is not a port (1–65535)\n"
      "5:1: nope: unknown key; known here: workers, identity, io, spool, listeners, acces"
-     "s, limits, smtp, headers, relay, delivery, dns, queue, dsn, log, admin, shutdown\n"},
+     "s, tls, proxy, auth, users, sender, domains, dkim, limits, "
+     "smtp, headers, relay, delivery, dns, queue, dsn, log, admin, shutdown\n"},
     {TEXT("dns: {ttl_max: 1s}\n"),
      "1:16: dns.ttl_min: 5s is more than dns.ttl_max (1s)\n"},
     {TEXT("queue: {max_age: 30s}\n"),
@@ -353,7 +358,8 @@ static const struct bad_case bad_cases[] = {
      "  - {port: 25}\n"
      "  - ~\n"),
      "3:5: listeners[1]: is a single value, must be a group with the keys: address, port"
-     ", mode, normalize_bare_lf\n"},
+     ", mode, normalize_bare_lf, "
+     "tls, cert_file, key_file, client_ca_file, proxy_protocol, access, reject_at\n"},
     {TEXT("dns: {servers: [127.0.0.1, 127.0.0.1, 127.0.0.1, 127.0.0.1, 127.0.0.1, 127.0.0.1, "
      "127.0.0.1, 127.0.0.1, 127.0.0.1]}\n"),
      "1:16: dns.servers: has 9 items, allowed are 0–8\n"},

@@ -22,13 +22,15 @@ static const struct reload_case cases[] = {
     {"spool: {segment_size: 64MiB}\n", "spool: {segment_size: 67108864}\n", 0, ""},
     {"listeners: [{port: 25}]\n", "listeners: [{port: 26}]\n", 1,
      "listeners[].port: needs a restart (25 is in effect, 26 is asked for)\n"},
-    {"listeners: [{port: 25}]\n", "listeners: [{port: 25}, {port: 26}]\n", 4,
+    {"listeners: [{port: 25}]\n", "listeners: [{port: 25}, {port: 26}]\n", 6,
      "listeners[].address: needs a restart (\"127.0.0.1\" is in effect, \"127.0.0.1\", "
      "\"127.0.0.1\" is asked for)\n"
      "listeners[].port: needs a restart (25 is in effect, 25, 26 is asked for)\n"
      "listeners[].mode: needs a restart (relay is in effect, relay, relay is asked for)\n"
      "listeners[].normalize_bare_lf: needs a restart (false is in effect, false, false is asked "
-     "for)\n"},
+     "for)\n"
+     "listeners[].tls: needs a restart (none is in effect, none, none is asked for)\n"
+     "listeners[].proxy_protocol: needs a restart (off is in effect, off, off is asked for)\n"},
     {"spool: {dir: /a}\n", "spool: {dir: /b}\n", 2,
      "spool.dir: needs a restart (\"/a\" is in effect, \"/b\" is asked for)\n"
      "admin.socket: needs a restart (\"/a/admin.sock\" is in effect, \"/b/admin.sock\" is asked "

@@ -51,8 +51,50 @@ START_TEST(directory)
     ck_assert(r == -ELOOP || r == -ENOTDIR);
     unlink(link);
     snprintf(link, sizeof(link), "%s/none/deep", base);
-    ck_assert_int_eq(disk_open_dir(link, true), -ENOENT);
     ck_assert_int_eq(disk_open_dir(link, false), -ENOENT);
+}
+END_TEST
+
+/* mkdir -p, but each part durable; what is there already is left alone. */
+START_TEST(directory_with_parents)
+{
+    static const char *const forms[] = {"a/b/c", "d//e/f/", "a/b/other", "a/../g/h"};
+    char deep[256];
+    struct stat st;
+    for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
+        snprintf(deep, sizeof(deep), "%s/%s", base, forms[i]);
+        int fd = disk_open_dir(deep, true);
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(fstat(fd, &st), 0);
+        ck_assert_uint_eq(st.st_mode & 07777, 0700);
+        disk_close(fd);
+        fd = disk_open_dir(deep, true);
+        ck_assert_int_ge(fd, 0);
+        disk_close(fd);
+    }
+    snprintf(deep, sizeof(deep), "%s/a", base);
+    ck_assert_int_eq(stat(deep, &st), 0);
+    ck_assert_uint_eq(st.st_mode & 0700, 0700);
+    /* A file in the way, a link to nowhere, a path without end. */
+    snprintf(deep, sizeof(deep), "%s/file", base);
+    int fd = open(deep, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    snprintf(deep, sizeof(deep), "%s/file/x", base);
+    ck_assert_int_eq(disk_open_dir(deep, true), -ENOTDIR);
+    snprintf(deep, sizeof(deep), "%s/nowhere", base);
+    ck_assert_int_eq(symlink("/nonexistent/x", deep), 0);
+    snprintf(deep, sizeof(deep), "%s/nowhere/y/z", base);
+    ck_assert_int_eq(disk_open_dir(deep, true), -ENOENT);
+    static char endless[8192];
+    memset(endless, 'x', sizeof(endless) - 1);
+    ck_assert_int_eq(disk_open_dir(endless, true), -ENAMETOOLONG);
+    static const char *const made[] = {"a/b/c", "a/b/other", "a/b", "a",    "d/e/f",  "d/e",
+                                       "d",     "g/h",       "g",   "file", "nowhere"};
+    for (size_t i = 0; i < sizeof(made) / sizeof(*made); i++) {
+        snprintf(deep, sizeof(deep), "%s/%s", base, made[i]);
+        ck_assert_int_eq(remove(deep), 0);
+    }
 }
 END_TEST
 
@@ -165,6 +207,7 @@ int main(void)
     TCase *t = tcase_create("disk");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, directory);
+    tcase_add_test(t, directory_with_parents);
     tcase_add_test(t, files);
     tcase_add_test(t, no_links_no_pipes);
     tcase_add_test(t, listing);

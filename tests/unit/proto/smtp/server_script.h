@@ -8,6 +8,11 @@
  * Policy:    the local part says what happens. Sender: bad 550, temp 451, close 421, nospace: storage
  *            refused with 452, disk: commit fails with 451, full: storage fails after 8 bytes.
  *            Recipient: bad 550, temp 451, close 421.
+ * AUTH:      user "user", password "secret" is right; user "temp" 454, "close" 421, others 535.
+ *            CRAM-MD5 has the challenge and the user of RFC 2195. Every check is an event.
+ * TLS:       with STARTTLS on offer the byte 0x01 stands for the handshake (segments end before it).
+ *            The 220 is recorded there: whether injected input meets it or comes with the verb
+ *            must make no difference.
  */
 #ifndef RINGPOST_TEST_SERVER_SCRIPT_H
 #define RINGPOST_TEST_SERVER_SCRIPT_H
@@ -30,6 +35,8 @@ struct script {
     uint32_t aborts;
     bool closed;
     size_t line_peak;
+    bool tls_wait; /* START_TLS was said */
+    bool secret;
 };
 
 static const struct smtp_verdict script_full = {452, false, SLICE_INIT("4.3.1"),
@@ -143,12 +150,65 @@ static inline void script_send(struct script *t)
     buf_clear(&t->out);
 }
 
+#define SCRIPT_CHALLENGE "<1896.697170952@postoffice.reston.mci.net>"
+#define SCRIPT_READY_TLS "220 2.0.0 Ready to start TLS\r\n"
+
+static inline void script_start_tls(struct script *t, struct slice in)
+{
+    must(in.len == 0 && smtp_server_phase(&t->server) == SMTP_PHASE_TLS);
+    must(slice_ends_nocase(buf_slice(&t->out), SLICE(SCRIPT_READY_TLS)));
+    t->out.len -= sizeof(SCRIPT_READY_TLS) - 1;
+    script_send(t);
+    t->tls_wait = true;
+}
+
+static inline void script_handshake(struct script *t)
+{
+    must(t->tls_wait);
+    t->tls_wait = false;
+    buf_add(&t->replies, SLICE(SCRIPT_READY_TLS));
+    smtp_server_tls_started(&t->server);
+    must(!smtp_server_authenticated(&t->server) && smtp_server_helo(&t->server).len == 0);
+}
+
+static inline void script_check_auth(struct script *t)
+{
+    static const unsigned char tim[] = {0xb9, 0x13, 0xa6, 0x02, 0xc7, 0xed, 0xa7, 0xa4,
+                                        0x95, 0xb4, 0xe6, 0xe7, 0x33, 0x4d, 0x38, 0x90};
+    const struct smtp_auth *a = smtp_server_auth(&t->server);
+    struct smtp_verdict v = {535, false, SLICE("5.7.8"), SLICE("Wrong")};
+    bool right = slice_eq(a->authcid, SLICE("user")) && slice_eq(a->password, SLICE("secret"));
+    if (a->mechanism == SMTP_AUTH_CRAM_MD5) {
+        must(slice_eq(a->challenge, SLICE(SCRIPT_CHALLENGE)) && a->password.len == 0);
+        right = slice_eq(a->authcid, SLICE("tim")) && memcmp(a->digest, tim, sizeof(tim)) == 0;
+    }
+    buf_add(&t->events, SLICE("auth "));
+    buf_add(&t->events, smtp_auth_name(a->mechanism));
+    const struct slice parts[] = {a->authzid, a->authcid, a->password};
+    for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
+        must(slice_find_byte(parts[i], '\0') < 0);
+        buf_add(&t->events, i ? SLICE("/") : SLICE(" "));
+        buf_add(&t->events, parts[i]);
+    }
+    buf_add(&t->events, SLICE("\n"));
+    if (right) {
+        v = SMTP_VERDICT_ACCEPT;
+    } else if (slice_eq(a->authcid, SLICE("temp"))) {
+        v = (struct smtp_verdict){454, false, SLICE("4.7.0"), SLICE("Later")};
+    } else if (slice_eq(a->authcid, SLICE("close"))) {
+        v = (struct smtp_verdict){421, false, SLICE("4.7.0"), SLICE("Go away")};
+    }
+    smtp_server_answer(&t->server, &v, &t->out);
+    must(t->server.auth == NULL);
+}
+
 /* One segment: the loop of server.h. */
 static inline void script_feed(struct script *t, struct slice in)
 {
     for (;;) {
         enum smtp_server_action action = smtp_server_step(&t->server, &in, &t->out);
         t->line_peak = t->server.line.cap > t->line_peak ? t->server.line.cap : t->line_peak;
+        t->secret |= smtp_server_had_secret(&t->server);
         switch (action) {
         case SMTP_SERVER_WANT_INPUT:
             must(in.len == 0);
@@ -178,6 +238,15 @@ static inline void script_feed(struct script *t, struct slice in)
             t->storage = false;
             t->aborts++;
             break;
+        case SMTP_SERVER_START_TLS:
+            script_start_tls(t, in);
+            return;
+        case SMTP_SERVER_AUTH_CHALLENGE:
+            smtp_server_challenge(&t->server, SLICE(SCRIPT_CHALLENGE), &t->out);
+            break;
+        case SMTP_SERVER_CHECK_AUTH:
+            script_check_auth(t);
+            break;
         case SMTP_SERVER_CLOSE:
             script_send(t);
             if (!t->closed) {
@@ -197,6 +266,15 @@ static inline void script_run(struct script *t, struct slice bytes, size_t piece
     while (bytes.len && !t->closed) {
         size_t n = piece_max ? 1 + (size_t)rng_below(rng, piece_max) : bytes.len;
         n = n < bytes.len ? n : bytes.len;
+        if (t->tls_wait && bytes.ptr[0] == 1) {
+            script_handshake(t);
+            bytes = slice_skip(bytes, 1);
+            continue;
+        }
+        if (t->server.config->features & SMTP_FEATURE_STARTTLS) {
+            int mark = slice_find_byte(slice_skip(slice_first(bytes, n), 1), 1);
+            n = mark >= 0 ? (size_t)mark + 1 : n;
+        }
         char *copy = malloc(n);
         must(copy != NULL);
         memcpy(copy, bytes.ptr, n);
