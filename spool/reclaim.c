@@ -213,5 +213,12 @@ struct spool_hold *spool_compact_next(struct spool *spool)
     if (!compact_dir_is_dead(spool->dir) && !compact_is_cheap(spool, at)) {
         return NULL;
     }
-    return LIST_ENTRY(list_first(&spool->segments[at]->holds), struct spool_hold, link);
+    struct list *holds = &spool->segments[at]->holds;
+    for (struct list *node = holds->next; node != holds; node = node->next) {
+        struct spool_hold *hold = LIST_ENTRY(node, struct spool_hold, link);
+        if (!hold->pinned) {
+            return hold;
+        }
+    }
+    return NULL;
 }

@@ -132,6 +132,7 @@ struct spool_hold {
     struct list link;
     uint64_t segment; /* 0: holds nothing */
     uint32_t bytes;
+    bool pinned; /* the owner's: no message that could move now, spool_compact_next passes it over */
 };
 
 /* ---- the directory ---- */

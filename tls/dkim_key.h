@@ -52,8 +52,8 @@ void dkim_signing_close(struct dkim_signing **s);
 /* Signs a SHA-256 hash; *bytes: how many of signature are set. An RSA signature is verified before it
  * is given away: a fault in the calculation would betray the key. False: nothing was signed. */
 bool dkim_key_sign(const struct dkim_key *key, struct dkim_signing *s,
-                   const uint8_t hash[DIGEST_SHA256_BYTES],
-                   uint8_t signature[DKIM_SIGNATURE_BYTES], size_t *bytes);
+                   const uint8_t hash[DIGEST_SHA256_BYTES], uint8_t signature[DKIM_SIGNATURE_BYTES],
+                   size_t *bytes);
 
 /* A new private key as PKCS#8 PEM. bits only for RSA: 2048, 3072 or 4096. */
 bool dkim_key_make(enum dkim_key_type type, unsigned bits, struct buf *pem, struct buf *why);

@@ -61,6 +61,27 @@ static bool set_domain(struct cli_args *args, const char *value, struct buf *why
     return true;
 }
 
+static bool set_key_type(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)why;
+    args->key_type = value;
+    return true;
+}
+
+static bool set_out(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)why;
+    args->out = value;
+    return true;
+}
+
+static bool set_canon(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)why;
+    args->canon = value;
+    return true;
+}
+
 static bool set_json(struct cli_args *args, const char *value, struct buf *why)
 {
     (void)value;
@@ -122,6 +143,12 @@ static const struct cli_option options_table[] = {
      set_limit},
     {SLICE_INIT("--domain"), SLICE_INIT(""), "NAME", CLI_OPT_DOMAIN, false,
      "only messages with a recipient in this domain", set_domain},
+    {SLICE_INIT("--type"), SLICE_INIT(""), "TYPE", CLI_OPT_KEY_TYPE, false,
+     "rsa2048 (default), rsa3072, rsa4096, ed25519", set_key_type},
+    {SLICE_INIT("--out"), SLICE_INIT("-o"), "FILE", CLI_OPT_OUT, false,
+     "where the private key goes (SELECTOR.DOMAIN.pem)", set_out},
+    {SLICE_INIT("--canon"), SLICE_INIT(""), "C", CLI_OPT_CANON, false,
+     "relaxed/relaxed (default), relaxed/simple, simple/relaxed, simple/simple", set_canon},
     {SLICE_INIT("--json"), SLICE_INIT(""), NULL, CLI_OPT_JSON, false,
      "stable JSON instead of a table", set_json},
     {SLICE_INIT("--help"), SLICE_INIT("-h"), NULL, 0, true, "this text", set_help},

@@ -12,7 +12,7 @@
 
 #include "core/base/buf.h"
 
-enum { CLI_SET_MAX = 64, CLI_WORDS_MAX = 3 };
+enum { CLI_SET_MAX = 64, CLI_WORDS_MAX = 5 };
 
 enum cli_option_bit {
     CLI_OPT_CONFIG = 1,
@@ -22,6 +22,9 @@ enum cli_option_bit {
     CLI_OPT_LIMIT = 16,
     CLI_OPT_DOMAIN = 32,
     CLI_OPT_PRINT = 64,
+    CLI_OPT_KEY_TYPE = 128,
+    CLI_OPT_OUT = 256,
+    CLI_OPT_CANON = 512,
 };
 
 enum cli_print { CLI_PRINT_EFFECTIVE, CLI_PRINT_DEFAULTS, CLI_PRINT_SCHEMA, CLI_PRINT_MARKDOWN };
@@ -33,6 +36,9 @@ struct cli_args {
     const char *socket;
     const char *domain;
     uint32_t limit; /* 0: not given */
+    const char *key_type;
+    const char *out;
+    const char *canon;
     bool json;
     bool help;
     enum cli_print print;

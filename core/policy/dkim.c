@@ -154,6 +154,13 @@ size_t dkim_table_count(const struct dkim_table *t)
     return t->rules.count;
 }
 
+const struct dkim_rule *dkim_table_next(const struct dkim_table *t, size_t *bucket,
+                                        const struct dkim_rule *after)
+{
+    struct map_node *node = map_next(&t->rules, bucket, after ? &after->node : NULL);
+    return node ? container_of(node, struct dkim_rule, node) : NULL;
+}
+
 uint64_t dkim_table_valid_s(const struct dkim_table *t)
 {
     return t->valid_s;

@@ -38,10 +38,11 @@ struct dkim_key_ops {
 };
 
 struct dkim_entry {
-    struct slice domain;         /* "" : every domain that has no rule */
-    bool names;                  /* for the domain itself */
-    bool subdomains;             /* for everything below it */
-    struct slice signing_domain; /* d=; "": domain, for the default the author's own; "%": always that */
+    struct slice domain; /* "" : every domain that has no rule */
+    bool names;          /* for the domain itself */
+    bool subdomains;     /* for everything below it */
+    struct slice
+        signing_domain; /* d=; "": domain, for the default the author's own; "%": always that */
     struct slice selector;
     struct slice key; /* path or text */
     bool key_is_path;
@@ -76,6 +77,9 @@ void dkim_table_put(struct dkim_table **t);
 bool dkim_table_add(struct dkim_table *t, const struct dkim_entry *e, struct buf *errors,
                     struct buf *warnings);
 size_t dkim_table_count(const struct dkim_table *t); /* rules; 0: nothing is ever signed */
+/* Every rule, in no order: start with *bucket = 0 and NULL; NULL at the end. */
+const struct dkim_rule *dkim_table_next(const struct dkim_table *t, size_t *bucket,
+                                        const struct dkim_rule *after);
 uint64_t dkim_table_valid_s(const struct dkim_table *t);
 /* domain as dkim_domain_normalize makes it. NULL: not signed. */
 const struct dkim_rule *dkim_table_find(const struct dkim_table *t, struct slice domain);

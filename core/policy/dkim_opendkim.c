@@ -52,8 +52,8 @@ static struct key_row *row_find(const struct map *m, struct slice name)
 
 static struct slice trim_line(struct slice s)
 {
-    while (s.len && (s.ptr[s.len - 1] == '\r' || s.ptr[s.len - 1] == ' ' ||
-                     s.ptr[s.len - 1] == '\t')) {
+    while (s.len &&
+           (s.ptr[s.len - 1] == '\r' || s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t')) {
         s.len--;
     }
     return slice_trim(s);
@@ -108,8 +108,8 @@ static bool key_row_parse(struct reader *r, const struct line *l, struct key_row
     row->selector = slice_trim(slice_cut(&rest, ':'));
     row->key = slice_trim(rest);
     if (row->key.len == 0 || row->domain.len == 0 || row->selector.len == 0) {
-        return complain(r->errors, file, l->number, "not of the form NAME DOMAIN:SELECTOR:KEY:",
-                        l->first);
+        return complain(r->errors, file, l->number,
+                        "not of the form NAME DOMAIN:SELECTOR:KEY:", l->first);
     }
     if (row->key.ptr[0] == '/' && slice_find_byte(row->key, '%') >= 0) {
         return complain(r->errors, file, l->number, "'%' in a path is not supported:", row->key);
@@ -210,8 +210,7 @@ static bool signing_line(struct reader *r, const struct line *l, size_t *n)
     if (!r->in->multiple) {
         struct key_row *p = &r->patterns[*n];
         if (row_find(&r->seen, l->first)) {
-            complain(r->warnings, file, l->number, "an earlier line is used instead for",
-                     l->first);
+            complain(r->warnings, file, l->number, "an earlier line is used instead for", l->first);
             return true;
         }
         p->name = l->first;

@@ -33,7 +33,8 @@ struct opendkim_tables {
     struct opendkim_file keys;
     enum dkim_canon header_canon;
     enum dkim_canon body_canon;
-    bool multiple; /* MultipleSignatures: further lines for a pattern add signatures, else they warn */
+    bool
+        multiple; /* MultipleSignatures: further lines for a pattern add signatures, else they warn */
 };
 
 bool dkim_opendkim_read(const struct opendkim_tables *in, struct dkim_table *out,

@@ -56,6 +56,10 @@ static void queue_compact_drop(struct queue *q, struct queue_compaction *c)
 static bool queue_compact_append_record(struct queue *q, struct queue_compaction *c)
 {
     struct queue_message *m = c->message;
+    if (m->pending_count) {
+        /* The record would say "bounced" before the frame with the report is durable (P2). */
+        return false;
+    }
     struct spool_rcpt *rcpts = calloc(m->rcpt_count, sizeof(*rcpts));
     if (!rcpts) {
         return false;
@@ -90,7 +94,7 @@ static bool queue_compact_append_fragment(struct queue *q, struct queue_compacti
     struct spool_fragment_ref *f = &c->fragments[c->fragment_count];
     spool_frame_end(q->spool, SPOOL_LAZY, &lsn, &f->ref);
     f->body_bytes = (uint32_t)c->data.len;
-    c->fragment_holds[c->fragment_count].message = c->message;
+    c->fragment_holds[c->fragment_count].hold.pinned = true;
     spool_hold(q->spool, &c->fragment_holds[c->fragment_count].hold, f->ref);
     c->fragment_count++;
     return true;
@@ -152,6 +156,7 @@ static void queue_compact_start(struct queue *q, struct queue_message *m)
         c->fragments = calloc(m->fragment_count, sizeof(*c->fragments));
         c->fragment_holds = calloc(m->fragment_count, sizeof(*c->fragment_holds));
     }
+    c->hold.pinned = true;
     bool memory = !m->fragment_count || (c->fragments && c->fragment_holds);
     if (!memory || queue_message_pieces(m) == 0 ||
         !queue_reader_open(q, m, queue_compact_on_read, c, HANDLE_NONE, &c->reader)) {

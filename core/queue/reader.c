@@ -48,6 +48,7 @@ bool queue_reader_open(struct queue *q, struct queue_message *m, queue_read_fn *
     r->done = done;
     r->ctx = ctx;
     r->owner = owner;
+    r->hold.pinned = true; /* a struct queue_hold is what compaction expects */
     m->readers++;
     *out = self;
     return true;

@@ -126,6 +126,7 @@ static bool body_in_grow(struct body_in *b)
         return false;
     }
     for (uint32_t i = 0; i < b->fragment_count; i++) {
+        holds[i].hold.pinned = true;
         spool_hold(b->relay->queue->spool, &holds[i].hold, b->fragments[i].ref);
         spool_release(b->relay->queue->spool, &b->holds[i].hold);
     }
@@ -153,6 +154,7 @@ enum spool_append body_in_flush(struct body_in *b)
         spool_add_fragment(spool, b->id, b->fragment_count, piece);
         spool_frame_end(spool, SPOOL_LAZY, &lsn, &f->ref);
         f->body_bytes = (uint32_t)piece.len;
+        b->holds[b->fragment_count].hold.pinned = true; /* until there is a message */
         spool_hold(spool, &b->holds[b->fragment_count].hold, f->ref);
         b->fragment_count++;
         buf_consume(&b->bytes, piece.len);
@@ -263,6 +265,7 @@ static void body_in_hand_over(struct body_in *b, struct queue_message *m)
     m->fragment_count = b->fragment_count;
     for (uint32_t i = 0; i < m->fragment_count; i++) {
         m->fragment_holds[i].message = m;
+        m->fragment_holds[i].hold.pinned = false;
     }
     b->fragments = NULL;
     b->holds = NULL;

@@ -467,7 +467,8 @@ static void outbound_body_begin(struct outbound *o)
     }
     o->pieces = queue_message_pieces(m);
     if (o->pieces == 0) {
-        o->pieces = 1; /* an empty message: one empty piece */
+        o->pieces = 1; /* an empty message: one empty piece, not the last one of another message */
+        o->data = (struct slice){NULL, 0};
         o->data_ready = true;
         return;
     }

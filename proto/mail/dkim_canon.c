@@ -171,9 +171,9 @@ static size_t body_run(const struct dkim_canon_body *b, struct slice text)
 {
     if (b->canon == DKIM_CANON_RELAXED) {
         size_t n = 0;
-        while (n < text.len && ((unsigned char)text.ptr[n] > ' ' ||
-                                (!is_wsp(text.ptr[n]) && text.ptr[n] != '\r' &&
-                                 text.ptr[n] != '\n'))) {
+        while (n < text.len &&
+               ((unsigned char)text.ptr[n] > ' ' ||
+                (!is_wsp(text.ptr[n]) && text.ptr[n] != '\r' && text.ptr[n] != '\n'))) {
             n++;
         }
         return n;

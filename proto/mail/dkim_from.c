@@ -10,7 +10,15 @@
  */
 #include "proto/mail/dkim_header.h"
 
-enum token { TOKEN_END, TOKEN_BAD, TOKEN_SPACE, TOKEN_WORD, TOKEN_QUOTED, TOKEN_LITERAL, TOKEN_CHAR };
+enum token {
+    TOKEN_END,
+    TOKEN_BAD,
+    TOKEN_SPACE,
+    TOKEN_WORD,
+    TOKEN_QUOTED,
+    TOKEN_LITERAL,
+    TOKEN_CHAR
+};
 
 /* An addr-spec as its tokens come. */
 struct spec {

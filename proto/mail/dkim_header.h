@@ -30,7 +30,7 @@ enum dkim_skip {
     DKIM_SKIP_FROM_FIELDS,  /* several From fields */
     DKIM_SKIP_FROM_DOMAINS, /* authors of several domains */
     DKIM_SKIP_FROM_SYNTAX,  /* no domain can be read from the From field */
-    DKIM_SKIP_HEADER,       /* the header is no header, too long, or does not end in an empty line */
+    DKIM_SKIP_HEADER, /* the header is no header, too long, or does not end in an empty line */
     DKIM_SKIP_MEMORY,
     DKIM_SKIP_COUNT
 };

@@ -77,7 +77,7 @@ def test_what_is_switched_off_is_neither_offered_nor_taken(make, setting, keywor
     (["XCLIENT ADDR=1.2.3.4"], ["500 5.5.2"]),
     (["XFORWARD NAME=x"], ["500 5.5.2"]),
     ([""], ["500 5.5.2"]),
-    (["STARTTLS"], ["500 5.5.2"]),
+    (["STARTTLS"], ["502 5.5.1"]),
     (["EHLO"], ["501 5.5.4"]),
     (["HELO"], ["501 5.5.4"]),
     (["EHLO a b"], ["501 5.5.4"]),

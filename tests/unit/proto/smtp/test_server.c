@@ -166,7 +166,8 @@ static const struct row rows[] = {
         "252 2.0.0 Cannot verify, send mail and see\r\n501 5.5.4 Syntax: VRFY address\r\n502 5.5.1 EXPN is not available\r\n"
         "214 2.0.0 Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY EXPN HELP QUIT\r\n"
         "214 2.0.0 Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY EXPN HELP QUIT\r\n"
-        "501 5.5.4 Syntax: RSET\r\n" BAD_LINE BAD_LINE BYE,
+        "501 5.5.4 Syntax: RSET\r\n502 5.5.1 Command not implemented\r\n"
+        "503 5.5.1 Command not implemented\r\n" BYE,
         ""),
     ROW("http", "POST / HTTP/1.1\r\nHost: <x>\r\n\r\n",
         "554 5.5.2 This is an SMTP server, closing\r\n<close>", ""),
