@@ -198,14 +198,20 @@ static bool log_has_room(const struct spool *spool, enum spool_class cls, uint32
     return (uint64_t)spool->append_at + block_up(len + bytes) <= log_limit(spool, cls);
 }
 
-static enum spool_append append_refused(struct spool *spool)
+/* There is no room now: will there be? */
+static enum spool_append append_prospect(const struct spool *spool)
 {
-    spool->wants_space = true;
-    spool_make_next(spool);
     if (spool->make.failure == IO_OK) {
         return SPOOL_WAIT;
     }
     return spool->make.failure == IO_NO_SPACE ? SPOOL_FULL : SPOOL_FAILED;
+}
+
+static enum spool_append append_refused(struct spool *spool)
+{
+    spool->wants_space = true;
+    spool_make_next(spool);
+    return append_prospect(spool);
 }
 
 static enum spool_append append_by_state(struct spool *spool)
@@ -220,6 +226,30 @@ static enum spool_append append_by_state(struct spool *spool)
         return SPOOL_WAIT;
     case SPOOL_STATE_READ_ONLY:
         spool->wants_space = true;
+        return spool->make.failure == IO_NO_SPACE ? SPOOL_FULL : SPOOL_FAILED;
+    case SPOOL_STATE_FENCED:
+        return SPOOL_FAILED;
+    }
+    must(false);
+    return SPOOL_FAILED;
+}
+
+enum spool_append spool_takes_mail(const struct spool *spool)
+{
+    bool room = atomic_load_explicit(&spool->dir->room, memory_order_relaxed) == SPOOL_ROOM_OK;
+    switch (spool->state) {
+    case SPOOL_STATE_READY:
+        if (!room) {
+            return SPOOL_FULL;
+        }
+        return spool->next || log_has_room(spool, SPOOL_CLASS_MAIL, SPOOL_BLOCK_BYTES)
+                   ? SPOOL_APPENDED
+                   : append_prospect(spool);
+    case SPOOL_STATE_SEALING:
+        return room ? SPOOL_WAIT : SPOOL_FULL;
+    case SPOOL_STATE_STARTING:
+        return room ? append_prospect(spool) : SPOOL_FULL;
+    case SPOOL_STATE_READ_ONLY:
         return spool->make.failure == IO_NO_SPACE ? SPOOL_FULL : SPOOL_FAILED;
     case SPOOL_STATE_FENCED:
         return SPOOL_FAILED;

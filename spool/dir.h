@@ -53,6 +53,7 @@ struct spool_dir {
     atomic_bool past_busy;   /* one worker at a time removes from the past */
     atomic_uint bad_count;
     atomic_bool reclaim_stopped; /* a directory fsync has failed */
+    atomic_uint room;            /* enum spool_room: what the last look found */
     atomic_uint_fast64_t number_next;
     atomic_uint_fast64_t bytes_total; /* segment files, without spares */
     atomic_uint_fast64_t bytes_live;  /* held */

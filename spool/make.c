@@ -11,7 +11,8 @@
  * its old frames: they have another epoch and another salt, so they are noise to a reader. That it was
  * a segment once is durably over: reclaim.c puts it among the spares only after fsync of the directory.
  *
- * Any failure removes the file, tells commit.c, and is tried again by timer, 1 s … 30 s.
+ * Any failure removes the file, tells commit.c, and is tried again by timer, 1 s … 10 s. Said once: a failure of another
+ * kind, or the first after a success.
  */
 #include "spool/log.h"
 
@@ -108,9 +109,12 @@ static void make_failed(struct spool *spool, enum io_status status, int error)
         (void)disk_unlink(spool->dir->fd, name); /* else the next start removes it */
     }
     make_forget(spool);
+    bool news = m->failure != status;
     m->failure = status;
     m->step = SPOOL_MAKE_IDLE;
-    spool_incident(spool, SPOOL_INCIDENT_NO_SEGMENT, number, error);
+    if (news) {
+        spool_incident(spool, SPOOL_INCIDENT_NO_SEGMENT, number, error);
+    }
     spool_make_later(spool);
     spool_commit_on_no_segment(spool);
 }

@@ -9,7 +9,8 @@
  *            argument: spool/reclaim.c.
  * Owner:     struct spool_dir: the control thread, opened before the workers and closed after them.
  *            struct spool: its worker. struct spool_hold: embedded in the queue's message.
- * Thread:    spool_dir_*, spool_recover, spool_tool_*: the control thread while no worker runs.
+ * Thread:    spool_dir_*, spool_recover, spool_tool_*: the control thread while no worker runs
+ *            (spool_dir_look, spool_dir_free_bytes: at any time).
  *            spool_*: the worker's thread. spool_frame_body: any.
  * Units:     bytes, milliseconds (mono or wall as named), microseconds (_us, wall).
  * Limits:    one frame: SPOOL_FRAME_BYTES_MAX of rows; that bounds an envelope (check
@@ -132,7 +133,8 @@ struct spool_hold {
     struct list link;
     uint64_t segment; /* 0: holds nothing */
     uint32_t bytes;
-    bool pinned; /* the owner's: no message that could move now, spool_compact_next passes it over */
+    bool
+        pinned; /* the owner's: no message that could move now, spool_compact_next passes it over */
 };
 
 /* ---- the directory ---- */
@@ -147,6 +149,32 @@ bool spool_dir_direct(const struct spool_dir *dir);
 const char *spool_dir_path(const struct spool_dir *dir);
 /* Bytes that a process without privileges can still write; UINT64_MAX when the kernel does not say. */
 uint64_t spool_dir_free_bytes(const struct spool_dir *dir);
+
+/* Room by configuration: while it is not OK every worker refuses new mail (spool_takes_mail), results and
+ * delivery go on. */
+enum spool_room {
+    SPOOL_ROOM_OK,
+    SPOOL_ROOM_MAX_SIZE, /* the log is larger than size_max */
+    SPOOL_ROOM_MIN_FREE, /* the file system has less than free_min left */
+};
+
+/* 0: no limit. size_max is raised to what the workers need when idle, and a segment. */
+struct spool_room_limits {
+    uint64_t size_max;
+    uint64_t free_min;
+};
+
+struct spool_room_look {
+    enum spool_room room;
+    bool changed;        /* since the last look */
+    uint64_t size_bytes; /* segment files, without spares */
+    uint64_t free_bytes; /* see spool_dir_free_bytes */
+};
+
+/* Measures and decides; to be called now and then by the control thread, also while workers run. Room
+ * comes back one segment later than it went: spool/room.h. */
+void spool_dir_look(struct spool_dir *dir, const struct spool_room_limits *limits,
+                    struct spool_room_look *out);
 
 /* ---- recovery: once, after spool_dir_open and before any spool_open ---- */
 
@@ -255,6 +283,10 @@ enum spool_urgency {
     SPOOL_URGENT, /* somebody waits for it */
 };
 
+/* What the beginning of a new message should be told: APPENDED or WAIT (come in), FULL or FAILED. Changes
+ * nothing. Who was let in may still meet FULL or FAILED later. */
+enum spool_append spool_takes_mail(const struct spool *spool);
+
 /* A frame is built without returning to the loop: begin, then rows whose encoded sizes
  * (spool_*_bytes) sum to at most bytes_max, then end or cancel. */
 enum spool_append spool_frame_begin(struct spool *spool, enum spool_class cls, size_t bytes_max);
@@ -318,8 +350,24 @@ enum spool_state {
     SPOOL_STATE_FENCED,
 };
 
+/* What new mail meets, the better before the worse: the worst worker speaks for the engine. */
+enum spool_health {
+    SPOOL_HEALTH_READY,
+    SPOOL_HEALTH_STARTING,
+    SPOOL_HEALTH_MAX_SIZE, /* 452: enum spool_room */
+    SPOOL_HEALTH_MIN_FREE,
+    SPOOL_HEALTH_FULL,      /* 452: no room for another segment on the disk */
+    SPOOL_HEALTH_READ_ONLY, /* 451: the disk refuses writes */
+    SPOOL_HEALTH_FENCED,
+};
+
+/* "ready", "starting", "max_size", "min_free", "full", "read-only", "fenced" */
+const char *spool_health_name(enum spool_health health);
+
 struct spool_stats {
     enum spool_state state;
+    enum spool_health health;
+    bool ready;        /* spool_ready */
     bool full;         /* no next segment because the disk is full */
     uint64_t segments; /* of this worker, and recovered ones that it holds */
     uint64_t bytes_total;

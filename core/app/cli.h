@@ -11,7 +11,7 @@
 #define RINGPOST_APP_CLI_H
 
 #include "core/app/cli_args.h"
-#include "core/conf/conf.h"
+#include "core/relay/settings.h"
 
 #include <stdio.h>
 
@@ -28,7 +28,7 @@ struct cli {
     FILE *err;
     char *const *environment;
     /* engine_run; set by main, so that the commands can be tested without an engine. */
-    int (*serve)(const struct conf_source *src, struct conf *conf);
+    int (*serve)(const struct conf_source *src, struct relay_settings *settings);
 };
 
 /* argv[0] is the program. */

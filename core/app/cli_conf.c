@@ -20,44 +20,69 @@ struct conf_source cli_conf_source(const struct cli *cli, const struct cli_args 
     };
 }
 
+/* Says them and ends them. */
+static void cli_messages(struct cli *cli, struct buf *errors, struct buf *warnings)
+{
+    struct slice rest = buf_slice(warnings);
+    while (rest.len) {
+        struct slice line = slice_cut(&rest, '\n');
+        fprintf(cli->err, "warning: %.*s\n", SLICE_ARG(line));
+    }
+    fprintf(cli->err, "%.*s", SLICE_ARG(buf_slice(errors)));
+    buf_deinit(errors);
+    buf_deinit(warnings);
+}
+
 struct conf *cli_conf_load(struct cli *cli, const struct conf_source *src)
 {
     struct buf errors, warnings;
     buf_init(&errors, CLI_MESSAGES_BYTES_MAX);
     buf_init(&warnings, CLI_MESSAGES_BYTES_MAX);
     struct conf *conf = conf_load(src, &errors, &warnings);
-    struct slice rest = buf_slice(&warnings);
-    while (rest.len) {
-        struct slice line = slice_cut(&rest, '\n');
-        fprintf(cli->err, "warning: %.*s\n", SLICE_ARG(line));
-    }
-    fprintf(cli->err, "%.*s", SLICE_ARG(buf_slice(&errors)));
-    buf_deinit(&errors);
-    buf_deinit(&warnings);
+    cli_messages(cli, &errors, &warnings);
     return conf;
+}
+
+/* The configuration with the files it names: certificates, keys, users. */
+static struct relay_settings *cli_settings_load(struct cli *cli, const struct conf_source *src)
+{
+    struct buf errors, warnings;
+    struct conf *conf = cli_conf_load(cli, src);
+    if (!conf) {
+        return NULL;
+    }
+    buf_init(&errors, CLI_MESSAGES_BYTES_MAX);
+    buf_init(&warnings, CLI_MESSAGES_BYTES_MAX);
+    struct relay_settings_messages to = {&errors, &warnings};
+    struct relay_settings *settings = relay_settings_new(conf, NULL, &to);
+    cli_messages(cli, &errors, &warnings);
+    if (!settings) {
+        conf_free(conf);
+    }
+    return settings;
 }
 
 int cli_serve(struct cli *cli, const struct cli_args *args)
 {
     struct conf_source src = cli_conf_source(cli, args);
     must(cli->serve != NULL);
-    struct conf *conf = cli_conf_load(cli, &src);
-    if (!conf) {
+    struct relay_settings *settings = cli_settings_load(cli, &src);
+    if (!settings) {
         return CLI_CONFIG;
     }
     fflush(cli->err);
-    return cli->serve(&src, conf);
+    return cli->serve(&src, settings);
 }
 
 int cli_check(struct cli *cli, const struct cli_args *args)
 {
     struct conf_source src = cli_conf_source(cli, args);
-    struct conf *conf = cli_conf_load(cli, &src);
-    if (!conf) {
+    struct relay_settings *settings = cli_settings_load(cli, &src);
+    if (!settings) {
         return CLI_CONFIG;
     }
     fprintf(cli->out, "configuration is valid\n");
-    conf_free(conf);
+    relay_settings_put(&settings);
     return CLI_OK;
 }
 

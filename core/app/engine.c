@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ENGINE_LOG_CLOSE_MS = 3000, ENGINE_TEXT_BYTES = 64 * 1024 };
+enum { ENGINE_LOG_CLOSE_MS = 3000, ENGINE_TEXT_BYTES = 64 * 1024, ENGINE_JOBS_MAX = 4096 };
 
 struct engine_query {
     uint32_t token;   /* 0: free */
@@ -37,6 +37,8 @@ struct engine {
     struct spool_dir *spool_dir;
     struct spool_recovery recovery;
     struct connections *admitted;
+    struct throttle *throttle;
+    struct offload *offload;
     struct rng rng;
     struct io *io;
     struct timer_wheel timers;
@@ -199,6 +201,8 @@ static bool engine_start_workers(struct engine *e, struct buf *error)
             .spool_dir = e->spool_dir,
             .sink = e->sink,
             .admitted = e->admitted,
+            .throttle = e->throttle,
+            .offload = e->offload,
             .control = &e->mailbox,
             .gate = &e->gate,
             .recovered = &e->recovered[i],
@@ -270,8 +274,14 @@ static void engine_reload(struct engine *e)
         engine_log_reload(e, OBS_RELOAD_REFUSED, buf_slice(&errors));
         conf_free(conf);
     } else {
-        struct relay_settings *settings = relay_settings_new(conf);
-        must(settings != NULL);
+        struct relay_settings_messages to = {.errors = &errors};
+        struct relay_settings *settings = relay_settings_new(conf, e->settings, &to);
+        if (!settings) {
+            engine_log_reload(e, OBS_RELOAD_REFUSED, buf_slice(&errors));
+            conf_free(conf);
+            buf_deinit(&errors);
+            return;
+        }
         for (unsigned i = 0; i < e->worker_count; i++) {
             struct worker_mail *m = worker_mail_new(WORKER_MAIL_RELOAD);
             m->settings = relay_settings_ref(settings);
@@ -553,8 +563,12 @@ static bool engine_allocate(struct engine *e)
     for (unsigned i = 0; e->recovered && i < e->worker_count; i++) {
         recovered_init(&e->recovered[i]);
     }
-    e->admitted = rng_init_kernel(&e->rng) ? connections_open(rng_u64(&e->rng)) : NULL;
-    return e->workers && e->recovered && e->listen_fds && e->admitted;
+    if (!rng_init_kernel(&e->rng)) {
+        return false;
+    }
+    e->admitted = connections_open(rng_u64(&e->rng));
+    e->throttle = throttle_open(rng_u64(&e->rng));
+    return e->workers && e->recovered && e->listen_fds && e->admitted && e->throttle;
 }
 
 static bool engine_open(struct engine *e, struct buf *error)
@@ -567,6 +581,11 @@ static bool engine_open(struct engine *e, struct buf *error)
     e->sink = e->signal_fd >= 0 ? obs_sink_open(STDOUT_FILENO) : NULL;
     if (!e->sink) {
         buf_add(error, SLICE("the log thread or the signal descriptor could not be made"));
+        return false;
+    }
+    e->offload = offload_open(e->worker_count, ENGINE_JOBS_MAX); /* signals are blocked by now */
+    if (!e->offload) {
+        buf_add(error, SLICE("the threads for passwords and signatures could not be made"));
         return false;
     }
     obs_log_init(&e->log, e->sink, (enum obs_level)e->settings->conf->log.level);
@@ -592,6 +611,11 @@ static void engine_close(struct engine *e)
     io_close(e->io);
     worker_gate_deinit(&e->gate);
     spool_dir_close(&e->spool_dir);
+    offload_close(&e->offload);
+    for (unsigned i = 0; i < e->worker_count; i++) {
+        offload_port_close(&e->workers[i].relay.offload_port);
+    }
+    throttle_close(e->throttle);
     connections_close(e->admitted);
     if (engine_event(e, OBS_STOPPED)) {
         engine_event_end(e);
@@ -605,12 +629,12 @@ static void engine_close(struct engine *e)
     free(e->listen_fds);
 }
 
-int engine_run(const struct conf_source *src, struct conf *conf)
+int engine_run(const struct conf_source *src, struct relay_settings *settings)
 {
-    struct engine engine = {.source = src, .settings = relay_settings_new(conf)};
+    struct engine engine = {.source = src, .settings = settings};
     struct buf error;
     buf_init(&error, ENGINE_TEXT_BYTES);
-    if (!engine.settings || !engine_open(&engine, &error)) {
+    if (!engine_open(&engine, &error)) {
         engine_error("cannot start", buf_slice(&error));
         if (engine.sink) {
             obs_log_deinit(&engine.log);

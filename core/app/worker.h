@@ -77,6 +77,8 @@ struct worker_parts {
     struct spool_dir *spool_dir;
     struct obs_sink *sink;
     struct connections *admitted;
+    struct throttle *throttle;
+    struct offload *offload;
     struct mailbox *control;
     struct worker_gate *gate;
     struct recovered_list *recovered;

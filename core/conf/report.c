@@ -72,7 +72,8 @@ static void line_add(struct buf *out, const struct conf_origin *from, struct sli
     }
 }
 
-static struct slice message_of(char dst[MESSAGE_BYTES_MAX], const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static struct slice message_of(char dst[MESSAGE_BYTES_MAX],
+                                                                     const char *fmt, va_list ap)
 {
     int n = vsnprintf(dst, MESSAGE_BYTES_MAX, fmt, ap);
     if (n < 0) {

@@ -2,7 +2,8 @@
  *
  * signals - the signals of the process as a descriptor
  *
- * Purpose:   SIGTERM, SIGINT and SIGHUP are blocked for all threads and read here; SIGPIPE is ignored.
+ * Purpose:   SIGTERM, SIGINT and SIGHUP are blocked for all threads and read here; SIGPIPE and
+ *            SIGXFSZ are ignored.
  * Owner:     the control thread; call before any other thread is made.
  * Errors:    signals_open returns -errno. signals_read returns 0 when none waits.
  */

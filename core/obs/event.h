@@ -34,6 +34,10 @@ enum obs_level { OBS_DEBUG, OBS_INFO, OBS_WARN, OBS_ERROR };
     X(OBS_INBOUND_CLOSE, "inbound_close", OBS_DEBUG)                                               \
     X(OBS_INBOUND_REFUSED, "inbound_refused", OBS_WARN)                                            \
     X(OBS_INBOUND_TROUBLE, "inbound_trouble", OBS_WARN)                                            \
+    X(OBS_INBOUND_TLS, "inbound_tls", OBS_DEBUG)                                                   \
+    X(OBS_LOGIN, "login", OBS_INFO)                                                                \
+    X(OBS_LOGIN_FAILED, "login_failed", OBS_WARN)                                                  \
+    X(OBS_OUTBOUND_TLS, "outbound_tls", OBS_DEBUG)                                                 \
     X(OBS_OUTBOUND_OPEN, "outbound_open", OBS_DEBUG)                                               \
     X(OBS_OUTBOUND_CLOSE, "outbound_close", OBS_DEBUG)                                             \
     X(OBS_OUTBOUND_TROUBLE, "outbound_trouble", OBS_WARN)                                          \
@@ -61,6 +65,11 @@ enum obs_event {
     X(OBS_F_SIZE, "size")                                                                          \
     X(OBS_F_CLIENT, "client")                                                                      \
     X(OBS_F_HELO, "helo")                                                                          \
+    X(OBS_F_USER, "user")                                                                          \
+    X(OBS_F_TLS, "tls")                                                                            \
+    X(OBS_F_CIPHER, "cipher")                                                                      \
+    X(OBS_F_VERDICT, "certificate")                                                                \
+    X(OBS_F_MECHANISM, "mechanism")                                                                \
     X(OBS_F_LISTENER, "listener")                                                                  \
     X(OBS_F_PROTOCOL, "protocol")                                                                  \
     X(OBS_F_PEER, "peer")                                                                          \

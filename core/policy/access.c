@@ -1,12 +1,170 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/policy/access.h"
 
-const struct smtp_verdict *access_check_rcpt(const struct conf *conf, const struct access_client *c)
+static bool refuse(struct access_refusal *out, uint16_t code, const char *enhanced,
+                   struct slice text)
 {
-    static const struct smtp_verdict denied = {.code = 554,
-                                               .enhanced = SLICE_INIT("5.7.1"),
-                                               .text = SLICE_INIT("Relay access denied")};
-    return ip_nets_contain(conf->access.networks.items, conf->access.networks.count, &c->addr)
-               ? NULL
-               : &denied;
+    out->verdict = (struct smtp_verdict){.code = code,
+                                         .enhanced = slice_str(enhanced),
+                                         .text = text};
+    return false;
+}
+
+bool access_domain_in(const struct conf_names *domains, struct slice domain)
+{
+    for (size_t i = 0; i < domains->count; i++) {
+        if (slice_eq_nocase(domains->items[i], domain)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- who ---- */
+
+bool access_may_relay(const struct conf *conf, const struct access_client *c)
+{
+    bool network = ip_nets_contain(conf->access.networks.items, conf->access.networks.count,
+                                   &c->addr);
+    switch (c->listener->access) {
+    case CONF_ACCESS_NETWORK:
+        return network;
+    case CONF_ACCESS_AUTH:
+        return c->authenticated;
+    case CONF_ACCESS_AUTH_AND_NETWORK:
+        return c->authenticated && network;
+    case CONF_ACCESS_AUTH_OR_NETWORK:
+        return c->authenticated || network;
+    }
+    return false;
+}
+
+/* Would logging in change the answer? */
+static bool auth_would_help(const struct conf *conf, const struct access_client *c)
+{
+    struct access_client logged_in = *c;
+    logged_in.authenticated = true;
+    return !c->authenticated && access_may_relay(conf, &logged_in);
+}
+
+bool access_check_mail(const struct conf *conf, const struct access_client *c,
+                       struct access_refusal *out)
+{
+    if (c->listener->reject_at == CONF_REJECT_AT_RCPT || access_may_relay(conf, c)) {
+        return true;
+    }
+    return auth_would_help(conf, c)
+               ? refuse(out, 530, "5.7.0", SLICE("Authentication required"))
+               : refuse(out, 554, "5.7.1", SLICE("Relay access denied"));
+}
+
+/* ---- in whose name ---- */
+
+static struct slice domain_of(struct slice address)
+{
+    size_t i = address.len;
+    while (i > 0 && address.ptr[i - 1] != '@') {
+        i--;
+    }
+    return i ? slice_skip(address, i) : slice_of("", 0);
+}
+
+/* example.org, and everything below it. */
+static bool domain_covers(struct slice name, struct slice domain)
+{
+    return slice_eq_nocase(name, domain) ||
+           (domain.len > name.len && domain.ptr[domain.len - name.len - 1] == '.' &&
+            slice_ends_nocase(domain, name));
+}
+
+static bool domain_listed(const struct conf *conf, struct slice domain)
+{
+    for (size_t i = 0; i < conf->domains.count; i++) {
+        if (domain_covers(conf->domains.items[i].name, domain)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "user@example.org" or "@example.org": that domain only, not what is below it. */
+static bool owns(const struct conf_names *allowed, struct slice sender)
+{
+    struct slice domain = domain_of(sender);
+    for (size_t i = 0; i < allowed->count; i++) {
+        struct slice item = allowed->items[i];
+        bool whole = item.len && item.ptr[0] == '@' &&
+                     slice_eq_nocase(slice_skip(item, 1), domain);
+        if (whole || slice_eq_nocase(item, sender)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool owned_by_someone(const struct conf *conf, struct slice sender)
+{
+    for (size_t i = 0; i < conf->users.count; i++) {
+        if (owns(&conf->users.items[i].allowed_from, sender)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool refuse_sender(struct access_refusal *out, uint16_t code, struct slice sender,
+                          const char *why, struct slice user)
+{
+    struct buf text;
+    buf_init(&text, 4096);
+    buf_addf(&text, "<%.*s>: Sender address rejected: %s%.*s",
+             SLICE_ARG(slice_first(sender, sizeof(out->text) / 2)), why,
+             SLICE_ARG(slice_first(user, 64)));
+    struct slice shown = slice_first(buf_slice(&text), sizeof(out->text));
+    memcpy(out->text, shown.ptr, shown.len);
+    buf_deinit(&text);
+    return refuse(out, code, "5.7.1", slice_of(out->text, shown.len));
+}
+
+bool access_check_sender(const struct conf *conf, const struct access_client *c,
+                         struct slice sender, struct access_refusal *out)
+{
+    struct slice nobody = slice_of("", 0);
+    switch (conf->sender.restrict_to) {
+    case CONF_SENDER_ANY:
+        return true;
+    case CONF_SENDER_DOMAIN:
+        return domain_listed(conf, domain_of(sender)) ||
+               refuse_sender(out, 554, sender, "Access denied", nobody);
+    case CONF_SENDER_EMAIL:
+        if (sender.len == 0 || conf->users.count == 0) {
+            return true; /* the null sender; and without users there is nothing to own */
+        }
+        if (!c->authenticated) {
+            return !owned_by_someone(conf, sender) ||
+                   refuse_sender(out, 553, sender, "not logged in", nobody);
+        }
+        return !c->allowed_from || c->allowed_from->count == 0 || owns(c->allowed_from, sender) ||
+               refuse_sender(out, 553, sender, "not owned by user ", c->user);
+    }
+    return false;
+}
+
+/* ---- to whom ---- */
+
+bool access_check_rcpt(const struct conf *conf, const struct access_client *c, struct slice sender,
+                       struct slice domain, struct access_refusal *out)
+{
+    bool trusted = access_may_relay(conf, c);
+    if (access_domain_in(&conf->access.local_domains, domain)) {
+        return refuse(out, 550, "5.1.1", SLICE("No such user here"));
+    }
+    if (!trusted && !access_domain_in(&conf->access.relay_domains, domain)) {
+        return refuse(out, 554, "5.7.1", SLICE("Relay access denied"));
+    }
+    /* Strangers who send to a relay domain have their own senders, but none that belong to a user. */
+    if (!trusted && conf->sender.restrict_to != CONF_SENDER_EMAIL) {
+        return true;
+    }
+    return access_check_sender(conf, c, sender, out);
 }

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * access - who may hand us mail
+ * access - who may hand us mail, and in whose name
  *
- * Purpose:   pure decision for a client and a recipient. With no configuration only loopback may
- *            relay (access.networks).
- * Thread:    any. Errors: a refusal is a ready reply (static).
+ * Purpose:   pure decisions about a client, a sender and a recipient. With no configuration only
+ *            loopback may relay.
+ *
+ *              listeners[].access    network, auth, both, either: may the client send to anybody?
+ *              access.relay_domains  taken from everybody (backup MX)
+ *              access.local_domains  taken from nobody: there are no mailboxes here
+ *              sender.restrict       which envelope senders (or From fields) this client may use
+ *
+ * Thread:    any. Errors: false with the reply in *out; it may point into out->text.
  */
 #ifndef RINGPOST_POLICY_ACCESS_H
 #define RINGPOST_POLICY_ACCESS_H
@@ -14,11 +20,30 @@
 
 struct access_client {
     struct ip_addr addr;
-    enum conf_listener_mode mode;
+    const struct conf_listener *listener;
+    bool authenticated;
+    struct slice user;                     /* authenticated: the name, for replies */
+    const struct conf_names *allowed_from; /* authenticated: the user's; NULL or empty: any */
 };
 
-/* May this client send to anybody? NULL: yes. Otherwise the refusal for RCPT. */
-const struct smtp_verdict *access_check_rcpt(const struct conf *conf,
-                                             const struct access_client *c);
+struct access_refusal {
+    struct smtp_verdict verdict;
+    char text[256];
+};
+
+/* May this client send to anybody? */
+bool access_may_relay(const struct conf *conf, const struct access_client *c);
+/* At MAIL: listeners that refuse there. */
+bool access_check_mail(const struct conf *conf, const struct access_client *c,
+                       struct access_refusal *out);
+/* At RCPT: everything else. sender: the envelope's, empty for the null sender; domain: the
+ * recipient's. */
+bool access_check_rcpt(const struct conf *conf, const struct access_client *c, struct slice sender,
+                       struct slice domain, struct access_refusal *out);
+/* sender.restrict for an envelope sender, or an address of the From field. */
+bool access_check_sender(const struct conf *conf, const struct access_client *c,
+                         struct slice sender, struct access_refusal *out);
+/* Is the name one of them? Ignoring case. */
+bool access_domain_in(const struct conf_names *domains, struct slice domain);
 
 #endif

@@ -36,6 +36,7 @@ struct queue_site {
     struct list idle;     /* connections waiting for work, most recently used first */
     uint32_t connections; /* all of them: connecting, busy, idle */
     uint32_t connecting;
+    uint32_t working; /* those that have been ready for a transaction */
     uint32_t limit; /* 0: the configured one */
     uint64_t limit_until_ms;
     struct list *active_list; /* for the timer */

@@ -44,7 +44,7 @@ static bool body_in_add_received(struct body_in *b, const struct body_in_origin 
         .host = b->settings->conf->identity.hostname,
         .id = queue_id_text(b->id, id),
         .rcpt = rcpt.address,
-        .with = (origin->esmtp ? MAIL_WITH_ESMTP : 0u) | (sender.smtputf8 ? MAIL_WITH_UTF8 : 0u),
+        .with = origin->with | (sender.smtputf8 ? MAIL_WITH_UTF8 : 0u),
         .wall_us = b->arrival_us,
     };
     struct buf field;

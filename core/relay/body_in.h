@@ -40,7 +40,7 @@ struct body_in {
 struct body_in_origin {
     struct slice helo;
     const struct ip_endpoint *peer;
-    bool esmtp;
+    uint32_t with; /* MAIL_WITH_* */
     const struct smtp_envelope *envelope;
 };
 

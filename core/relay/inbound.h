@@ -12,8 +12,11 @@
 #ifndef RINGPOST_RELAY_INBOUND_H
 #define RINGPOST_RELAY_INBOUND_H
 
+#include "core/policy/access.h"
+#include "core/policy/credentials.h"
 #include "core/relay/body_in.h"
 #include "core/relay/relay.h"
+#include "core/relay/secure.h"
 
 enum inbound_state {
     INBOUND_OPEN,
@@ -38,6 +41,10 @@ struct inbound {
     bool waiting_space;
     bool commit_ok; /* the decision, while in relay->resume */
     bool commit_known;
+    bool waiting_login;
+    bool starting_tls;      /* the 220 is on its way in the clear */
+    bool admitted;          /* counted in relay->admitted */
+    bool certificate_shown; /* by the client, and trusted: as good as a login */
     struct ip_endpoint peer;
     unsigned listener;
     struct smtp_server smtp;
@@ -45,6 +52,11 @@ struct inbound {
     struct buf sending; /* in the kernel */
     size_t sent;        /* of sending */
     struct buf held;    /* input that waits */
+    struct secure tls;
+    struct proxy_in *proxy; /* while the PROXY header is awaited */
+    struct buf user;        /* who logged in; empty: nobody */
+    const struct credential *credential; /* of settings; NULL: none */
+    uint64_t failed_user;   /* hash of the user whose failed login was counted */
     struct timer deadline;
     struct list link; /* relay->resume or relay->space_waiters */
     struct body_in *body;

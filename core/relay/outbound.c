@@ -132,7 +132,8 @@ static void outbound_connect(struct outbound *o)
 {
     const struct route_candidate *c = outbound_candidate(o);
     const struct conf_delivery *d = &o->settings->conf->delivery;
-    smtp_client_init(&o->smtp, &o->settings->client);
+    o->route = o->settings->conf->relay.host.count ? RELAY_ROUTE_SMARTHOST : RELAY_ROUTE_MX;
+    smtp_client_init(&o->smtp, &o->settings->routes[o->route].client);
     o->begun = 0;
     o->fd = net_socket(&c->endpoint.addr, c->endpoint.addr.family == IP_V4 ? &d->source_address4
                                                                            : &d->source_address6);
@@ -165,7 +166,7 @@ bool outbound_open(struct relay *r, struct queue_site *site)
     o->settings = relay_settings_ref(r->settings);
     o->site = site;
     o->plan = route_plan_ref(site->plan);
-    o->id = ++r->session_next;
+    o->id = relay_session_id(r);
     o->fd = -1;
     o->state = OUTBOUND_NEXT;
     o->deadline.fire = outbound_on_deadline;
@@ -212,11 +213,12 @@ static void outbound_release_body(struct outbound *o)
     o->body = NULL;
     o->data = (struct slice){NULL, 0};
     o->data_ready = false;
-    if (o->reader.gen && (o->ops & OUTBOUND_OP_SEND)) {
-        must(o->sending_reader.gen == 0);
+    if (o->reader.gen && (o->ops & OUTBOUND_OP_SEND) && o->sending_reader.gen == 0) {
         o->sending_reader = o->reader;
         o->reader = HANDLE_NONE;
     } else if (o->reader.gen) {
+        /* Also when the kernel still has the end of the body before this one (sending_reader): a peer may
+         * answer what it has not read. */
         queue_reader_close(o->relay->queue, &o->reader);
     }
 }
@@ -249,6 +251,8 @@ static void outbound_free(struct outbound *o)
     relay_settings_put(&o->settings);
     must(site->connections > 0);
     site->connections--;
+    must(site->working >= (o->greeted ? 1u : 0u));
+    site->working -= o->greeted ? 1 : 0;
     pool_put(&r->outbound, o->self);
     pool_site_again(r, site);
 }
@@ -723,6 +727,7 @@ static void outbound_ready(struct outbound *o)
 {
     if (!o->greeted) {
         o->greeted = true;
+        o->site->working++;
         o->site->failures = 0;
         o->site->down_until_ms = 0;
         o->plan->candidates[o->candidate].bad_until_ms = 0;
@@ -757,6 +762,10 @@ static bool outbound_step(struct outbound *o, struct slice *in)
             break;
         case SMTP_CLIENT_TXN_DONE:
             outbound_finish(o, (struct outbound_tx *)(void *)smtp_client_take(&o->smtp));
+            break;
+        case SMTP_CLIENT_START_TLS: /* not configured: they cannot come */
+        case SMTP_CLIENT_AUTH_CHALLENGE:
+            smtp_client_fail(&o->smtp, SMTP_FAIL_LOCAL);
             break;
         case SMTP_CLIENT_CLOSED:
             outbound_closed(o);

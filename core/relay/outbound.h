@@ -50,6 +50,7 @@ struct outbound {
     size_t tried;     /* candidates tried by this connection */
     uint8_t state;    /* enum outbound_state */
     uint8_t ops;
+    uint8_t route; /* enum relay_route */
     bool greeted; /* a transaction was possible: the host works */
     int fd;
     uint64_t id; /* for the log */

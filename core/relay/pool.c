@@ -80,13 +80,17 @@ static void pool_on_pause_over(struct timer *t, void *ctx)
 void pool_site_failed(struct relay *r, struct queue_site *site, const struct outcome *why)
 {
     uint64_t now_ms = io_now(r->io)->mono_ms;
-    if (site->connections > site->connecting) {
+    if (site->working) {
         /* Others work: the peer has enough of us. */
-        site->limit = site->connections;
+        site->limit = site->working;
         site->limit_until_ms = now_ms + RELAY_ADDRESS_BAD_MS;
         return;
     }
-    if (r->stopping) {
+    if (r->stopping || timer_armed(&site->pause)) {
+        return; /* connections that were opened together fail together: that is one failure */
+    }
+    if (site->down_until_ms > now_ms) {
+        queue_site_fail_ready(r->queue, site, &site->down);
         return;
     }
     if (++site->failures < RELAY_FAILURES_MAX) {

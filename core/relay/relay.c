@@ -14,6 +14,9 @@ bool relay_open(struct relay *r, const struct relay_parts *parts)
         .log = parts->log,
         .queue = parts->queue,
         .admitted = parts->admitted,
+        .throttle = parts->throttle,
+        .offload = parts->offload,
+        .session_next = parts->worker,
         .workers = parts->workers,
     };
     pool_init(&r->listeners, sizeof(struct relay_listener), LIMIT_LISTENERS);
@@ -22,7 +25,18 @@ bool relay_open(struct relay *r, const struct relay_parts *parts)
     pool_init(&r->outbound, sizeof(struct outbound), conf->delivery.connections_total + 1);
     list_init(&r->resume);
     list_init(&r->space_waiters);
-    return true;
+    return offload_port_open(&r->offload_port, r->io, (struct io_tag){IO_KIND_OFFLOAD, {0, 1}});
+}
+
+uint64_t relay_session_id(struct relay *r)
+{
+    r->session_next += r->workers;
+    return r->session_next;
+}
+
+void relay_on_offload(struct relay *r, const struct io_event *ev)
+{
+    offload_port_on_io(&r->offload_port, ev, r);
 }
 
 void relay_set_settings(struct relay *r, struct relay_settings *settings)
@@ -62,7 +76,8 @@ bool relay_stop(struct relay *r)
     }
     relay_shut_inbound(r, r->deadline);
     relay_shut_outbound(r, r->deadline);
-    return r->listeners.used == 0 && r->inbound.used == 0 && r->outbound.used == 0;
+    return r->listeners.used == 0 && r->inbound.used == 0 && r->outbound.used == 0 &&
+           offload_port_stop(&r->offload_port);
 }
 
 void relay_cut(struct relay *r)

@@ -12,8 +12,9 @@
 #ifndef RINGPOST_RELAY_RELAY_H
 #define RINGPOST_RELAY_RELAY_H
 
-#include "core/io/io.h"
+#include "core/io/offload.h"
 #include "core/policy/connections.h"
+#include "core/policy/throttle.h"
 #include "core/queue/queue.h"
 #include "core/relay/settings.h"
 
@@ -47,6 +48,10 @@ struct relay_counters {
     uint64_t messages_in; /* acknowledged */
     uint64_t connections; /* opened outwards */
     uint64_t transactions;
+    uint64_t tls_in; /* handshakes with clients */
+    uint64_t tls_in_failed;
+    uint64_t tls_out;
+    uint64_t tls_out_failed;
 };
 
 struct relay_parts {
@@ -57,6 +62,9 @@ struct relay_parts {
     struct obs_log *log;
     struct queue *queue;
     struct connections *admitted; /* shared */
+    struct throttle *throttle;    /* shared */
+    struct offload *offload;      /* shared */
+    unsigned worker;
     unsigned workers;
 };
 
@@ -68,6 +76,9 @@ struct relay {
     struct obs_log *log;
     struct queue *queue;
     struct connections *admitted;
+    struct throttle *throttle;
+    struct offload *offload;
+    struct offload_port offload_port;
     unsigned workers;
     struct pool listeners;
     struct pool inbound;
@@ -75,7 +86,7 @@ struct relay {
     struct list resume;        /* sessions whose commit was decided: replies go out in relay_run */
     struct list space_waiters; /* sessions the spool or memory had no room for */
     uint64_t inflight_bytes;   /* bodies being received */
-    uint64_t session_next;
+    uint64_t session_next; /* worker + n × workers: no two workers have the same number */
     bool stopping; /* no new sessions, no new connections */
     bool deadline; /* out of patience: everything is cut */
     struct relay_counters counters;
@@ -101,6 +112,9 @@ void relay_listeners_stop(struct relay *r);
 void relay_run(struct relay *r);
 bool relay_pending(const struct relay *r);
 
+/* A number for the log, unique in the engine's life. */
+uint64_t relay_session_id(struct relay *r);
+
 /* Handlers of the operation kinds (see the table in core/app/worker.c). */
 void relay_on_accept(struct relay *r, const struct io_event *ev);
 void relay_on_inbound_recv(struct relay *r, const struct io_event *ev);
@@ -110,5 +124,6 @@ void relay_on_outbound_connect(struct relay *r, const struct io_event *ev);
 void relay_on_outbound_recv(struct relay *r, const struct io_event *ev);
 void relay_on_outbound_send(struct relay *r, const struct io_event *ev);
 void relay_on_outbound_close(struct relay *r, const struct io_event *ev);
+void relay_on_offload(struct relay *r, const struct io_event *ev);
 
 #endif

@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/relay/settings.h"
+#include "core/base/clock.h"
 #include "core/base/must.h"
+#include "core/conf/file.h"
+#include "core/base/rng.h"
+#include "core/base/secret.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-static void relay_settings_server(struct smtp_server_config *out, const struct conf *conf,
+/* ---- the machines' configurations ---- */
+
+static void relay_settings_server(struct smtp_server_config *out, const struct relay_settings *s,
                                   const struct conf_listener *listener)
 {
+    const struct conf *conf = s->conf;
     smtp_server_config_init(out);
     out->hostname = conf->identity.hostname;
     out->greeting = conf->smtp.banner;
@@ -20,6 +28,7 @@ static void relay_settings_server(struct smtp_server_config *out, const struct c
     out->errors_max = conf->limits.errors;
     out->junk_max = conf->limits.junk;
     out->normalize_bare_lf = listener->normalize_bare_lf;
+    out->auth_needs_tls = conf->auth.require_tls;
     const struct {
         bool on;
         uint32_t feature;
@@ -33,29 +42,103 @@ static void relay_settings_server(struct smtp_server_config *out, const struct c
         out->features = features[i].on ? out->features | features[i].feature
                                        : out->features & ~features[i].feature;
     }
+    if (credentials_count(s->credentials)) {
+        out->features |= SMTP_FEATURE_AUTH;
+        out->auth_mechanisms = SMTP_AUTH_PLAIN | SMTP_AUTH_LOGIN |
+                               (conf->auth.cram_md5 ? SMTP_AUTH_CRAM_MD5 : 0u);
+    }
 }
 
-struct relay_settings *relay_settings_new(struct conf *conf)
+static void relay_settings_machines(struct relay_settings *s)
 {
-    struct relay_settings *s = calloc(1, sizeof(*s) + conf->listeners.count * sizeof(s->server[0]));
-    if (!s) {
-        return NULL;
-    }
-    atomic_init(&s->refs, 1);
-    s->conf = conf;
+    const struct conf *conf = s->conf;
     s->headers = (struct mail_headers_config){
         .strip = conf->headers.strip.items,
         .strip_count = conf->headers.strip.count,
         .adds_fields = conf->headers.received == CONF_RECEIVED_ADD || conf->headers.add_missing,
     };
-    s->client = (struct smtp_client_config){
-        .helo_name = conf->delivery.helo_name,
-        .pipelining = conf->delivery.pipelining,
-        .chunking = conf->delivery.chunking,
-        .window = 2,
-    };
+    for (size_t i = 0; i < RELAY_ROUTES; i++) {
+        s->routes[i].client = (struct smtp_client_config){
+            .helo_name = conf->delivery.helo_name,
+            .pipelining = conf->delivery.pipelining,
+            .chunking = conf->delivery.chunking,
+            .window = 2,
+        };
+    }
     for (size_t i = 0; i < conf->listeners.count; i++) {
-        relay_settings_server(&s->server[i], conf, &conf->listeners.items[i]);
+        relay_settings_server(&s->listeners[i].server, s, &conf->listeners.items[i]);
+    }
+}
+
+/* ---- users ---- */
+
+static bool relay_settings_users_file(struct relay_settings *s, struct slice path,
+                                      const struct relay_settings_messages *to)
+{
+    struct buf text, why;
+    buf_init(&text, CREDENTIALS_FILE_BYTES);
+    buf_init(&why, 1024);
+    bool ok = conf_file_read(path.ptr, CREDENTIALS_FILE_BYTES, &text, &why);
+    if (ok) {
+        ok = credentials_read(s->credentials, buf_slice(&text), path.ptr, to->errors);
+    } else {
+        buf_addf(to->errors, "auth.users_file: %.*s: %.*s\n", SLICE_ARG(path),
+                 SLICE_ARG(buf_slice(&why)));
+    }
+    secret_buf_release(&text);
+    buf_deinit(&why);
+    return ok;
+}
+
+static bool relay_settings_users(struct relay_settings *s, const struct relay_settings_messages *to)
+{
+    const struct conf *conf = s->conf;
+    struct rng rng;
+    bool ok = rng_init_kernel(&rng);
+    s->credentials = ok ? credentials_new(rng_u64(&rng)) : NULL;
+    if (!s->credentials) {
+        buf_add(to->errors, SLICE("auth: out of memory or random bytes\n"));
+        return false;
+    }
+    for (size_t i = 0; i < conf->auth.users_file.count; i++) {
+        ok = relay_settings_users_file(s, conf->auth.users_file.items[i], to) && ok;
+    }
+    for (size_t i = 0; i < conf->users.count; i++) {
+        char where[32];
+        snprintf(where, sizeof(where), "users[%zu]", i);
+        ok = credentials_add(s->credentials, &conf->users.items[i], where, to->errors) && ok;
+    }
+    return ok;
+}
+
+/* ---- life ---- */
+
+static void relay_settings_free(struct relay_settings *s)
+{
+    relay_settings_close_tls(s);
+    credentials_free(&s->credentials);
+    free(s);
+}
+
+struct relay_settings *relay_settings_new(struct conf *conf, const struct relay_settings *old,
+                                          const struct relay_settings_messages *to)
+{
+    size_t count = conf->listeners.count;
+    struct relay_settings *s = calloc(1, sizeof(*s) + count * sizeof(s->listeners[0]));
+    if (!s) {
+        buf_add(to->errors, SLICE("configuration: out of memory\n"));
+        return NULL;
+    }
+    atomic_init(&s->refs, 1);
+    s->conf = conf;
+    s->listener_count = count;
+    bool users_ok = relay_settings_users(s, to);
+    if (s->credentials) {
+        relay_settings_machines(s);
+    }
+    if (!relay_settings_open_tls(s, old, to) || !users_ok) {
+        relay_settings_free(s);
+        return NULL;
     }
     return s;
 }
@@ -71,7 +154,7 @@ void relay_settings_put(struct relay_settings **s)
 {
     if (*s && atomic_fetch_sub_explicit(&(*s)->refs, 1, memory_order_acq_rel) == 1) {
         conf_free((*s)->conf);
-        free(*s);
+        relay_settings_free(*s);
     }
     *s = NULL;
 }

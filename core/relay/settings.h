@@ -3,29 +3,67 @@
  * settings - one configuration with what the drivers derive from it
  *
  * Purpose:   sessions and connections work by the settings they began with; a reload makes a new one
- *            and the old one goes when its last user does.
+ *            and the old one goes when its last user does. Everything a configuration names is read here
+ *            (certificates, keys, users), so that a start or a reload fails before anything has changed.
  * Owner:     reference-counted (atomic): relay_settings_new gives one reference.
- * Thread:    immutable, shared by all workers.
+ * Thread:    relay_settings_new blocks on files: the control thread or the command line. Immutable
+ *            afterwards, shared by all workers.
+ * Errors:    relay_settings_new: NULL, one line per error. Warnings likewise.
  */
 #ifndef RINGPOST_RELAY_SETTINGS_H
 #define RINGPOST_RELAY_SETTINGS_H
 
 #include "core/conf/conf.h"
+#include "core/policy/credentials.h"
 #include "proto/mail/headers.h"
 #include "proto/smtp/client.h"
 #include "proto/smtp/server.h"
+#include "tls/context.h"
+
+enum { RELAY_TICKET_PERIOD_S = 12 * 3600 };
+
+struct relay_listener_settings {
+    struct smtp_server_config server;
+    struct tls_context *tls;     /* NULL: TLS is not offered */
+    struct tls_tickets *tickets; /* survive a reload */
+};
+
+/* Towards servers: relay hosts and MX hosts have each their own. */
+struct relay_route_settings {
+    struct smtp_client_config client;
+    struct tls_context *tls; /* NULL: never */
+};
+
+enum relay_route { RELAY_ROUTE_MX, RELAY_ROUTE_SMARTHOST, RELAY_ROUTES };
 
 struct relay_settings {
     _Atomic uint32_t refs;
     struct conf *conf; /* owned */
+    struct credentials *credentials;
     struct mail_headers_config headers;
-    struct smtp_client_config client;
-    struct smtp_server_config server[]; /* one per listener */
+    struct relay_route_settings routes[RELAY_ROUTES];
+    size_t listener_count;
+    struct relay_listener_settings listeners[];
 };
 
-/* Takes conf over; NULL without memory (conf is then still the caller's). */
-struct relay_settings *relay_settings_new(struct conf *conf);
+struct relay_settings_messages {
+    struct buf *errors;
+    struct buf *warnings;
+};
+
+/* Takes conf over; NULL: see messages (conf is then still the caller's). old: the settings that are
+ * replaced, or NULL. */
+struct relay_settings *relay_settings_new(struct conf *conf, const struct relay_settings *old,
+                                          const struct relay_settings_messages *to);
 struct relay_settings *relay_settings_ref(struct relay_settings *s);
 void relay_settings_put(struct relay_settings **s);
+
+/* ---- settings_tls.c ---- */
+
+bool relay_settings_open_tls(struct relay_settings *s, const struct relay_settings *old,
+                             const struct relay_settings_messages *to);
+void relay_settings_close_tls(struct relay_settings *s);
+/* About once a minute, by the control thread: rotates ticket keys. */
+void relay_settings_tick(struct relay_settings *s, uint64_t wall_us);
 
 #endif

@@ -8,7 +8,10 @@
  * flight; callbacks per command, which free their caller.
  *
  *   INIT --start--> GREETING --220--> EHLO --250--> SESSION --quit--> QUITTING --221--> ENDED
- *                      |                |  \--5xx--> HELO --250--^
+ *                      |              ^ |  \--5xx--> HELO --250--^
+ *                      |              | +--> STARTTLS --220--> HANDSHAKE (client_auth.c)
+ *                      |              +------------tls_started-----+
+ *                      +------- EHLO, HELO --> AUTH --235--> SESSION
  *                      +----------------+----- 4xx, 5xx, 421, fault, fail ----------------> ENDED
  *
  *   A slot (one transaction):
@@ -30,11 +33,13 @@ void smtp_client_set_state(struct smtp_client *c, enum smtp_client_state to)
     static const uint16_t allowed[] = {
         [SMTP_CLIENT_INIT] = 1 << SMTP_CLIENT_GREETING | 1 << SMTP_CLIENT_ENDED,
         [SMTP_CLIENT_GREETING] = 1 << SMTP_CLIENT_EHLO | 1 << SMTP_CLIENT_ENDED,
-        [SMTP_CLIENT_EHLO] = 1 << SMTP_CLIENT_HELO | 1 << SMTP_CLIENT_SESSION |
+        [SMTP_CLIENT_EHLO] = 1 << SMTP_CLIENT_HELO | 1 << SMTP_CLIENT_STARTTLS |
+                             1 << SMTP_CLIENT_AUTH | 1 << SMTP_CLIENT_SESSION |
                              1 << SMTP_CLIENT_ENDED,
         [SMTP_CLIENT_HELO] = 1 << SMTP_CLIENT_SESSION | 1 << SMTP_CLIENT_ENDED,
-        [SMTP_CLIENT_STARTTLS] = 0,
-        [SMTP_CLIENT_AUTH] = 0,
+        [SMTP_CLIENT_STARTTLS] = 1 << SMTP_CLIENT_HANDSHAKE | 1 << SMTP_CLIENT_ENDED,
+        [SMTP_CLIENT_HANDSHAKE] = 1 << SMTP_CLIENT_EHLO | 1 << SMTP_CLIENT_ENDED,
+        [SMTP_CLIENT_AUTH] = 1 << SMTP_CLIENT_SESSION | 1 << SMTP_CLIENT_ENDED,
         [SMTP_CLIENT_SESSION] = 1 << SMTP_CLIENT_QUITTING | 1 << SMTP_CLIENT_ENDED,
         [SMTP_CLIENT_QUITTING] = 1 << SMTP_CLIENT_ENDED,
         [SMTP_CLIENT_ENDED] = 0,
@@ -70,6 +75,7 @@ void smtp_client_init(struct smtp_client *c, const struct smtp_client_config *co
     must(config->helo_name.len > 0 && config->helo_name.len <= LIMIT_DOMAIN_BYTES + 2);
     *c = (struct smtp_client){.config = *config};
     smtp_reply_init(&c->parser);
+    buf_init(&c->auth.challenge, LIMIT_REPLY_LINE_BYTES);
     for (unsigned i = 0; i < SMTP_CLIENT_WINDOW_MAX; i++) {
         buf_init(&c->slots[i].texts,
                  (LIMIT_RECIPIENTS_PER_TRANSACTION + 2) * LIMIT_OUTCOME_TEXT_BYTES);
@@ -80,6 +86,7 @@ void smtp_client_deinit(struct smtp_client *c)
 {
     must(c->slot_count == 0);
     smtp_reply_deinit(&c->parser);
+    smtp_client_auth_end(c);
     for (unsigned i = 0; i < SMTP_CLIENT_WINDOW_MAX; i++) {
         buf_deinit(&c->slots[i].texts);
     }
@@ -122,6 +129,12 @@ enum outcome_stage smtp_client_stage(const struct smtp_client *c)
         if (c->slots[i].state == SMTP_SLOT_BODY) {
             return OUTCOME_STAGE_BODY;
         }
+    }
+    if (c->state == SMTP_CLIENT_STARTTLS || c->state == SMTP_CLIENT_HANDSHAKE) {
+        return OUTCOME_STAGE_STARTTLS;
+    }
+    if (c->state == SMTP_CLIENT_AUTH) {
+        return OUTCOME_STAGE_AUTH;
     }
     return c->state == SMTP_CLIENT_INIT ? OUTCOME_STAGE_CONNECT : OUTCOME_STAGE_NONE;
 }
@@ -171,6 +184,9 @@ void smtp_client_end(struct smtp_client *c, const struct outcome *why)
         smtp_client_set_slot(s, SMTP_SLOT_DONE);
     }
     c->expect_count = 0;
+    c->wants_plaintext = c->config.tls == SMTP_TLS_MAY &&
+                         (c->state == SMTP_CLIENT_STARTTLS || c->state == SMTP_CLIENT_HANDSHAKE);
+    smtp_client_auth_end(c);
     smtp_client_set_state(c, SMTP_CLIENT_ENDED);
 }
 
@@ -208,6 +224,7 @@ void smtp_client_fail(struct smtp_client *c, enum smtp_client_cause cause)
     struct outcome o = outcome_local(OUTCOME_TEMPORARY, OUTCOME_CONNECTION, smtp_client_stage(c),
                                      rows[cause].enhanced, rows[cause].text);
     smtp_client_end(c, &o);
+    c->wants_plaintext = c->wants_plaintext && cause != SMTP_FAIL_LOCAL;
 }
 
 const struct outcome *smtp_client_outcome(const struct smtp_client *c)
@@ -352,6 +369,10 @@ static void input_take(struct smtp_client *c, struct slice *in, struct buf *out)
 {
     struct smtp_reply reply;
     while (c->state != SMTP_CLIENT_ENDED && in->len > 0) {
+        if (c->state == SMTP_CLIENT_HANDSHAKE) {
+            smtp_client_end_injected(c);
+            return;
+        }
         switch (smtp_reply_feed(&c->parser, in, &reply)) {
         case SMTP_REPLY_MORE:
             return;
@@ -385,6 +406,14 @@ enum smtp_client_action smtp_client_step(struct smtp_client *c, struct slice *in
             s->body_given = true;
             return SMTP_CLIENT_SEND_BODY;
         }
+    }
+    if (c->state == SMTP_CLIENT_HANDSHAKE && !c->tls_given) {
+        c->tls_given = true;
+        return SMTP_CLIENT_START_TLS;
+    }
+    if (c->auth.challenge_due && !c->auth.challenge_given) {
+        c->auth.challenge_given = true;
+        return SMTP_CLIENT_AUTH_CHALLENGE;
     }
     bool idle = c->expect_count == 0 && c->slot_count == 0;
     return idle && c->state == SMTP_CLIENT_SESSION ? SMTP_CLIENT_READY : SMTP_CLIENT_WANT_REPLY;

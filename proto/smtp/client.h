@@ -2,10 +2,10 @@
  *
  * client - the sending side of an SMTP connection, without I/O
  *
- * Purpose:   speaks to one peer: greeting, EHLO, then any number of transactions, pipelined or
- *            overlapped as far as the peer and the configuration allow, then QUIT. It turns reply
- *            bytes into commands and into one struct outcome per recipient. It knows no socket, no
- *            clock and no retry.
+ * Purpose:   speaks to one peer: greeting, EHLO, STARTTLS and AUTH as configured, then any number of
+ *            transactions, pipelined or overlapped as far as the peer and the configuration allow,
+ *            then QUIT. It turns reply bytes into commands and into one struct outcome per
+ *            recipient. It knows no socket, no clock, no TLS and no retry.
  * Owner:     the outbound session: smtp_client_init, smtp_client_deinit. Transactions and all they
  *            point to belong to the driver and must stay until smtp_client_take gave them back.
  * Thread:    the owner's.
@@ -18,7 +18,9 @@
  *            machine let out itself in smtp_client_body_end. If the connection is lost between
  *            that call and the answer the outcome is TEMPORARY with `unknown` set (P4). Definite
  *            4xx/5xx answers are never changed afterwards.
- * RFC:       5321, 1870, 2920, 3030, 3461, 6152, 6531, 9422.
+ * Secrets:   AUTH lines are written into `out` only; when smtp_client_had_secret says so the driver
+ *            wipes what it sent. Everything else the machine made of them is wiped at once.
+ * RFC:       5321, 1870, 2920, 3030, 3207, 3461, 4954, 6152, 6531, 9422.
  *
  * The driver's loop
  *
@@ -37,6 +39,9 @@
  *   READY       nothing is missing; smtp_client_can_begin(c) says whether a transaction can be
  *               begun (also true during SEND_BODY and WANT_REPLY when the window has room).
  *   WANT_REPLY  read more; the deadline is that of smtp_client_stage(c).
+ *   START_TLS   out is empty and nothing more is sent or stepped: shake hands, then either
+ *               smtp_client_tls_started or smtp_client_tls_failed; step.
+ *   AUTH_CHALLENGE  HMAC-MD5 of smtp_client_challenge(c) with the password: smtp_client_cram; step.
  *   CLOSED      close the socket; smtp_client_outcome(c) says how the connection ended. It comes
  *               after TXN_DONE for every transaction.
  *   On EOF, error or deadline: smtp_client_fail(c, cause), then step until CLOSED.
@@ -47,14 +52,21 @@
  *
  * Not here: 8BITMIME→7bit conversion. A message that needs 8BITMIME at a peer without it fails with
  * 5.6.3 (RFC 6152 3 allows conversion or failure): conversion breaks signatures and promise P5.
- * STARTTLS and AUTH: their states stand in the enum, no transition leads there yet. They will go
- * between EHLO and SESSION (client_answer.c, answer_ehlo) as two new actions; STARTTLS forgets the caps
- * and the parser's input and sends EHLO again.
+ *
+ * TLS by policy            no STARTTLS offered   refused, handshake failed     untrusted certificate
+ *   SMTP_TLS_NONE          -                     -                             -
+ *   SMTP_TLS_MAY           goes on in plaintext  ends, wants_plaintext         goes on
+ *   SMTP_TLS_ENCRYPT       ends, 4.7.4           ends, 4.7.4 or 4.7.5          goes on
+ *   SMTP_TLS_VERIFY        ends, 4.7.4           ends, 4.7.4 or 4.7.5          ends, 4.7.5
+ * All of these ends are temporary and of the connection: another host, or later. Bytes between the
+ * 220 and the handshake end it under every policy (response injection, 4.7.0), as does an AUTH that
+ * fails: wrong credentials of ours are no fault of a message.
  */
 #ifndef RINGPOST_SMTP_CLIENT_H
 #define RINGPOST_SMTP_CLIENT_H
 
 #include "proto/mail/notify.h"
+#include "proto/smtp/auth.h"
 #include "proto/smtp/client_caps.h"
 #include "proto/smtp/outcome.h"
 #include "proto/smtp/reply.h"
@@ -71,6 +83,8 @@ enum {
                                        (LIMIT_ADDRESS_BYTES + LIMIT_ORCPT_BYTES + 80),
 };
 
+enum smtp_tls_policy { SMTP_TLS_NONE, SMTP_TLS_MAY, SMTP_TLS_ENCRYPT, SMTP_TLS_VERIFY };
+
 struct smtp_client_config {
     struct slice helo_name; /* must outlive the client */
     bool pipelining;        /* use what the peer offers; false when it got it wrong before */
@@ -78,6 +92,13 @@ struct smtp_client_config {
     /* Transactions begun and not done: 1 one after the other; 2 prefetch behind the final dot;
      * up to SMTP_CLIENT_WINDOW_MAX overlapped with BDAT. */
     uint8_t window;
+    enum smtp_tls_policy tls;
+    /* AUTH, unless the user is empty. The slices must outlive the client. */
+    struct slice auth_user;
+    struct slice auth_secret; /* the password; with SMTP_AUTH_XOAUTH2 the token */
+    uint32_t auth_mechanisms; /* those that may be used with this secret */
+    bool auth_without_tls;    /* also those that show the secret to whoever listens */
+    bool auth_optional;       /* a peer that offers no AUTH at all is used without */
 };
 
 enum smtp_txn_flag {
@@ -115,6 +136,8 @@ enum smtp_client_action {
     SMTP_CLIENT_READY,
     SMTP_CLIENT_SEND_BODY,
     SMTP_CLIENT_TXN_DONE,
+    SMTP_CLIENT_START_TLS,
+    SMTP_CLIENT_AUTH_CHALLENGE,
     SMTP_CLIENT_CLOSED,
 };
 
@@ -130,8 +153,9 @@ enum smtp_client_state {
     SMTP_CLIENT_GREETING,
     SMTP_CLIENT_EHLO,
     SMTP_CLIENT_HELO,
-    SMTP_CLIENT_STARTTLS, /* reserved */
-    SMTP_CLIENT_AUTH,     /* reserved */
+    SMTP_CLIENT_STARTTLS,
+    SMTP_CLIENT_HANDSHAKE, /* the driver's turn */
+    SMTP_CLIENT_AUTH,
     SMTP_CLIENT_SESSION,
     SMTP_CLIENT_QUITTING,
     SMTP_CLIENT_ENDED,
@@ -171,6 +195,19 @@ struct smtp_expect {
     uint16_t count; /* replies this row still waits for */
 };
 
+struct smtp_client_auth {
+    enum smtp_auth_mechanism mechanism;
+    uint32_t refused;     /* mechanisms the peer offered and did not take */
+    uint8_t answers_left; /* challenges that may still be answered */
+    bool line_due;
+    bool begun;         /* the AUTH command is out */
+    bool error_read;    /* XOAUTH2: the peer's error was acknowledged */
+    bool challenge_due; /* the driver's turn */
+    bool challenge_given;
+    struct buf challenge;
+    unsigned char digest[SMTP_AUTH_DIGEST_BYTES];
+};
+
 struct smtp_client {
     struct smtp_client_config config;
     enum smtp_client_state state;
@@ -183,9 +220,16 @@ struct smtp_client {
     uint8_t expect_first;
     uint8_t expect_count;
     bool hello_due;
+    bool starttls_due;
+    bool tls_given; /* START_TLS was returned */
+    bool tls;
+    bool authenticated;
+    bool wants_plaintext;
+    bool had_secret;
     bool needs_rset;
     bool quit_wanted;
     uint32_t mails; /* MAIL commands sent */
+    struct smtp_client_auth auth;
     struct outcome outcome;
     char outcome_text[LIMIT_OUTCOME_TEXT_BYTES];
 };
@@ -199,6 +243,21 @@ void smtp_client_start(struct smtp_client *c);
 
 /* Consumes *in, appends to *out, says what is next (see above). */
 enum smtp_client_action smtp_client_step(struct smtp_client *c, struct slice *in, struct buf *out);
+
+/* The handshake of START_TLS is done, or that of implicit TLS (before smtp_client_start). verified:
+ * the certificate is trusted and names the host. All that the peer said before is forgotten. */
+void smtp_client_tls_started(struct smtp_client *c, bool verified);
+/* It is not; why is one line. Also instead of smtp_client_start; step then says CLOSED. */
+void smtp_client_tls_failed(struct smtp_client *c, struct slice why);
+/* After CLOSED: STARTTLS was offered and failed, and the policy allows plaintext: on a new
+ * connection, with SMTP_TLS_NONE (RFC 3207 says nothing of what a failed one is good for). */
+bool smtp_client_wants_plaintext(const struct smtp_client *c);
+
+/* Between AUTH_CHALLENGE and smtp_client_cram. */
+struct slice smtp_client_challenge(const struct smtp_client *c);
+void smtp_client_cram(struct smtp_client *c, const unsigned char digest[SMTP_AUTH_DIGEST_BYTES]);
+/* Since the last call `out` was given (a part of) an AUTH exchange: wipe it when it is sent. */
+bool smtp_client_had_secret(struct smtp_client *c);
 
 /* There is room in the window and the session is up. */
 bool smtp_client_can_begin(const struct smtp_client *c);

@@ -11,7 +11,14 @@
 #include "core/base/must.h"
 #include "proto/smtp/client_private.h"
 
-enum { CLASS_2 = 1, CLASS_354 = 2, CLASS_4 = 4, CLASS_5 = 8, CLASS_FINAL = 1 | 4 | 8 };
+enum {
+    CLASS_2 = 1,
+    CLASS_354 = 2,
+    CLASS_4 = 4,
+    CLASS_5 = 8,
+    CLASS_334 = 16,
+    CLASS_FINAL = CLASS_2 | CLASS_4 | CLASS_5,
+};
 
 /* The reply as this slot's outcome, its text kept with the slot. */
 static struct outcome slot_outcome(struct smtp_client_slot *s, const struct smtp_reply *r,
@@ -29,8 +36,8 @@ static struct outcome slot_outcome(struct smtp_client_slot *s, const struct smtp
     return o;
 }
 
-static void end_by_reply(struct smtp_client *c, const struct smtp_reply *r,
-                         enum outcome_stage stage, enum outcome_kind kind)
+void smtp_client_end_by_reply(struct smtp_client *c, const struct smtp_reply *r,
+                              enum outcome_stage stage, enum outcome_kind kind)
 {
     char text[LIMIT_OUTCOME_TEXT_BYTES];
     struct outcome o = smtp_reply_outcome(r, OUTCOME_CONNECTION, stage, text, sizeof(text));
@@ -48,7 +55,7 @@ static void answer_greeting(struct smtp_client *c, struct smtp_client_slot *s,
 {
     (void)s;
     if (!positive(r)) {
-        end_by_reply(c, r, OUTCOME_STAGE_BANNER, outcome_kind_of_code(r->code));
+        smtp_client_end_by_reply(c, r, OUTCOME_STAGE_BANNER, outcome_kind_of_code(r->code));
         return;
     }
     smtp_client_set_state(c, SMTP_CLIENT_EHLO);
@@ -61,12 +68,12 @@ static void answer_ehlo(struct smtp_client *c, struct smtp_client_slot *s,
     (void)s;
     if (positive(r)) {
         smtp_caps_parse(&c->caps, r->text);
-        smtp_client_set_state(c, SMTP_CLIENT_SESSION);
+        smtp_client_settle(c);
     } else if (r->code / 100 == 5) { /* RFC 5321 3.2: an old server, try HELO */
         smtp_client_set_state(c, SMTP_CLIENT_HELO);
         c->hello_due = true;
     } else {
-        end_by_reply(c, r, OUTCOME_STAGE_EHLO, OUTCOME_TEMPORARY);
+        smtp_client_end_by_reply(c, r, OUTCOME_STAGE_EHLO, OUTCOME_TEMPORARY);
     }
 }
 
@@ -75,10 +82,10 @@ static void answer_helo(struct smtp_client *c, struct smtp_client_slot *s,
 {
     (void)s;
     if (!positive(r)) {
-        end_by_reply(c, r, OUTCOME_STAGE_EHLO, outcome_kind_of_code(r->code));
+        smtp_client_end_by_reply(c, r, OUTCOME_STAGE_EHLO, outcome_kind_of_code(r->code));
         return;
     }
-    smtp_client_set_state(c, SMTP_CLIENT_SESSION);
+    smtp_client_settle(c);
 }
 
 static void answer_rset(struct smtp_client *c, struct smtp_client_slot *s,
@@ -86,7 +93,7 @@ static void answer_rset(struct smtp_client *c, struct smtp_client_slot *s,
 {
     (void)s;
     if (!positive(r)) {
-        end_by_reply(c, r, OUTCOME_STAGE_RSET, OUTCOME_TEMPORARY);
+        smtp_client_end_by_reply(c, r, OUTCOME_STAGE_RSET, OUTCOME_TEMPORARY);
     }
 }
 
@@ -98,7 +105,7 @@ static void answer_mail(struct smtp_client *c, struct smtp_client_slot *s,
     } else if (r->code == 503) {
         /* "Bad sequence" to MAIL: the peer's idea of the session differs from ours. That is no
          * verdict about this message, so it must not bounce it. */
-        end_by_reply(c, r, OUTCOME_STAGE_MAIL, OUTCOME_TEMPORARY);
+        smtp_client_end_by_reply(c, r, OUTCOME_STAGE_MAIL, OUTCOME_TEMPORARY);
     } else {
         struct outcome o = slot_outcome(s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_MAIL);
         smtp_client_slot_finish(s, &o);
@@ -211,6 +218,10 @@ static const struct {
     [SMTP_EXPECT_GREETING] = {OUTCOME_STAGE_BANNER, CLASS_FINAL, false, answer_greeting},
     [SMTP_EXPECT_EHLO] = {OUTCOME_STAGE_EHLO, CLASS_FINAL, false, answer_ehlo},
     [SMTP_EXPECT_HELO] = {OUTCOME_STAGE_EHLO, CLASS_FINAL, false, answer_helo},
+    [SMTP_EXPECT_STARTTLS] = {OUTCOME_STAGE_STARTTLS, CLASS_FINAL, false,
+                              smtp_client_answer_starttls},
+    [SMTP_EXPECT_AUTH] = {OUTCOME_STAGE_AUTH, CLASS_FINAL | CLASS_334, false,
+                          smtp_client_answer_auth},
     [SMTP_EXPECT_RSET] = {OUTCOME_STAGE_RSET, CLASS_FINAL, true, answer_rset},
     [SMTP_EXPECT_MAIL] = {OUTCOME_STAGE_MAIL, CLASS_FINAL, true, answer_mail},
     [SMTP_EXPECT_RCPT] = {OUTCOME_STAGE_RCPT, CLASS_FINAL, true, answer_rcpt},
@@ -232,7 +243,7 @@ static unsigned code_class(uint16_t code)
     case 2:
         return CLASS_2;
     case 3:
-        return code == 354 ? CLASS_354 : 0;
+        return code == 354 ? CLASS_354 : code == 334 ? CLASS_334 : 0;
     case 4:
         return CLASS_4;
     default:
@@ -253,12 +264,12 @@ static void answer_unexpected(struct smtp_client *c, const struct smtp_reply *r)
                                             r->code == 421 ? OUTCOME_CONNECTION : OUTCOME_MESSAGE,
                                             OUTCOME_STAGE_BODY);
             smtp_client_slot_finish(s, &o);
-            end_by_reply(c, r, OUTCOME_STAGE_BODY, OUTCOME_TEMPORARY);
+            smtp_client_end_by_reply(c, r, OUTCOME_STAGE_BODY, OUTCOME_TEMPORARY);
             return;
         }
     }
     if (r->code == 421) {
-        end_by_reply(c, r, OUTCOME_STAGE_NONE, OUTCOME_TEMPORARY);
+        smtp_client_end_by_reply(c, r, OUTCOME_STAGE_NONE, OUTCOME_TEMPORARY);
     } else {
         smtp_client_end_protocol(c, SLICE("peer sent a reply that answers nothing"));
     }
@@ -275,7 +286,7 @@ static void answer_closing(struct smtp_client *c, enum smtp_expect_kind kind,
     if (kind == SMTP_EXPECT_END || kind == SMTP_EXPECT_BDAT) {
         s->settled = true; /* answered: not unknown */
     }
-    end_by_reply(c, r, rows[kind].stage, OUTCOME_TEMPORARY);
+    smtp_client_end_by_reply(c, r, rows[kind].stage, OUTCOME_TEMPORARY);
 }
 
 void smtp_client_answer(struct smtp_client *c, const struct smtp_reply *r)

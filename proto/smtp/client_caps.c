@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * A row per keyword: what it is called and what its argument does. Keywords may repeat; the last
- * one counts, as with the servers that send SIZE twice.
+ * one counts, as with the servers that send SIZE twice. AUTH adds up: some send one line per
+ * mechanism, and the old form "AUTH=" besides.
  */
 #include "proto/smtp/client_caps.h"
 
 #include "core/base/must.h"
+#include "proto/smtp/auth.h"
 
 static void size_parse(struct smtp_caps *caps, struct slice args)
 {
@@ -36,6 +38,11 @@ static void limits_parse(struct smtp_caps *caps, struct slice args)
     }
 }
 
+static void auth_parse(struct smtp_caps *caps, struct slice args)
+{
+    caps->auth_mechanisms |= smtp_auth_find_all(args);
+}
+
 static const struct {
     struct slice keyword;
     size_t flag; /* offset of the bool; of `esmtp` (set anyway) when only the argument counts */
@@ -50,13 +57,19 @@ static const struct {
     {SLICE_INIT("ENHANCEDSTATUSCODES"), offsetof(struct smtp_caps, enhancedstatuscodes), NULL},
     {SLICE_INIT("STARTTLS"), offsetof(struct smtp_caps, starttls), NULL},
     {SLICE_INIT("REQUIRETLS"), offsetof(struct smtp_caps, requiretls), NULL},
-    {SLICE_INIT("AUTH"), offsetof(struct smtp_caps, auth), NULL},
+    {SLICE_INIT("AUTH"), offsetof(struct smtp_caps, auth), auth_parse},
     {SLICE_INIT("LIMITS"), offsetof(struct smtp_caps, esmtp), limits_parse},
 };
 
 static void keyword_parse(struct smtp_caps *caps, struct slice line)
 {
     struct slice rest = slice_trim(line);
+    static const struct slice equals = SLICE_INIT("AUTH=");
+    if (slice_starts_nocase(rest, equals)) {
+        caps->auth = true;
+        auth_parse(caps, slice_skip(rest, equals.len));
+        return;
+    }
     struct slice keyword = slice_cut(&rest, ' ');
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         if (slice_eq_nocase(keyword, rows[i].keyword)) {

@@ -2,8 +2,8 @@
  *
  * client_private - the seams inside the client machine
  *
- * Purpose:   shared by client.c (life, driver's calls), client_send.c (commands out) and
- *            client_answer.c (replies in); for nobody else.
+ * Purpose:   shared by client.c (life, driver's calls), client_send.c (commands out),
+ *            client_answer.c (replies in) and client_auth.c (STARTTLS, AUTH); for nobody else.
  * Owner, thread, units, errors: as client.h.
  */
 #ifndef RINGPOST_SMTP_CLIENT_PRIVATE_H
@@ -15,6 +15,8 @@ enum smtp_expect_kind {
     SMTP_EXPECT_GREETING,
     SMTP_EXPECT_EHLO,
     SMTP_EXPECT_HELO,
+    SMTP_EXPECT_STARTTLS,
+    SMTP_EXPECT_AUTH,
     SMTP_EXPECT_RSET,
     SMTP_EXPECT_MAIL,
     SMTP_EXPECT_RCPT,
@@ -41,6 +43,22 @@ enum outcome_stage smtp_client_expect_stage(enum smtp_expect_kind kind);
 void smtp_client_end(struct smtp_client *c, const struct outcome *why);
 /* The peer broke the protocol: 4.5.0. */
 void smtp_client_end_protocol(struct smtp_client *c, struct slice text);
+
+/* Ends the connection with the peer's own words. */
+void smtp_client_end_by_reply(struct smtp_client *c, const struct smtp_reply *r,
+                              enum outcome_stage stage, enum outcome_kind kind);
+
+/* What the peer offers is known: STARTTLS, AUTH or the session come next. */
+void smtp_client_settle(struct smtp_client *c);
+void smtp_client_answer_starttls(struct smtp_client *c, struct smtp_client_slot *s,
+                                 const struct smtp_reply *r);
+void smtp_client_answer_auth(struct smtp_client *c, struct smtp_client_slot *s,
+                             const struct smtp_reply *r);
+/* The peer spoke between its 220 and the handshake. */
+void smtp_client_end_injected(struct smtp_client *c);
+void smtp_client_send_starttls(struct smtp_client *c, struct buf *out);
+void smtp_client_send_auth(struct smtp_client *c, struct buf *out);
+void smtp_client_auth_end(struct smtp_client *c);
 
 /* Gives o to every recipient that has no outcome yet. */
 void smtp_client_slot_finish(struct smtp_client_slot *s, const struct outcome *o);

@@ -6,6 +6,7 @@
  * out strictly in the order they were begun.
  */
 #include "core/base/must.h"
+#include "core/base/secret.h"
 #include "proto/smtp/client_command.h"
 #include "proto/smtp/client_private.h"
 
@@ -183,6 +184,10 @@ void smtp_client_send(struct smtp_client *c, struct buf *out)
     bool stale = c->expect_count == 0 && smtp_reply_partial(&c->parser);
     if (c->hello_due) {
         send_hello(c, out);
+    } else if (c->starttls_due) {
+        smtp_client_send_starttls(c, out);
+    } else if (c->auth.line_due) {
+        smtp_client_send_auth(c, out);
     } else if (c->state == SMTP_CLIENT_SESSION) {
         send_session(c, out);
     }
@@ -193,6 +198,7 @@ void smtp_client_send(struct smtp_client *c, struct buf *out)
         smtp_client_end(c, &o);
     } else if (stale && out->len > before) {
         /* Part of a reply came before the command: it would be taken for its answer. */
+        secret_wipe(out->ptr + before, out->len - before);
         out->len = before;
         smtp_client_end_protocol(c, SLICE("peer sent a reply that answers nothing"));
     }

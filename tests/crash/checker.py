@@ -54,7 +54,7 @@ class Journal:
 
 class Checker:
     """window: a copy answered this shortly before a crash may be sent again, because the result may not
-    have been on disk; settle: the engine may have read our answer so much later than we sent it."""
+    have been on disk, or, on a busy machine, not even read."""
 
     def __init__(self, journal, copies, crashes=(), window=1.0):
         self.journal = journal
@@ -63,6 +63,7 @@ class Checker:
         self.window = window
         self.violations = []
         self.duplicates = 0
+        self.crashed = 0    # of them: the first was answered, and a crash came before that was surely on disk
 
     def say(self, text):
         self.violations.append(text)
@@ -108,7 +109,11 @@ class Checker:
         copies = sorted(copies, key=lambda c: c.at)
         for first, second in zip(copies, copies[1:]):
             self.duplicates += 1
-            if first.answered and not self.crashed_soon_after(first.at):
+            if not first.answered:
+                continue
+            if self.crashed_soon_after(first.at):
+                self.crashed += 1
+            else:
                 self.say(f"{ident}: {rcpt} got two {what}, at {first.at:.3f} and {second.at:.3f}, "
                          "though the first was answered and no crash came near")
 
@@ -129,5 +134,6 @@ def summary(journal, copies, checker):
     kinds = Counter(p.outcome for p in journal.messages.values())
     return (f"{kinds['O']} accepted, {kinds['F']} refused, {kinds['U']} unknown; "
             f"{sum(not c.report for c in copies)} copies, {sum(c.report for c in copies)} reports, "
-            f"{checker.duplicates} duplicates, {len(checker.crashes)} crashes, "
+            f"{checker.duplicates} duplicates ({checker.crashed} answered just before a crash), "
+            f"{len(checker.crashes)} crashes, "
             f"{len(checker.violations)} violations")

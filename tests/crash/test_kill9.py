@@ -39,7 +39,7 @@ def test_killed_a_hundred_times(make, capsys):
             assert run("spool", "verify", engine.spool).returncode in (0, 1)
     text, journal, checker = world.finish()
     with capsys.disabled():
-        print(f"\nkill -9 x{len(world.crashes) // 2}, seed {SEED}: {text}")
+        print(f"\nkill -9 x{len(world.crashes)}, seed {SEED}: {text}")
     assert journal.count("O") > 5 * ROUNDS
     # Every duplicate has its crash or its cut connection; there are not more than could be in the air.
     assert checker.duplicates < len(world.crashes) * 8 * 2 * 3 + len(world.sink.cut)

@@ -2,7 +2,6 @@
 """P1: on disk before the 250. kill -9 here; power cuts and dying disks are in tests/crash."""
 import os
 import shutil
-import threading
 import time
 
 import pytest
@@ -17,70 +16,6 @@ from harness.wait import stays_false, wait_until
 def silent(make):
     """A smarthost that never greets: nothing is ever delivered and no result is written."""
     return make.sink(script={"connect": lambda s, a: Silence()})
-
-
-def commits(engine):
-    return engine.stats()["spool"]["commits"]
-
-
-@pytest.mark.parametrize("way", ["DATA", "BDAT"])
-def test_every_250_has_a_commit_before_it(make, way):
-    """spool_durable: one client, so each 250 needs a flush of its own; nothing else is written."""
-    engine = make.relay({"shutdown": {"deadline": "1s"}}, sink=silent(make))
-    with Client(engine.port) as c:
-        c.ehlo()
-        wait_until(lambda: commits(engine) == commits(engine), 5)
-        for i in range(20):
-            before = commits(engine)
-            c.envelope()
-            reply = c.data(message(tag())) if way == "DATA" else c.bdat(message(tag()))
-            after = commits(engine)
-            assert reply.code == 250 and after >= before + 1, (i, before, after)
-
-
-def test_no_commit_without_mail(make):
-    engine = make.relay()
-    before = commits(engine)
-    with Client(engine.port) as c:
-        c.ehlo()
-        c.envelope()
-        c.ok("RSET")
-    time.sleep(0.5)
-    assert commits(engine) == before
-
-
-def test_group_commit_serves_many_with_few_flushes(make):
-    """20 clients at a time need fewer flushes than messages, and none goes without."""
-    engine = make.relay({"shutdown": {"deadline": "1s"}}, sink=silent(make))
-    before = commits(engine)
-    each, count = 20, 20
-
-    def client():
-        with Client(engine.port) as c:
-            c.ehlo()
-            for _ in range(each):
-                assert c.submit(message(tag())).code == 250
-    run_all([client] * count)
-    used = commits(engine) - before
-    assert 1 <= used < each * count
-    assert engine.counters()["queued"] == each * count
-
-
-def run_all(functions):
-    errors = []
-
-    def guarded(f):
-        try:
-            f()
-        except BaseException as error:  # pylint: disable=broad-except
-            errors.append(error)
-    threads = [threading.Thread(target=guarded, args=(f,)) for f in functions]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    if errors:
-        raise errors[0]
 
 
 @pytest.mark.parametrize("content", [message("small"), sized(130 << 10), sized(3 << 20)], ids=["1K", "130K", "3M"])

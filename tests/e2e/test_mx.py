@@ -22,7 +22,7 @@ class World:
         self.make = make
         self.port = free_port(tuple(HOSTS))
         self.dns = make.add(DnsServer(zone, upper=upper).start())
-        base = {"dns": {"servers": [self.dns.endpoint], "timeout": "500ms", "tries": 2},
+        base = {"dns": {"servers": [self.dns.endpoint], "timeout": "500ms", "tries": 2, "ttl_min": "1s"},
                 "delivery": {"mx_port": self.port, "private_targets": "allow", "connect_timeout": "2s"}}
         base.update(conf or {})
         self.conf = base

@@ -7,7 +7,7 @@ import pytest
 
 from harness.client import Client, submit
 from harness.message import message, sized, tag, without_received
-from test_durability import run_all
+from harness.wait import run_all
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])

@@ -26,7 +26,7 @@ struct play {
     struct outcome seen[TXNS][RCPTS];
     unsigned ended_turn[TXNS]; /* 0: the end of its body is not out */
     unsigned begun, taken, turn;
-    bool body_due, closed;
+    bool body_due, tls_due, closed;
     bool mid_line; /* the peer's last byte was not the end of a line */
     struct buf out, wire, log;
 };
@@ -123,6 +123,18 @@ static bool play_body(struct play *p)
     return true;
 }
 
+/* The handshake comes at the end of the turn: what the peer sent behind its 220 was injected. */
+static void play_handshake(struct play *p)
+{
+    if (p->choices[3] & 128) {
+        smtp_client_tls_failed(&p->client, SLICE("fuzz"));
+    } else {
+        smtp_client_tls_started(&p->client, p->choices[3] & 64);
+    }
+    play_flush(p);
+    buf_add(&p->wire, SLICE("[tls]"));
+}
+
 /* One step and what it asks for; false: nothing more to do for now. */
 static bool play_step(struct play *p, struct slice *in, bool last)
 {
@@ -136,6 +148,17 @@ static bool play_step(struct play *p, struct slice *in, bool last)
         must(!p->body_due);
         p->body_due = true;
         return true;
+    case SMTP_CLIENT_START_TLS:
+        must(p->client.expect_count == 0);
+        p->tls_due = true;
+        return true;
+    case SMTP_CLIENT_AUTH_CHALLENGE: {
+        struct slice challenge = smtp_client_challenge(&p->client);
+        unsigned char digest[SMTP_AUTH_DIGEST_BYTES] = {(unsigned char)challenge.len};
+        must(challenge.len > 0);
+        smtp_client_cram(&p->client, digest);
+        return true;
+    }
     case SMTP_CLIENT_CLOSED:
         p->closed = true;
         must(p->taken == p->begun);
@@ -147,6 +170,11 @@ static bool play_step(struct play *p, struct slice *in, bool last)
     must(in->len == 0);
     if (!last) {
         return false;
+    }
+    if (p->tls_due) {
+        p->tls_due = false;
+        play_handshake(p);
+        return true;
     }
     if (p->body_due) {
         return play_body(p);
@@ -198,7 +226,13 @@ static void play(struct buf *log, struct slice input, const uint8_t *choices, st
     struct smtp_client_config config = {.helo_name = SLICE("me.test"),
                                         .pipelining = choices[0] & 1,
                                         .chunking = choices[0] & 2,
-                                        .window = (uint8_t)(1 + (choices[0] >> 4) % 4)};
+                                        .window = (uint8_t)(1 + (choices[0] >> 4) % 4),
+                                        .tls = (enum smtp_tls_policy)(choices[1] >> 6),
+                                        .auth_user = choices[1] & 32 ? SLICE("me") : SLICE(""),
+                                        .auth_secret = SLICE("pass word"),
+                                        .auth_mechanisms = (choices[1] >> 1) & 15U,
+                                        .auth_without_tls = choices[0] & 64,
+                                        .auth_optional = choices[0] & 128};
     p->choices = choices;
     buf_init(&p->out, SMTP_CLIENT_OUT_BYTES);
     buf_init(&p->wire, 64 << 20);
@@ -214,6 +248,17 @@ static void play(struct buf *log, struct slice input, const uint8_t *choices, st
         must(p->closed);
     }
     const struct outcome *end = smtp_client_outcome(&p->client);
+    must(!smtp_client_wants_plaintext(&p->client) || config.tls == SMTP_TLS_MAY);
+    /* No command of a transaction before the policy and AUTH are satisfied. */
+    must(p->client.mails == 0 || p->client.tls || config.tls < SMTP_TLS_ENCRYPT);
+    must(p->client.mails == 0 || !config.auth_user.len || p->client.authenticated ||
+         config.auth_optional);
+    /* The secret only under TLS, unless allowed: "pass word" as LOGIN, PLAIN, XOAUTH2 write it. */
+    struct slice clear = buf_slice(&p->wire);
+    char *shaken = memmem(clear.ptr, clear.len, "[tls]", 5);
+    clear.len = shaken ? (size_t)(shaken - clear.ptr) : clear.len;
+    must(config.auth_without_tls || (!memmem(clear.ptr, clear.len, "cGFzcyB3b3Jk", 12) &&
+                                     !memmem(clear.ptr, clear.len, "AUTH PLAIN ", 11)));
     buf_addf(&p->log, "end %d %d ", (int)end->kind, (int)end->stage);
     outcome_add_line(&p->log, end);
     buf_add(log, buf_slice(&p->wire));

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Waiting for a condition: no test sleeps and hopes."""
+import threading
 import time
 
 
@@ -23,3 +24,21 @@ def stays_false(condition, seconds, interval=0.02):
             return False
         time.sleep(interval)
     return True
+
+
+def run_all(functions):
+    """Runs them in threads; the first exception is raised."""
+    errors = []
+
+    def guarded(f):
+        try:
+            f()
+        except BaseException as error:  # pylint: disable=broad-except
+            errors.append(error)
+    threads = [threading.Thread(target=guarded, args=(f,)) for f in functions]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    if errors:
+        raise errors[0]

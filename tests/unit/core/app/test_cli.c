@@ -25,10 +25,10 @@ struct result {
 static char *const no_environment[] = {NULL};
 static size_t served_sets;
 
-static int fake_serve(const struct conf_source *src, struct conf *conf)
+static int fake_serve(const struct conf_source *src, struct relay_settings *settings)
 {
     served_sets = src->set_count;
-    conf_free(conf);
+    relay_settings_put(&settings);
     return 42;
 }
 

@@ -54,6 +54,13 @@ struct script_row {
     const char *outcomes; /* one per recipient, joined with "; ", in the order they were taken */
     const char *end;      /* of the connection; NULL: still open; "none": in order */
     bool unanswered;      /* the last taken transaction must have `answered` false */
+    enum smtp_tls_policy tls;
+    bool untrusted;   /* the handshake finds a certificate that does not verify */
+    const char *user; /* NULL: no AUTH */
+    const char *secret;
+    uint32_t mechanisms; /* 0: PLAIN, LOGIN, CRAM-MD5 */
+    bool auth_without_tls, auth_optional;
+    bool plaintext; /* the connection must end with wants_plaintext */
 };
 
 struct script {
@@ -65,6 +72,8 @@ struct script {
     struct buf wire, out, result;
     bool closed;
     bool body_due; /* SEND_BODY was seen; done when the step's bytes are all in */
+    bool tls_due;  /* START_TLS was seen; the steps "!TLS" and "!BADTLS" end it */
+    bool secret;
 };
 
 static inline void script_outcome_add(struct buf *b, const struct outcome *o)
@@ -157,6 +166,18 @@ static inline void script_take(struct script *s)
     }
 }
 
+/* RFC 2195 2 */
+static inline void script_cram(struct script *s)
+{
+    static const unsigned char digest[SMTP_AUTH_DIGEST_BYTES] = {0xb9, 0x13, 0xa6, 0x02, 0xc7, 0xed,
+                                                                 0xa7, 0xa4, 0x95, 0xb4, 0xe6, 0xe7,
+                                                                 0x33, 0x4d, 0x38, 0x90};
+    ck_assert(slice_eq(smtp_client_challenge(&s->client),
+                       SLICE("<1896.697170952@postoffice.reston.mci.net>")));
+    ck_assert_uint_eq(smtp_client_stage(&s->client), OUTCOME_STAGE_AUTH);
+    smtp_client_cram(&s->client, digest);
+}
+
 /* Steps until the machine waits for the peer. The driver begins transactions only when all of the
  * peer's bytes of this step are in (last). */
 static inline void script_settle(struct script *s, struct slice *in, bool last)
@@ -169,6 +190,13 @@ static inline void script_settle(struct script *s, struct slice *in, bool last)
             break;
         case SMTP_CLIENT_SEND_BODY:
             s->body_due = true;
+            break;
+        case SMTP_CLIENT_START_TLS:
+            ck_assert_uint_eq(smtp_client_stage(&s->client), OUTCOME_STAGE_STARTTLS);
+            s->tls_due = true;
+            break;
+        case SMTP_CLIENT_AUTH_CHALLENGE:
+            script_cram(s);
             break;
         case SMTP_CLIENT_CLOSED:
             s->closed = true;
@@ -216,6 +244,17 @@ static inline void script_peer(struct script *s, const char *peer, size_t cut)
             return;
         }
     }
+    if (strcmp(peer, "!TLS") == 0 || strcmp(peer, "!BADTLS") == 0) {
+        ck_assert(s->tls_due);
+        s->tls_due = false;
+        if (peer[1] == 'T') {
+            smtp_client_tls_started(&s->client, !s->row->untrusted);
+        } else {
+            smtp_client_tls_failed(&s->client, SLICE("no shared cipher"));
+        }
+        script_settle(s, &none, true);
+        return;
+    }
     struct slice all = slice_str(peer);
     while (all.len > 0) {
         size_t n = cut && cut < all.len ? cut : all.len;
@@ -236,6 +275,13 @@ static inline void script_play(const struct script_row *row, size_t cut)
         .pipelining = row->pipelining,
         .chunking = row->chunking,
         .window = row->window ? row->window : 1,
+        .tls = row->tls,
+        .auth_user = slice_str(row->user),
+        .auth_secret = slice_str(row->secret),
+        .auth_mechanisms = row->mechanisms ? row->mechanisms
+                                           : SMTP_AUTH_PLAIN | SMTP_AUTH_LOGIN | SMTP_AUTH_CRAM_MD5,
+        .auth_without_tls = row->auth_without_tls,
+        .auth_optional = row->auth_optional,
     };
     s->row = row;
     buf_init(&s->wire, 1 << 20);
@@ -258,6 +304,8 @@ static inline void script_play(const struct script_row *row, size_t cut)
                   "%s, cut %zu: outcomes are <%.*s>, not <%s>", row->name, cut,
                   SLICE_ARG(buf_slice(&s->result)), want);
     ck_assert_msg(s->closed == (row->end != NULL), "%s: closed %d", row->name, s->closed);
+    ck_assert_msg(smtp_client_wants_plaintext(&s->client) == row->plaintext, "%s: plaintext",
+                  row->name);
     if (row->end) {
         buf_clear(&s->result);
         if (smtp_client_outcome(&s->client)->kind == OUTCOME_NONE) {

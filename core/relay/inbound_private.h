@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * inbound_private - what the parts of an inbound session share
+ *
+ *   inbound.c         life, output, the loop around the machine, deadlines
+ *   inbound_mail.c    what the machine asks about a message: policy, body, commit
+ *   inbound_login.c   AUTH
+ *   inbound_secure.c  what comes before SMTP: the PROXY header, TLS
+ */
+#ifndef RINGPOST_RELAY_INBOUND_PRIVATE_H
+#define RINGPOST_RELAY_INBOUND_PRIVATE_H
+
+#include "core/relay/inbound.h"
+
+enum { INBOUND_OUT_MAX = 4 * SMTP_SERVER_OUT_HIGH, INBOUND_KEEP_BYTES = 2048 };
+
+/* ---- inbound.c ---- */
+
+const struct conf_listener *inbound_listener(const struct inbound *s);
+/* Begins an event about this session; false: the level leaves it out. */
+bool inbound_event(struct inbound *s, enum obs_event event);
+void inbound_event_end(struct inbound *s);
+void inbound_log_reason(struct inbound *s, enum obs_event event, struct slice reason);
+/* Runs the machine on new input, or (nothing new) on what was held. */
+void inbound_drive(struct inbound *s, struct slice in);
+/* One run of the machine, without receiving or sending. */
+void inbound_turn(struct inbound *s, struct slice in);
+bool inbound_blocked(const struct inbound *s);
+void inbound_flush(struct inbound *s);
+void inbound_arm_recv(struct inbound *s);
+/* Nothing more is said; what is on its way goes out, then the connection ends. */
+void inbound_close_soon(struct inbound *s);
+void inbound_lost(struct inbound *s, struct slice reason);
+void inbound_gone(struct inbound *s);
+/* The client's address is known: admission, then TLS or the greeting. */
+void inbound_begin(struct inbound *s);
+void inbound_answer(struct inbound *s, const struct smtp_verdict *v);
+
+/* ---- inbound_mail.c ---- */
+
+void inbound_log_rejected(struct inbound *s, enum outcome_stage stage, struct slice rcpt,
+                          const struct smtp_verdict *v);
+void inbound_check_mail(struct inbound *s);
+void inbound_check_rcpt(struct inbound *s);
+void inbound_body_begin(struct inbound *s);
+void inbound_body_data(struct inbound *s);
+void inbound_commit(struct inbound *s);
+void inbound_body_abort(struct inbound *s);
+/* What inbound_resume does for a message: the commit is decided, or there is room again. */
+void inbound_resume_mail(struct inbound *s);
+
+/* ---- inbound_login.c ---- */
+
+void inbound_challenge(struct inbound *s);
+void inbound_check_auth(struct inbound *s);
+
+/* ---- inbound_secure.c ---- */
+
+bool inbound_await_proxy(struct inbound *s);
+/* Takes the PROXY header out of the input; false: it is not complete, or the session is over. */
+bool inbound_take_proxy(struct inbound *s, struct slice *in);
+void inbound_proxy_free(struct inbound *s);
+/* False: no memory; the session is over. */
+bool inbound_start_tls(struct inbound *s);
+/* Decrypts and drives until there is nothing left or the machine must wait. */
+void inbound_pump(struct inbound *s);
+
+#endif

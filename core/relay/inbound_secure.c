@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What comes before SMTP.
+ *
+ * TLS: inbound_pump is the loop of a session under TLS. It takes one step of the TLS layer at a time and
+ * gives what it brings to the machine; it stops where the plain session would stop (an answer is owed, the
+ * client does not take replies) and goes on when inbound_drive or a sent buffer calls it again. Handshakes
+ * are bounded by one deadline from their start to their end.
+ */
+#include "core/relay/inbound_private.h"
+
+bool inbound_await_proxy(struct inbound *s)
+{
+    (void)s;
+    return false;
+}
+
+bool inbound_take_proxy(struct inbound *s, struct slice *in)
+{
+    (void)s, (void)in;
+    return false;
+}
+
+void inbound_proxy_free(struct inbound *s)
+{
+    (void)s;
+}
+
+bool inbound_start_tls(struct inbound *s)
+{
+    struct tls_stream_config config = {
+        .context = s->settings->listeners[s->listener].tls,
+        .wall_us = io_now(s->relay->io)->wall_us,
+    };
+    if (!secure_open(&s->tls, &config, INBOUND_OUT_MAX)) {
+        inbound_lost(s, SLICE("no memory for TLS"));
+        return false;
+    }
+    timer_start(s->relay->timers, &s->deadline,
+                io_now(s->relay->io)->mono_ms + s->settings->conf->limits.command_timeout_ms);
+    return true;
+}
+
+static void inbound_tls_failed(struct inbound *s)
+{
+    const struct tls_failure *why = secure_error(&s->tls);
+    if (inbound_event(s, OBS_INBOUND_TROUBLE)) {
+        obs_str(s->relay->log, OBS_F_REASON, SLICE("TLS failed"));
+        obs_str(s->relay->log, OBS_F_TLS, slice_str(tls_error_name(why->kind)));
+        obs_str(s->relay->log, OBS_F_REPLY, slice_str(why->text));
+        inbound_event_end(s);
+    }
+    s->relay->counters.tls_in_failed++;
+    buf_clear(&s->out); /* only the alert goes out */
+    inbound_close_soon(s);
+}
+
+static void inbound_tls_up(struct inbound *s)
+{
+    const struct tls_facts *facts = tls_stream_facts(s->tls.stream);
+    s->relay->counters.tls_in++;
+    s->certificate_shown = facts->peer_certificate && facts->verdict.kind == TLS_VERDICT_TRUSTED;
+    if (s->certificate_shown) {
+        buf_clear(&s->user);
+        buf_add(&s->user, slice_first(slice_str(facts->peer_subject), CREDENTIAL_NAME_BYTES));
+    }
+    if (inbound_event(s, OBS_INBOUND_TLS)) {
+        obs_str(s->relay->log, OBS_F_TLS, slice_str(facts->version));
+        obs_str(s->relay->log, OBS_F_CIPHER, slice_str(facts->cipher));
+        inbound_event_end(s);
+    }
+    smtp_server_tls_started(&s->smtp);
+    if (smtp_server_phase(&s->smtp) == SMTP_PHASE_GREETING) {
+        smtp_server_greet(&s->smtp, &s->out);
+    }
+    inbound_turn(s, (struct slice){NULL, 0});
+}
+
+void inbound_pump(struct inbound *s)
+{
+    while (s->state == INBOUND_OPEN) {
+        if (s->tls.up && (inbound_blocked(s) || s->held.len)) {
+            break;
+        }
+        switch (secure_step(&s->tls, &s->held, IO_RECV_BUFFER_BYTES)) {
+        case SECURE_UP:
+            inbound_tls_up(s);
+            continue;
+        case SECURE_DATA:
+            inbound_turn(s, (struct slice){NULL, 0});
+            continue;
+        case SECURE_WANT_INPUT:
+            secure_rest(&s->tls);
+            inbound_arm_recv(s);
+            break;
+        case SECURE_WANT_ROOM:
+            break; /* goes on when wire has been sent */
+        case SECURE_END:
+            inbound_flush(s);
+            inbound_lost(s, SLICE("the client closed the connection"));
+            return;
+        case SECURE_FAILED:
+            inbound_tls_failed(s);
+            break;
+        }
+        break;
+    }
+    inbound_flush(s);
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Certificates and contexts of one configuration. A pair that is there and is not good is always an error:
+ * only a pair that is not there falls under tls.on_missing.
+ */
+#include "core/base/clock.h"
+#include "core/base/must.h"
+#include "core/relay/settings.h"
+
+#include <unistd.h>
+
+struct chain_list {
+    struct tls_certificate *items[TLS_CONTEXT_CERTIFICATES_MAX];
+    size_t count;
+};
+
+struct tls_work {
+    struct relay_settings *s;
+    const struct relay_settings_messages *to;
+    uint64_t wall_us;
+};
+
+static void chains_free(struct chain_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        tls_certificate_free(&list->items[i]);
+    }
+    list->count = 0;
+}
+
+static bool work_error(const struct tls_work *w, const char *key, size_t index, const char *what)
+{
+    buf_addf(w->to->errors, "listeners[%zu].%s: %s\n", index, key, what);
+    return false;
+}
+
+static void chain_add(const struct tls_work *w, struct chain_list *list, struct tls_certificate *c)
+{
+    struct slice warning = tls_certificate_warning(c);
+    if (warning.len && w->to->warnings) {
+        buf_addf(w->to->warnings, "%.*s\n", SLICE_ARG(warning));
+    }
+    list->items[list->count++] = c;
+}
+
+static bool chains_load(const struct tls_work *w, const struct conf_names *certs,
+                        const struct conf_names *keys, struct chain_list *list)
+{
+    struct buf problem;
+    bool ok = true;
+    must(certs->count == keys->count && certs->count <= TLS_CONTEXT_CERTIFICATES_MAX);
+    buf_init(&problem, 4096);
+    for (size_t i = 0; i < certs->count; i++) {
+        buf_clear(&problem);
+        struct tls_certificate *c = tls_certificate_load(certs->items[i].ptr, keys->items[i].ptr,
+                                                         w->wall_us, &problem);
+        if (c) {
+            chain_add(w, list, c);
+        } else {
+            buf_addf(w->to->errors, "%.*s\n", SLICE_ARG(buf_slice(&problem)));
+            ok = false;
+        }
+    }
+    buf_deinit(&problem);
+    return ok;
+}
+
+static bool chain_make(const struct tls_work *w, struct chain_list *list)
+{
+    struct buf chain, key, problem;
+    buf_init(&chain, 64 * 1024);
+    buf_init(&key, 64 * 1024);
+    buf_init(&problem, 4096);
+    struct tls_self_signed how = {.host = w->s->conf->identity.hostname};
+    struct tls_certificate_text text = {.chain_name = SLICE("self-signed certificate"),
+                                        .key_name = SLICE("its key")};
+    struct tls_certificate *c = NULL;
+    if (tls_certificate_make(&how, &chain, &key)) {
+        text.chain = buf_slice(&chain);
+        text.key = buf_slice(&key);
+        c = tls_certificate_parse(&text, w->wall_us, &problem);
+    }
+    if (c) {
+        chain_add(w, list, c);
+    } else {
+        buf_addf(w->to->errors, "tls.on_missing: no self-signed certificate could be made %.*s\n",
+                 SLICE_ARG(buf_slice(&problem)));
+    }
+    buf_deinit(&chain);
+    buf_deinit(&key);
+    buf_deinit(&problem);
+    return c != NULL;
+}
+
+/* ---- listeners ---- */
+
+static bool files_are_there(const struct conf_names *files)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        if (access(files->items[i].ptr, F_OK) != 0) {
+            return false;
+        }
+    }
+    return files->count > 0;
+}
+
+/* The certificates of one listener; an empty list: TLS is not to be offered. */
+static bool listener_chains(const struct tls_work *w, size_t index, struct chain_list *list)
+{
+    const struct conf *conf = w->s->conf;
+    const struct conf_listener *l = &conf->listeners.items[index];
+    bool own = l->cert_file.count > 0;
+    const struct conf_names *certs = own ? &l->cert_file : &conf->tls.cert_file;
+    const struct conf_names *keys = own ? &l->key_file : &conf->tls.key_file;
+    if (certs->count != keys->count) {
+        return work_error(w, "key_file", index, "each certificate needs its key");
+    }
+    if (files_are_there(certs) && files_are_there(keys)) {
+        return chains_load(w, certs, keys, list);
+    }
+    switch (conf->tls.on_missing) {
+    case CONF_TLS_MISSING_FAIL:
+        if (certs->count) {
+            buf_addf(w->to->errors, "TLS certificate/key files not found: %.*s, %.*s\n",
+                     SLICE_ARG(certs->items[0]), SLICE_ARG(keys->items[0]));
+            return false;
+        }
+        return work_error(w, "tls", index,
+                          "needs tls.cert_file and tls.key_file (or tls.on_missing: self_signed)");
+    case CONF_TLS_MISSING_DISABLE:
+        return l->tls == CONF_LISTENER_TLS_MAY ||
+               work_error(w, "tls", index,
+                          "cannot do without a certificate: tls.on_missing: disable is for `may`");
+    case CONF_TLS_MISSING_SELF_SIGNED:
+        return chain_make(w, list);
+    }
+    return false;
+}
+
+static struct tls_trust *trust_of(const struct tls_work *w, const char *what, struct slice path)
+{
+    struct buf problem;
+    buf_init(&problem, 4096);
+    struct tls_trust *trust = tls_trust_open();
+    if (!trust || !tls_trust_add_path(trust, path.ptr, &problem)) {
+        buf_addf(w->to->errors, "%s: %.*s\n", what, SLICE_ARG(buf_slice(&problem)));
+        tls_trust_put(&trust);
+    }
+    buf_deinit(&problem);
+    return trust;
+}
+
+static bool listener_context(const struct tls_work *w, size_t index, const struct chain_list *list,
+                             const struct relay_settings *old)
+{
+    struct relay_listener_settings *ls = &w->s->listeners[index];
+    const struct conf_listener *l = &w->s->conf->listeners.items[index];
+    const struct tls_certificate *chains[TLS_CONTEXT_CERTIFICATES_MAX];
+    struct buf problem;
+    struct tls_trust *trust = NULL;
+    for (size_t i = 0; i < list->count; i++) {
+        chains[i] = list->items[i];
+    }
+    if (l->client_ca_file.len && !(trust = trust_of(w, "client_ca_file", l->client_ca_file))) {
+        return false;
+    }
+    buf_init(&problem, 4096);
+    bool kept = old && index < old->listener_count && old->listeners[index].tickets;
+    ls->tickets = kept ? tls_tickets_get(old->listeners[index].tickets)
+                       : tls_tickets_open(w->wall_us / 1000000, RELAY_TICKET_PERIOD_S);
+    struct tls_server_config config = {
+        .certificates = chains,
+        .count = list->count,
+        .client_cert = trust ? TLS_CLIENT_CERT_REQUEST : TLS_CLIENT_CERT_NONE,
+        .client_trust = trust,
+        .tickets = ls->tickets,
+    };
+    ls->tls = tls_context_open_server(&config, &problem);
+    if (!ls->tls) {
+        buf_addf(w->to->errors, "listeners[%zu].tls: %.*s\n", index,
+                 SLICE_ARG(buf_slice(&problem)));
+    }
+    tls_trust_put(&trust);
+    buf_deinit(&problem);
+    return ls->tls != NULL;
+}
+
+static bool listener_open(const struct tls_work *w, size_t index, const struct relay_settings *old)
+{
+    struct relay_listener_settings *ls = &w->s->listeners[index];
+    enum conf_listener_tls tls = w->s->conf->listeners.items[index].tls;
+    struct chain_list list = {.count = 0};
+    if (tls == CONF_LISTENER_TLS_NONE) {
+        return true;
+    }
+    bool ok = listener_chains(w, index, &list) &&
+              (list.count == 0 || listener_context(w, index, &list, old));
+    chains_free(&list);
+    if (ok && ls->tls) {
+        ls->server.features |= tls == CONF_LISTENER_TLS_IMPLICIT ? 0u : SMTP_FEATURE_STARTTLS;
+        ls->server.tls_required = tls == CONF_LISTENER_TLS_ENCRYPT;
+    }
+    return ok;
+}
+
+/* ---- towards servers ---- */
+
+static bool route_open(const struct tls_work *w, enum relay_route route, enum conf_tls_policy policy,
+                       struct tls_trust *trust, const struct tls_certificate *certificate)
+{
+    static const enum tls_policy policies[] = {
+        [CONF_TLS_NONE] = TLS_POLICY_MAY,
+        [CONF_TLS_MAY] = TLS_POLICY_MAY,
+        [CONF_TLS_ENCRYPT] = TLS_POLICY_ENCRYPT,
+        [CONF_TLS_VERIFY] = TLS_POLICY_VERIFY,
+    };
+    struct tls_client_config config = {.policy = policies[policy],
+                                       .trust = trust,
+                                       .certificate = certificate};
+    struct buf problem;
+    if (policy == CONF_TLS_NONE) {
+        return true;
+    }
+    buf_init(&problem, 4096);
+    w->s->routes[route].tls = tls_context_open_client(&config, &problem);
+    bool ok = w->s->routes[route].tls != NULL;
+    if (!ok) {
+        buf_addf(w->to->errors, "delivery.tls: %.*s\n", SLICE_ARG(buf_slice(&problem)));
+    }
+    buf_deinit(&problem);
+    return ok;
+}
+
+/* Without authorities nobody can be verified; where nobody must be, that is only worth a warning. */
+static bool routes_trust(const struct tls_work *w, struct tls_trust **trust)
+{
+    const struct conf *conf = w->s->conf;
+    bool needed = conf->delivery.tls == CONF_TLS_VERIFY ||
+                  (conf->relay.host.count && conf->relay.tls == CONF_TLS_VERIFY);
+    if (conf->tls.ca_file.len == 0 || (!needed && access(conf->tls.ca_file.ptr, F_OK) != 0)) {
+        return true;
+    }
+    *trust = trust_of(w, "tls.ca_file", conf->tls.ca_file);
+    return *trust != NULL;
+}
+
+static bool routes_open(const struct tls_work *w)
+{
+    const struct conf *conf = w->s->conf;
+    struct tls_trust *trust = NULL;
+    struct tls_certificate *own = NULL;
+    struct buf problem;
+    bool ok = routes_trust(w, &trust);
+    buf_init(&problem, 4096);
+    if (ok && conf->tls.client_cert_file.len && conf->tls.client_key_file.len) {
+        own = tls_certificate_load(conf->tls.client_cert_file.ptr, conf->tls.client_key_file.ptr,
+                                   w->wall_us, &problem);
+        ok = own != NULL;
+        buf_addf(w->to->errors, ok ? "%.*s" : "%.*s\n", SLICE_ARG(buf_slice(&problem)));
+    }
+    ok = ok && route_open(w, RELAY_ROUTE_MX, conf->delivery.tls, trust, own) &&
+         route_open(w, RELAY_ROUTE_SMARTHOST, conf->relay.tls, trust, own);
+    tls_certificate_free(&own);
+    tls_trust_put(&trust);
+    buf_deinit(&problem);
+    return ok;
+}
+
+/* ---- all ---- */
+
+bool relay_settings_open_tls(struct relay_settings *s, const struct relay_settings *old,
+                             const struct relay_settings_messages *to)
+{
+    struct tls_work w = {s, to, clock_read().wall_us};
+    bool ok = routes_open(&w);
+    for (size_t i = 0; i < s->listener_count; i++) {
+        ok = listener_open(&w, i, old) && ok;
+    }
+    return ok;
+}
+
+void relay_settings_close_tls(struct relay_settings *s)
+{
+    for (size_t i = 0; i < RELAY_ROUTES; i++) {
+        tls_context_put(&s->routes[i].tls);
+    }
+    for (size_t i = 0; i < s->listener_count; i++) {
+        tls_context_put(&s->listeners[i].tls);
+        tls_tickets_put(&s->listeners[i].tickets);
+    }
+}
+
+void relay_settings_tick(struct relay_settings *s, uint64_t wall_us)
+{
+    for (size_t i = 0; i < s->listener_count; i++) {
+        if (s->listeners[i].tickets) {
+            tls_tickets_tick(s->listeners[i].tickets, wall_us / 1000000);
+        }
+    }
+}
