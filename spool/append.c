@@ -242,7 +242,7 @@ enum spool_append spool_takes_mail(const struct spool *spool)
         if (!room) {
             return SPOOL_FULL;
         }
-        return spool->next || log_has_room(spool, SPOOL_CLASS_MAIL, SPOOL_BLOCK_BYTES)
+        return spool->next || log_has_room(spool, SPOOL_CLASS_MAIL, LIMIT_BODY_FRAGMENT_BYTES)
                    ? SPOOL_APPENDED
                    : append_prospect(spool);
     case SPOOL_STATE_SEALING:

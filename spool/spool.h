@@ -284,7 +284,7 @@ enum spool_urgency {
 };
 
 /* What the beginning of a new message should be told: APPENDED or WAIT (come in), FULL or FAILED. Changes
- * nothing. Who was let in may still meet FULL or FAILED later. */
+ * nothing. It asks for the room of one piece of content; who was let in may still meet FULL later. */
 enum spool_append spool_takes_mail(const struct spool *spool);
 
 /* A frame is built without returning to the loop: begin, then rows whose encoded sizes

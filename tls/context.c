@@ -8,7 +8,6 @@
 #include "tls/context.h"
 
 #include "core/base/must.h"
-#include "core/base/secret.h"
 #include "tls/name.h"
 #include "tls/pem.h"
 #include "tls/stream_private.h"

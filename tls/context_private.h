@@ -27,12 +27,12 @@ struct tls_context {
     atomic_uint references;
     bool is_server;
     enum tls_versions versions;
-    enum tls_client_cert client_cert;       /* server */
-    enum tls_policy policy;                 /* client */
-    unsigned rsa_bits_min;                  /* client */
+    enum tls_client_cert client_cert; /* server */
+    enum tls_policy policy;           /* client */
+    unsigned rsa_bits_min;            /* client */
     struct tls_trust *trust;
-    struct tls_tickets *tickets;            /* server */
-    uint8_t id[TLS_CONTEXT_ID_BYTES];       /* random: which context a session came from */
+    struct tls_tickets *tickets;      /* server */
+    uint8_t id[TLS_CONTEXT_ID_BYTES]; /* random: which context a session came from */
     size_t count;
     struct tls_context_entry entries[]; /* client: one, without names */
 };

@@ -79,8 +79,9 @@ static bool rsa_facts(struct dkim_key *k, RsaKey *rsa, struct buf *why)
 static bool rsa_read(struct dkim_key *k, const struct dkim_der *der, struct buf *why)
 {
     RsaKey rsa;
-    bool ok = rsa_unpack(der->bytes, der->len, &rsa) ? rsa_facts(k, &rsa, why)
-                                                     : fail(why, "it is no RSA or Ed25519 key");
+    bool ok = rsa_unpack(der->bytes, der->len, &rsa)
+                  ? rsa_facts(k, &rsa, why)
+                  : fail(why, "it is no RSA key (up to 4096 bits) or Ed25519 key");
     wc_FreeRsaKey(&rsa);
     k->type = DKIM_KEY_RSA;
     k->der_len = der->len;
@@ -237,7 +238,9 @@ struct dkim_key *dkim_key_read_file(const char *path, struct buf *why)
     struct dkim_key *k = NULL;
     struct buf text;
     buf_init(&text, 2 * DKIM_KEY_TEXT_BYTES);
-    if (conf_file_read(path, DKIM_KEY_TEXT_BYTES, &text, why)) {
+    /* Room at once: text that grows leaves copies behind. */
+    if (buf_reserve(&text, 2 * DKIM_KEY_TEXT_BYTES) &&
+        conf_file_read(path, DKIM_KEY_TEXT_BYTES, &text, why)) {
         k = dkim_key_read(buf_slice(&text), why);
     }
     if (text.ptr) {

@@ -36,23 +36,24 @@ static bool behind(struct slice text, struct slice mark, struct slice *out)
 }
 
 /* Base64 with white space anywhere. */
-static bool decode(struct slice text, struct dkim_der *out)
+static bool decode(struct slice text, struct dkim_der *out, struct buf *why, const char *what)
 {
     char packed[TEXT_BYTES];
     size_t n = 0;
-    bool ok = true;
-    for (size_t i = 0; i < text.len && ok; i++) {
+    for (size_t i = 0; i < text.len && n <= sizeof(packed); i++) {
         if (memchr(" \t\r\n", text.ptr[i], 4)) {
             continue;
         }
-        ok = n < sizeof(packed);
-        if (ok) {
-            packed[n++] = text.ptr[i];
+        if (n < sizeof(packed)) {
+            packed[n] = text.ptr[i];
         }
+        n++;
     }
-    ok = ok && n > 0 && base64_decode(slice_of(packed, n), out->bytes, DKIM_DER_BYTES, &out->len);
+    bool fits = n <= sizeof(packed);
+    bool ok = fits && n > 0 &&
+              base64_decode(slice_of(packed, n), out->bytes, DKIM_DER_BYTES, &out->len);
     explicit_bzero(packed, sizeof(packed));
-    return ok;
+    return ok || fail(why, fits ? what : "it is too long for a key of 4096 bits");
 }
 
 static bool label_ok(struct slice label, struct buf *why)
@@ -63,7 +64,7 @@ static bool label_ok(struct slice label, struct buf *why)
     if (slice_eq(label, SLICE("ENCRYPTED " LABEL))) {
         return fail(why, "it is encrypted; a key for signing must be without a passphrase");
     }
-    buf_addf(why, "it holds a %.*s, not an RSA or Ed25519 private key",
+    buf_addf(why, "it is a \"%.*s\", not an RSA or Ed25519 private key",
              SLICE_ARG(slice_first(label, PEM_LINE_BYTES)));
     return false;
 }
@@ -72,7 +73,7 @@ bool dkim_pem_read(struct slice text, struct dkim_der *out, struct buf *why)
 {
     struct slice rest, label, body;
     if (!behind(text, SLICE(BEGIN), &rest)) {
-        return decode(text, out) || fail(why, "it is neither a PEM key nor base64");
+        return decode(text, out, why, "it is neither a PEM key nor base64");
     }
     label = rest;
     if (!behind(rest, SLICE(DASHES), &body)) {
@@ -89,7 +90,7 @@ bool dkim_pem_read(struct slice text, struct dkim_der *out, struct buf *why)
     if (behind(body, SLICE("ENCRYPTED"), &rest)) {
         return fail(why, "it is encrypted; a key for signing must be without a passphrase");
     }
-    return decode(body, out) || fail(why, "the text between BEGIN and END is not base64");
+    return decode(body, out, why, "the text between BEGIN and END is not base64");
 }
 
 void dkim_pem_add(struct buf *out, struct slice der)

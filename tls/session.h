@@ -7,7 +7,7 @@
  *            copy, so one session may serve several connections at once.
  * Owner:     the caller: from tls_stream_session, then tls_session_free.
  * Thread:    one at a time; may be handed from one to another.
- * Limits:    about 1.5 KB. Valid for the context it came from and for the same server name only: a
+ * Limits:    about 1.5 KB; tickets above 4 KB are not kept. Valid for the context it came from and for the same server name only: a
  *            verdict is never carried over to another name, policy or set of authorities.
  * Errors:    a session that does not fit (other context, other name, too old) is not used; the
  *            handshake is then a full one.

@@ -28,12 +28,12 @@ struct tls_stream {
     enum stream_phase phase;
     bool is_tls13;
     bool said_close;
-    bool renegotiates;   /* seen: a handshake record of TLS 1.2 after the handshake */
-    bool rejected;       /* our verdict refused the certificate */
-    struct buf in;       /* ciphertext: [0, used) the library has, [used, ready) are whole records */
+    bool renegotiates; /* seen: a handshake record of TLS 1.2 after the handshake */
+    bool rejected;     /* our verdict refused the certificate */
+    struct buf in;     /* ciphertext: [0, used) the library has, [used, ready) are whole records */
     size_t used, ready;
-    size_t record_left;  /* of the record at `used` */
-    struct buf *out;     /* during a call */
+    size_t record_left; /* of the record at `used` */
+    struct buf *out;    /* during a call */
     uint64_t wall_us;
     size_t handshake_bytes; /* taken before it was finished */
     size_t barren_bytes;    /* taken since the last plaintext */

@@ -6,6 +6,7 @@
  */
 #include "core/app/engine.h"
 #include "core/admin/server.h"
+#include "core/app/room_watch.h"
 #include "core/app/worker.h"
 #include "core/io/net.h"
 #include "core/io/signals.h"
@@ -46,6 +47,7 @@ struct engine {
     struct admin_server *admin;
     struct engine_query queries[ADMIN_CLIENTS_MAX];
     struct timer cut; /* the end of patience */
+    struct room_watch room;
     struct worker_gate gate;
     unsigned worker_count;
     struct worker *workers;
@@ -136,6 +138,7 @@ static bool engine_open_spool(struct engine *e, struct buf *error)
         obs_u64(&e->log, OBS_F_DAMAGED, e->recovery.damaged);
         engine_event_end(e);
     }
+    room_watch_open(&e->room, e->spool_dir, &e->log, conf);
     return true;
 }
 
@@ -289,6 +292,7 @@ static void engine_reload(struct engine *e)
         }
         relay_settings_put(&e->settings);
         e->settings = settings;
+        room_watch_set_conf(&e->room, conf);
         e->log.level = (enum obs_level)conf->log.level;
         engine_log_reload(e, OBS_RELOADED, (struct slice){NULL, 0});
     }
@@ -373,7 +377,29 @@ static void engine_add_stats(struct engine_query *q, const struct worker_stats *
     q->sum.spool.bytes_committed += s->spool.bytes_committed;
     q->sum.spool.failures += s->spool.failures;
     q->sum.spool.full = q->sum.spool.full || s->spool.full;
-    q->spool_ready += s->spool.state == SPOOL_STATE_READY && !s->spool.full ? 1 : 0;
+    if (s->spool.health > q->sum.spool.health) {
+        q->sum.spool.health = s->spool.health;
+    }
+    q->spool_ready += s->spool.ready ? 1 : 0;
+}
+
+static void engine_stats_spool(const struct engine *e, const struct engine_query *q,
+                               struct buf *out)
+{
+    const struct spool_stats *s = &q->sum.spool;
+    buf_addf(out, ",\"spool\":{\"ready\":%s,\"state\":\"%s\",\"full\":%s",
+             q->spool_ready == e->worker_count ? "true" : "false", spool_health_name(s->health),
+             s->full ? "true" : "false");
+    if (e->room.last.free_bytes != UINT64_MAX) {
+        buf_addf(out, ",\"free_bytes\":%llu", (unsigned long long)e->room.last.free_bytes);
+    }
+    buf_addf(out,
+             ",\"segments\":%llu,\"bytes\":%llu,\"bytes_live\":%llu,\"commits\":%llu,"
+             "\"frames\":%llu,\"bytes_committed\":%llu,\"failures\":%llu}",
+             (unsigned long long)s->segments, (unsigned long long)s->bytes_total,
+             (unsigned long long)s->bytes_live, (unsigned long long)s->commits,
+             (unsigned long long)s->frames, (unsigned long long)s->bytes_committed,
+             (unsigned long long)s->failures);
 }
 
 static void engine_reply_stats(struct engine *e, struct engine_query *q)
@@ -412,15 +438,7 @@ static void engine_reply_stats(struct engine *e, struct engine_query *q)
         buf_addf(&out, "%s\"%s\":%llu", i ? "," : "{", rows[i].name,
                  (unsigned long long)rows[i].value);
     }
-    buf_addf(
-        &out,
-        ",\"spool\":{\"ready\":%s,\"full\":%s,\"segments\":%llu,\"bytes\":%llu,\"bytes_live\":%llu,"
-        "\"commits\":%llu,\"frames\":%llu,\"bytes_committed\":%llu,\"failures\":%llu}",
-        q->spool_ready == e->worker_count ? "true" : "false", s->spool.full ? "true" : "false",
-        (unsigned long long)s->spool.segments, (unsigned long long)s->spool.bytes_total,
-        (unsigned long long)s->spool.bytes_live, (unsigned long long)s->spool.commits,
-        (unsigned long long)s->spool.frames, (unsigned long long)s->spool.bytes_committed,
-        (unsigned long long)s->spool.failures);
+    engine_stats_spool(e, q, &out);
     buf_addf(&out,
              ",\"io\":{\"submits\":%llu,\"operations\":%llu,\"events\":%llu,\"stale\":%llu,"
              "\"durable_writes\":%llu,\"short_writes\":%llu}}",
@@ -521,6 +539,7 @@ static void engine_loop(struct engine *e)
     while (e->stopped < e->worker_count || !admin_server_idle(e->admin)) {
         engine_turn(e);
     }
+    room_watch_stop(&e->room);
     io_cancel(e->io, (struct io_tag){IO_KIND_SIGNAL, {0, 1}});
     while (io_in_flight(e->io)) {
         engine_turn(e);
@@ -541,6 +560,7 @@ static bool engine_open_control(struct engine *e, struct buf *error)
     mailbox_init(&e->mailbox, io_wake_fd(e->io));
     timer_wheel_init(&e->timers, io_now(e->io)->mono_ms);
     e->cut.fire = engine_on_cut;
+    room_watch_start(&e->room, &e->timers);
     return true;
 }
 

@@ -35,6 +35,9 @@ enum {
     LIMIT_HOPS = 100,
 
     LIMIT_RECIPIENTS = 100000,
+    /* What one transaction's envelope may take in memory, so that its record fits a frame of the spool
+     * (core/queue/queue.c checks the sum). Recipients beyond get 452 4.5.3. */
+    LIMIT_ENVELOPE_BYTES = 448 * 1024,
     LIMIT_RECIPIENTS_PER_TRANSACTION = 100,
 
     /* A body above this is spooled in fragments while it arrives (spool/format.h). */

@@ -63,6 +63,7 @@ enum obs_event {
     X(OBS_F_TO, "to")                                                                              \
     X(OBS_F_RECIPIENTS, "recipients")                                                              \
     X(OBS_F_SIZE, "size")                                                                          \
+    X(OBS_F_FREE, "free")                                                                          \
     X(OBS_F_CLIENT, "client")                                                                      \
     X(OBS_F_HELO, "helo")                                                                          \
     X(OBS_F_USER, "user")                                                                          \

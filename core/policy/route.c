@@ -3,6 +3,7 @@
 #include "core/base/must.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 static bool route_is_self(const struct conf *conf, const struct route_host *host,
                           const struct ip_endpoint *endpoint)
@@ -125,14 +126,33 @@ static size_t route_key_bytes(const struct route_host *hosts, size_t count)
     return n;
 }
 
+static bool route_key_before(const struct route_host *a, const struct route_host *b)
+{
+    if (a->preference != b->preference) {
+        return a->preference < b->preference;
+    }
+    size_t len = a->name.len < b->name.len ? a->name.len : b->name.len;
+    int order = len ? strncasecmp(a->name.ptr, b->name.ptr, len) : 0;
+    return order ? order < 0 : a->name.len < b->name.len;
+}
+
 static void route_key_write(struct route_plan *p, char *at, const struct route_host *hosts,
                             size_t count, size_t room)
 {
+    /* Name servers rotate their answers: hosts of equal preference are sorted by name. */
+    const struct route_host *sorted[LIMIT_MX_HOSTS];
+    for (size_t i = 0; i < count; i++) {
+        size_t k = i;
+        for (; k > 0 && route_key_before(&hosts[i], sorted[k - 1]); k--) {
+            sorted[k] = sorted[k - 1];
+        }
+        sorted[k] = &hosts[i];
+    }
     struct buf b;
     buf_init(&b, room);
     for (size_t i = 0; i < count; i++) {
-        buf_addf(&b, "%s%u:%.*s:%u", i ? "," : "", hosts[i].preference, SLICE_ARG(hosts[i].name),
-                 hosts[i].port);
+        buf_addf(&b, "%s%u:%.*s:%u", i ? "," : "", sorted[i]->preference,
+                 SLICE_ARG(sorted[i]->name), sorted[i]->port);
     }
     must(b.len <= room);
     if (b.len) {

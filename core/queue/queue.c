@@ -9,7 +9,15 @@
 
 #include <stdlib.h>
 
-enum { QUEUE_SWEEP_MS = 15 * 1000 };
+enum {
+    QUEUE_SWEEP_MS = 15 * 1000,
+    /* A record's share for fragments: a message of 1 GiB, the most limits.message_size allows. */
+    QUEUE_FRAGMENTS_BYTES = 1024 * 1024 / 128 * 20,
+};
+/* A recipient takes 16 bytes and its text there, 12 and its text in the envelope. */
+must_static(LIMIT_ENVELOPE_BYTES / 3 * 4 + LIMIT_BODY_INLINE_BYTES + QUEUE_FRAGMENTS_BYTES + 4096 <=
+                SPOOL_FRAME_BYTES_MAX,
+            "the record of any envelope that was accepted fits a frame");
 
 static void queue_on_committed(void *ctx, uint64_t lsn_upto, enum spool_commit_result result);
 static void queue_on_space(void *ctx);

@@ -147,14 +147,24 @@ struct queue_part *queue_site_take(struct queue *q, struct queue_site *s)
     return p;
 }
 
-void queue_site_return(struct queue *q, struct queue_part *p)
+static void queue_site_give_back(struct queue *q, struct queue_part *p, bool front)
 {
     must(p->site != NULL && p->message->readers > 0);
     p->message->readers--;
     for (uint32_t i = 0; i < p->count; i++) {
         queue_rcpt_set_state(p->message, &p->message->rcpts[p->rcpts[i]], QUEUE_RCPT_READY);
     }
-    queue_site_push(q, p->site, p, true);
+    queue_site_push(q, p->site, p, front);
+}
+
+void queue_site_return(struct queue *q, struct queue_part *p)
+{
+    queue_site_give_back(q, p, true);
+}
+
+void queue_site_return_last(struct queue *q, struct queue_part *p)
+{
+    queue_site_give_back(q, p, false);
 }
 
 struct queue_part *queue_part_split(struct queue *q, struct queue_part *p, uint32_t count)

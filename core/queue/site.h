@@ -84,6 +84,9 @@ void queue_route_message(struct queue *q, struct queue_message *m);
 struct queue_part *queue_site_take(struct queue *q, struct queue_site *s);
 /* Back to the front, nothing was sent. */
 void queue_site_return(struct queue *q, struct queue_part *p);
+/* Behind the others: a connection died on it. If the message itself is why, it must not be the first that
+ * the next one tries. */
+void queue_site_return_last(struct queue *q, struct queue_part *p);
 
 /* A leased part keeps its first `count` recipients; the others become a part of their own, leased too.
  * NULL: no memory, p is as before. */

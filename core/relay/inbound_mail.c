@@ -104,6 +104,20 @@ void inbound_check_rcpt(struct inbound *s)
     inbound_answer(s, v ? v : &SMTP_VERDICT_ACCEPT);
 }
 
+static const struct smtp_verdict *inbound_verdict_of(enum spool_append result)
+{
+    switch (result) {
+    case SPOOL_FULL:
+        return &verdict_no_space;
+    case SPOOL_FAILED:
+        return &verdict_failed;
+    case SPOOL_APPENDED:
+    case SPOOL_WAIT:
+        break;
+    }
+    return NULL;
+}
+
 void inbound_check_mail(struct inbound *s)
 {
     struct access_client client = inbound_access_client(s);
@@ -115,6 +129,8 @@ void inbound_check_mail(struct inbound *s)
         v = &verdict_no_space;
     } else if (!access_check_mail(s->settings->conf, &client, &refusal)) {
         v = &refusal.verdict;
+    } else {
+        v = inbound_verdict_of(spool_takes_mail(s->relay->queue->spool));
     }
     if (v) {
         inbound_log_rejected(s, OUTCOME_STAGE_MAIL, (struct slice){NULL, 0}, v);
@@ -138,20 +154,6 @@ void inbound_body_begin(struct inbound *s)
         inbound_log_rejected(s, OUTCOME_STAGE_DATA, (struct slice){NULL, 0}, &verdict_no_space);
     }
     inbound_answer(s, s->body ? &SMTP_VERDICT_ACCEPT : &verdict_no_space);
-}
-
-static const struct smtp_verdict *inbound_verdict_of(enum spool_append result)
-{
-    switch (result) {
-    case SPOOL_FULL:
-        return &verdict_no_space;
-    case SPOOL_FAILED:
-        return &verdict_failed;
-    case SPOOL_APPENDED:
-    case SPOOL_WAIT:
-        break;
-    }
-    return NULL;
 }
 
 static void inbound_wait_space(struct inbound *s)

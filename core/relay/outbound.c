@@ -9,37 +9,26 @@
  * memory (sending_message counts as a reader of it) or of the reader's buffer (the reader stays open).
  * Bytes go out in the order of `out`, with the body in its place at out[body_at].
  */
-#include "core/relay/outbound.h"
+#include "core/relay/outbound_private.h"
+#include "core/base/secret.h"
 #include "core/io/net.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-enum {
-    OUTBOUND_KEEP_BYTES = 4096,
-    OUTBOUND_CANDIDATES_MAX = 10,
-    /* out and sending change places, so both have the ceiling of the bigger need: the commands of two
-     * transactions around a piece of a body of which every byte may be a dot to be doubled. */
-    OUTBOUND_BUF_BYTES = 2 * SMTP_CLIENT_OUT_BYTES + 2 * SPOOL_FRAME_BYTES_MAX,
-};
-must_static((int)SPOOL_FRAME_BYTES_MAX >= (int)LIMIT_BODY_INLINE_BYTES,
-            "a piece is not larger than a frame");
-
-static void outbound_drive(struct outbound *o, struct slice in);
-static void outbound_gone(struct outbound *o, enum outbound_state state);
 static void outbound_on_deadline(struct timer *t, void *ctx);
 
-static struct io_tag outbound_tag(const struct outbound *o, enum io_kind kind)
+struct io_tag outbound_tag(const struct outbound *o, enum io_kind kind)
 {
     return (struct io_tag){kind, o->self};
 }
 
-static uint64_t outbound_now(const struct outbound *o)
+uint64_t outbound_now(const struct outbound *o)
 {
     return io_now(o->relay->io)->mono_ms;
 }
 
-static const struct route_candidate *outbound_candidate(const struct outbound *o)
+const struct route_candidate *outbound_candidate(const struct outbound *o)
 {
     must(o->candidate < o->plan->count);
     return &o->plan->candidates[o->candidate];
@@ -67,7 +56,7 @@ static void outbound_set_state(struct outbound *o, enum outbound_state state)
 
 /* ---- logging ---- */
 
-static void outbound_event(struct outbound *o, enum obs_event event, const struct outcome *why)
+void outbound_event(struct outbound *o, enum obs_event event, const struct outcome *why)
 {
     struct obs_log *log = o->relay->log;
     if (!obs_begin(log, event, io_now(o->relay->io)->wall_us)) {
@@ -132,8 +121,8 @@ static void outbound_connect(struct outbound *o)
 {
     const struct route_candidate *c = outbound_candidate(o);
     const struct conf_delivery *d = &o->settings->conf->delivery;
-    o->route = o->settings->conf->relay.host.count ? RELAY_ROUTE_SMARTHOST : RELAY_ROUTE_MX;
-    smtp_client_init(&o->smtp, &o->settings->routes[o->route].client);
+    struct smtp_client_config config = outbound_client_config(o);
+    smtp_client_init(&o->smtp, &config);
     o->begun = 0;
     o->fd = net_socket(&c->endpoint.addr, c->endpoint.addr.family == IP_V4 ? &d->source_address4
                                                                            : &d->source_address6);
@@ -174,6 +163,8 @@ bool outbound_open(struct relay *r, struct queue_site *site)
     o->sending_reader = HANDLE_NONE;
     buf_init(&o->out, OUTBOUND_BUF_BYTES);
     buf_init(&o->sending, OUTBOUND_BUF_BYTES);
+    buf_init(&o->cipher, OUTBOUND_CIPHER_BYTES);
+    buf_init(&o->plain, IO_RECV_BUFFER_BYTES);
     site->connections++;
     r->counters.connections++;
     if (!outbound_next_candidate(o, 0, false)) {
@@ -208,7 +199,7 @@ void relay_on_outbound_connect(struct relay *r, const struct io_event *ev)
 
 /* ---- the end ---- */
 
-static void outbound_release_body(struct outbound *o)
+void outbound_release_body(struct outbound *o)
 {
     o->body = NULL;
     o->data = (struct slice){NULL, 0};
@@ -224,7 +215,7 @@ static void outbound_release_body(struct outbound *o)
 }
 
 /* The kernel has given back what it was sending. */
-static void outbound_sent(struct outbound *o)
+void outbound_sent(struct outbound *o)
 {
     must(!(o->ops & OUTBOUND_OP_SEND));
     if (o->sending_reader.gen) {
@@ -247,23 +238,38 @@ static void outbound_free(struct outbound *o)
     timer_stop(r->timers, &o->deadline);
     buf_deinit(&o->out);
     buf_deinit(&o->sending);
+    outbound_secure_free(o);
     route_plan_put(&o->plan);
     relay_settings_put(&o->settings);
     must(site->connections > 0);
     site->connections--;
     must(site->working >= (o->greeted ? 1u : 0u));
     site->working -= o->greeted ? 1 : 0;
+    bool wasted = o->wasted;
+    struct outcome why = o->failure;
+    char text[LIMIT_OUTCOME_TEXT_BYTES];
+    outcome_copy_text(&why, text, sizeof(text));
     pool_put(&r->outbound, o->self);
     pool_site_again(r, site);
+    if (wasted) {
+        pool_site_failed(r, site, &why);
+    }
 }
 
 /* The old socket is closed: the next candidate, or the site has failed. */
 static void outbound_try_next(struct outbound *o)
 {
     struct relay *r = o->relay;
+    bool same_in_plaintext = smtp_client_wants_plaintext(&o->smtp) && !o->plaintext;
     smtp_client_deinit(&o->smtp);
     buf_clear(&o->out);
-    buf_clear(&o->sending);
+    secret_buf_clear(&o->sending);
+    outbound_secure_free(o);
+    o->plaintext = same_in_plaintext;
+    if (!r->stopping && same_in_plaintext) {
+        outbound_connect(o);
+        return;
+    }
     if (!r->stopping && outbound_next_candidate(o, o->candidate + 1, false)) {
         outbound_connect(o);
         return;
@@ -279,7 +285,7 @@ static void outbound_try_next(struct outbound *o)
     pool_site_failed(r, site, &why);
 }
 
-static void outbound_gone(struct outbound *o, enum outbound_state state)
+void outbound_gone(struct outbound *o, enum outbound_state state)
 {
     static const struct {
         uint8_t op;
@@ -359,7 +365,7 @@ static struct outbound_tx *outbound_tx_new(struct outbound *o, struct queue_part
 }
 
 /* Begins the site's next part; false: none, or this connection has had enough. */
-static bool outbound_begin(struct outbound *o)
+bool outbound_begin(struct outbound *o)
 {
     struct relay *r = o->relay;
     if (o->begun >= o->settings->conf->delivery.messages_per_connection || r->stopping ||
@@ -400,7 +406,7 @@ static bool outbound_return_part(struct outbound *o, struct outbound_tx *t)
         }
     }
     t->part->returns++;
-    queue_site_return(o->relay->queue, t->part);
+    queue_site_return_last(o->relay->queue, t->part);
     return true;
 }
 
@@ -417,6 +423,12 @@ static void outbound_finish(struct outbound *o, struct outbound_tx *t)
     char addr[IP_ENDPOINT_TEXT_MAX];
     for (uint32_t i = 0; i < t->txn.rcpt_count; i++) {
         outcomes[i] = t->rcpts[i].outcome;
+        if (outcomes[i].scope != OUTCOME_CONNECTION && !o->served) {
+            o->served = true;
+            o->site->failures = 0;
+            o->site->down_until_ms = 0;
+            pool_site_again(o->relay, o->site);
+        }
         if (t->damaged) {
             outcomes[i] = outcome_local(OUTCOME_PERMANENT, OUTCOME_MESSAGE, OUTCOME_STAGE_BODY,
                                         (struct enhanced){5, 3, 0},
@@ -432,213 +444,6 @@ static void outbound_finish(struct outbound *o, struct outbound_tx *t)
     };
     queue_part_done(o->relay->queue, t->part, &end);
     free(t);
-}
-
-/* ---- bodies ---- */
-
-static void outbound_on_piece(void *ctx, struct handle owner, enum queue_read_status status,
-                              struct slice piece)
-{
-    struct relay *r = ctx;
-    struct outbound *o = pool_resolve(&r->outbound, owner);
-    must(o != NULL && o->body != NULL); /* closing the reader ends its callbacks */
-    if (status != QUEUE_READ_OK) {
-        o->body->damaged = status == QUEUE_READ_DAMAGED;
-        smtp_client_fail(&o->smtp, SMTP_FAIL_LOCAL);
-        outbound_drive(o, (struct slice){NULL, 0});
-        return;
-    }
-    o->data = piece;
-    o->data_ready = true;
-    outbound_drive(o, (struct slice){NULL, 0});
-}
-
-/* The machine wants the body: where it is, and the first piece of it. */
-static void outbound_body_begin(struct outbound *o)
-{
-    must(o->body == NULL);
-    struct smtp_client_body b = smtp_client_body(&o->smtp);
-    o->body = (struct outbound_tx *)(void *)b.txn;
-    o->body_at = o->out.len;
-    o->piece = 0;
-    o->dot = (struct mail_dot){false, false};
-    struct queue_message *m = o->body->part->message;
-    if (m->body) {
-        o->pieces = 1;
-        o->data = slice_of(m->body, m->body_bytes);
-        o->data_ready = true;
-        return;
-    }
-    o->pieces = queue_message_pieces(m);
-    if (o->pieces == 0) {
-        o->pieces = 1; /* an empty message: one empty piece, not the last one of another message */
-        o->data = (struct slice){NULL, 0};
-        o->data_ready = true;
-        return;
-    }
-    if (!queue_reader_open(o->relay->queue, m, outbound_on_piece, o->relay, o->self, &o->reader)) {
-        smtp_client_fail(&o->smtp, SMTP_FAIL_LOCAL);
-        return;
-    }
-    queue_reader_read(o->relay->queue, o->reader, 0);
-}
-
-static void outbound_no_memory(struct outbound *o)
-{
-    buf_clear(&o->sending);
-    o->data_ready = false;
-    smtp_client_fail(&o->smtp, SMTP_FAIL_LOCAL);
-}
-
-/* Builds `sending` and the vector: what stands before the body, a piece, what comes behind the last. */
-static void outbound_fill_body(struct outbound *o)
-{
-    bool last = o->piece + 1 == o->pieces;
-    bool stuff = smtp_client_body(&o->smtp).dot_stuff;
-    if (last) {
-        if (o->site->ready_count && list_empty(&o->site->idle)) {
-            outbound_begin(o); /* its commands ride behind the end of this body */
-        }
-        if (!smtp_client_body_end(&o->smtp, &o->out)) {
-            return; /* failed meanwhile: the caller drives */
-        }
-    }
-    size_t at = o->piece == 0 ? o->body_at : 0;
-    buf_add(&o->sending, slice_first(buf_slice(&o->out), at));
-    size_t head = o->sending.len;
-    if (stuff) {
-        mail_dot_add(&o->dot, o->data, &o->sending);
-        head = o->sending.len;
-    }
-    if (last) {
-        buf_add(&o->sending, slice_skip(buf_slice(&o->out), at));
-        buf_clear(&o->out);
-    } else {
-        buf_consume(&o->out, at);
-    }
-    if (o->sending.overflow) {
-        outbound_no_memory(o);
-        return;
-    }
-    unsigned n = 0;
-    if (head) {
-        o->iov[n++] = (struct iovec){o->sending.ptr, head};
-    }
-    if (!stuff && o->data.len) {
-        o->iov[n++] = (struct iovec){(void *)(uintptr_t)o->data.ptr, o->data.len};
-        o->sending_message = o->body->part->message;
-        o->sending_message->readers++;
-    }
-    if (o->sending.len > head) {
-        o->iov[n++] = (struct iovec){o->sending.ptr + head, o->sending.len - head};
-    }
-    o->msg = (struct msghdr){.msg_iov = o->iov, .msg_iovlen = n};
-    o->data_ready = false;
-    o->piece++;
-    if (last) {
-        /* Done with it: the answer may come before the send's own completion. */
-        o->sending_reader = o->reader;
-        o->reader = HANDLE_NONE;
-        o->body = NULL;
-    }
-}
-
-/* ---- output ---- */
-
-static void outbound_fill_commands(struct outbound *o)
-{
-    size_t n = o->body && o->piece == 0 ? o->body_at : o->body ? 0 : o->out.len;
-    if (n == o->out.len) {
-        struct buf empty = o->sending;
-        o->sending = o->out;
-        o->out = empty;
-    } else {
-        buf_add(&o->sending, slice_first(buf_slice(&o->out), n));
-        buf_consume(&o->out, n);
-    }
-    if (o->sending.overflow) {
-        outbound_no_memory(o);
-        return;
-    }
-    if (o->body && o->piece == 0) {
-        o->body_at = 0;
-    }
-    o->iov[0] = (struct iovec){o->sending.ptr, o->sending.len};
-    o->msg = (struct msghdr){.msg_iov = o->iov, .msg_iovlen = o->sending.len ? 1 : 0};
-}
-
-/* Gives the next bytes to the kernel, if it has none of ours. True: the connection failed meanwhile, the
- * machine must be stepped. */
-static bool outbound_send(struct outbound *o)
-{
-    if (o->ops & OUTBOUND_OP_SEND) {
-        return false;
-    }
-    must(o->state != OUTBOUND_GONE && o->state != OUTBOUND_NEXT);
-    must(o->sending.len == 0 && o->sending_message == NULL);
-    o->msg.msg_iovlen = 0;
-    if (o->body && o->data_ready) {
-        outbound_fill_body(o);
-    } else {
-        outbound_fill_commands(o);
-    }
-    if (o->msg.msg_iovlen) {
-        o->ops |= OUTBOUND_OP_SEND;
-        io_sendmsg(o->relay->io, outbound_tag(o, IO_KIND_OUTBOUND_SEND), o->fd, &o->msg);
-    }
-    return o->smtp.state == SMTP_CLIENT_ENDED;
-}
-
-/* After a short send: the rest of the vector. */
-static bool outbound_advance(struct outbound *o, size_t sent)
-{
-    while (o->msg.msg_iovlen && sent >= o->msg.msg_iov->iov_len) {
-        sent -= o->msg.msg_iov->iov_len;
-        o->msg.msg_iov++;
-        o->msg.msg_iovlen--;
-    }
-    if (o->msg.msg_iovlen == 0) {
-        must(sent == 0);
-        return false;
-    }
-    o->msg.msg_iov->iov_base = (char *)o->msg.msg_iov->iov_base + sent;
-    o->msg.msg_iov->iov_len -= sent;
-    return true;
-}
-
-void relay_on_outbound_send(struct relay *r, const struct io_event *ev)
-{
-    struct outbound *o = pool_resolve(&r->outbound, ev->owner);
-    if (!o) {
-        io_count_stale(r->io);
-        return;
-    }
-    o->ops &= (uint8_t)~OUTBOUND_OP_SEND;
-    if (o->state == OUTBOUND_GONE || o->state == OUTBOUND_NEXT) {
-        outbound_gone(o, (enum outbound_state)o->state);
-        return;
-    }
-    if (ev->status != IO_OK && ev->status != IO_RETRY) {
-        outbound_sent(o);
-        smtp_client_fail(&o->smtp, SMTP_FAIL_IO);
-        outbound_drive(o, (struct slice){NULL, 0});
-        return;
-    }
-    if (outbound_advance(o, (size_t)ev->result)) {
-        o->ops |= OUTBOUND_OP_SEND;
-        io_sendmsg(r->io, outbound_tag(o, IO_KIND_OUTBOUND_SEND), o->fd, &o->msg);
-        return;
-    }
-    outbound_sent(o);
-    if (o->sending.cap > OUTBOUND_KEEP_BYTES) {
-        buf_release(&o->sending);
-    } else {
-        buf_clear(&o->sending);
-    }
-    if (o->body && o->reader.gen && !o->data_ready && o->piece > 0) {
-        queue_reader_read(r->queue, o->reader, o->piece);
-    }
-    outbound_drive(o, (struct slice){NULL, 0});
 }
 
 /* ---- the loop around the machine ---- */
@@ -659,7 +464,12 @@ static void outbound_closed(struct outbound *o)
         outbound_fail_candidate(o, &failure);
         return;
     }
-    if (o->state != OUTBOUND_IDLE && o->state != OUTBOUND_QUITTING) {
+    if (o->state == OUTBOUND_UP && !o->served) {
+        /* It takes us in and drops us at the first message: as good as not reached, or every message of
+         * the queue would make a connection of its own, as fast as they go. */
+        o->wasted = true;
+        outbound_remember_failure(o, why);
+    } else if (o->state == OUTBOUND_UP) {
         outbound_event(o, OBS_OUTBOUND_TROUBLE, why);
     }
     outbound_gone(o, OUTBOUND_GONE);
@@ -728,8 +538,6 @@ static void outbound_ready(struct outbound *o)
     if (!o->greeted) {
         o->greeted = true;
         o->site->working++;
-        o->site->failures = 0;
-        o->site->down_until_ms = 0;
         o->plan->candidates[o->candidate].bad_until_ms = 0;
     }
 }
@@ -763,9 +571,11 @@ static bool outbound_step(struct outbound *o, struct slice *in)
         case SMTP_CLIENT_TXN_DONE:
             outbound_finish(o, (struct outbound_tx *)(void *)smtp_client_take(&o->smtp));
             break;
-        case SMTP_CLIENT_START_TLS: /* not configured: they cannot come */
+        case SMTP_CLIENT_START_TLS:
+            outbound_start_tls(o);
+            return true;
         case SMTP_CLIENT_AUTH_CHALLENGE:
-            smtp_client_fail(&o->smtp, SMTP_FAIL_LOCAL);
+            outbound_answer_challenge(o);
             break;
         case SMTP_CLIENT_CLOSED:
             outbound_closed(o);
@@ -774,7 +584,7 @@ static bool outbound_step(struct outbound *o, struct slice *in)
     }
 }
 
-static void outbound_drive(struct outbound *o, struct slice in)
+void outbound_drive(struct outbound *o, struct slice in)
 {
     do {
         if (!outbound_step(o, &in)) {
@@ -800,12 +610,15 @@ void relay_on_outbound_recv(struct relay *r, const struct io_event *ev)
         outbound_gone(o, (enum outbound_state)o->state);
         return;
     }
-    if (ev->status == IO_EOF) {
+    bool over = ev->status != IO_OK && ev->status != IO_RETRY;
+    if (over && secure_is_open(&o->tls) && !o->tls.up) {
+        smtp_client_tls_failed(&o->smtp, SLICE("the connection was lost in the TLS handshake"));
+    } else if (ev->status == IO_EOF) {
         smtp_client_fail(&o->smtp, SMTP_FAIL_EOF);
-    } else if (ev->status != IO_OK && ev->status != IO_RETRY) {
+    } else if (over) {
         smtp_client_fail(&o->smtp, SMTP_FAIL_IO);
     }
-    outbound_drive(o, ev->data);
+    outbound_receive(o, ev->data);
 }
 
 void outbound_wake(struct outbound *o)
@@ -832,6 +645,9 @@ static void outbound_on_deadline(struct timer *t, void *ctx)
         return;
     case OUTBOUND_UP:
     case OUTBOUND_QUITTING:
+        if (secure_is_open(&o->tls) && !o->tls.up) {
+            smtp_client_tls_failed(&o->smtp, SLICE("the TLS handshake took too long"));
+        }
         smtp_client_fail(&o->smtp, SMTP_FAIL_TIMEOUT);
         outbound_drive(o, (struct slice){NULL, 0});
         return;

@@ -12,6 +12,7 @@
 #define RINGPOST_RELAY_OUTBOUND_H
 
 #include "core/relay/relay.h"
+#include "core/relay/secure.h"
 #include "proto/mail/dot.h"
 
 enum outbound_state {
@@ -51,7 +52,9 @@ struct outbound {
     uint8_t state;    /* enum outbound_state */
     uint8_t ops;
     uint8_t route; /* enum relay_route */
-    bool greeted; /* a transaction was possible: the host works */
+    bool greeted; /* a transaction was possible */
+    bool served;  /* the peer has judged a message: the host works */
+    bool wasted;  /* it ended before that; `failure` says how */
     int fd;
     uint64_t id; /* for the log */
     struct sockaddr_storage addr;
@@ -74,9 +77,15 @@ struct outbound {
     struct queue_message *sending_message; /* its memory is in the kernel: one more reader */
     struct handle sending_reader;          /* its buffer is in the kernel: closed after the send */
 
+    struct secure tls;
+    struct buf cipher;   /* in the kernel, under TLS */
+    struct buf plain;    /* decrypted, on its way to the machine */
+    bool plaintext;      /* TLS failed at this candidate and the policy lets it be */
+    bool sending_secret; /* sending is to be wiped */
+
     struct timer deadline;
     struct list link;       /* site->idle */
-    struct outcome failure; /* of the last candidate */
+    struct outcome failure; /* of the last candidate, or what made it `wasted` */
     char failure_text[LIMIT_OUTCOME_TEXT_BYTES];
 };
 

@@ -23,7 +23,9 @@ static uint32_t pool_limit(const struct relay *r, struct queue_site *site)
 
 static bool pool_can_open(const struct relay *r, struct queue_site *site)
 {
+    /* After a failure one connection finds out whether the host works again. */
     return !timer_armed(&site->pause) && site->connections < pool_limit(r, site) &&
+           (site->failures == 0 || site->connections == 0) &&
            site->connecting < site->ready_count &&
            r->outbound.used < pool_share(r->settings->conf->delivery.connections_total, r->workers);
 }

@@ -91,6 +91,9 @@ void relay_close(struct relay *r)
     pool_deinit(&r->listeners);
     pool_deinit(&r->inbound);
     pool_deinit(&r->outbound);
+    for (size_t i = 0; i < RELAY_RESUMABLE; i++) {
+        tls_session_free(&r->resumable[i]);
+    }
     relay_settings_put(&r->settings);
 }
 

@@ -29,6 +29,7 @@ enum {
     RELAY_FAILURES_MAX = 2, /* in a row, before a site's mail is deferred */
     RELAY_DOWN_MIN_MS = 250,
     RELAY_DOWN_MAX_MS = 30 * 1000,
+    RELAY_RESUMABLE = 1024, /* TLS sessions with servers kept for the next connection */
 };
 
 struct relay_listener {
@@ -80,6 +81,7 @@ struct relay {
     struct offload *offload;
     struct offload_port offload_port;
     unsigned workers;
+    struct tls_session *resumable[RELAY_RESUMABLE]; /* by hash of route and host */
     struct pool listeners;
     struct pool inbound;
     struct pool outbound;

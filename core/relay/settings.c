@@ -51,6 +51,12 @@ static void relay_settings_server(struct smtp_server_config *out, const struct r
 
 static void relay_settings_machines(struct relay_settings *s)
 {
+    static const enum smtp_tls_policy policies[] = {
+        [CONF_TLS_NONE] = SMTP_TLS_NONE,
+        [CONF_TLS_MAY] = SMTP_TLS_MAY,
+        [CONF_TLS_ENCRYPT] = SMTP_TLS_ENCRYPT,
+        [CONF_TLS_VERIFY] = SMTP_TLS_VERIFY,
+    };
     const struct conf *conf = s->conf;
     s->headers = (struct mail_headers_config){
         .strip = conf->headers.strip.items,
@@ -63,8 +69,14 @@ static void relay_settings_machines(struct relay_settings *s)
             .pipelining = conf->delivery.pipelining,
             .chunking = conf->delivery.chunking,
             .window = 2,
+            .tls = policies[i == RELAY_ROUTE_SMARTHOST ? conf->relay.tls : conf->delivery.tls],
         };
     }
+    struct smtp_client_config *smarthost = &s->routes[RELAY_ROUTE_SMARTHOST].client;
+    smarthost->auth_user = conf->relay.username;
+    smarthost->auth_secret = conf->relay.password;
+    smarthost->auth_mechanisms = SMTP_AUTH_PLAIN | SMTP_AUTH_LOGIN | SMTP_AUTH_CRAM_MD5;
+    smarthost->auth_without_tls = conf->relay.auth_without_tls;
     for (size_t i = 0; i < conf->listeners.count; i++) {
         relay_settings_server(&s->listeners[i].server, s, &conf->listeners.items[i]);
     }

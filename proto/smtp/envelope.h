@@ -14,10 +14,11 @@
 #define RINGPOST_SMTP_ENVELOPE_H
 
 #include "core/base/buf.h"
+#include "core/base/limits.h"
 #include "proto/smtp/param.h"
 #include "proto/smtp/path.h"
 
-enum { SMTP_ENVELOPE_BYTES_MAX = 32 * 1024 * 1024 };
+enum { SMTP_ENVELOPE_BYTES_MAX = LIMIT_ENVELOPE_BYTES };
 
 struct smtp_sender_view {
     struct slice address; /* empty: the null sender */

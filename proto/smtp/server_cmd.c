@@ -247,7 +247,8 @@ void smtp_server_run_rcpt(struct smtp_server *s, struct slice arg, struct buf *o
     } else if (e->rcpt_count >= s->config->recipients_max) {
         SMTP_SAY(s, out, 452, "4.5.3", "Too many recipients");
     } else if (!smtp_envelope_push_rcpt(e, &path, &params)) {
-        SMTP_SAY(s, out, 452, "4.3.1", "Insufficient memory, try again later");
+        /* No room in the envelope: the others can come in another transaction (RFC 5321 4.5.3.1.10). */
+        SMTP_SAY(s, out, 452, "4.5.3", "Too many recipients");
     } else {
         smtp_server_set_state(s, SMTP_STATE_CHECK_RCPT);
     }

@@ -36,7 +36,7 @@ def test_killed_right_after_the_250_it_is_delivered_after_the_restart(make, cont
 
 def test_the_copy_of_the_directory_at_the_250_is_enough(make, tmp_path):
     """What the directory holds when the 250 is read, and nothing later, brings the message back."""
-    engine = make.relay({"shutdown": {"deadline": "1s"}}, sink=silent(make))
+    engine = make.relay({"shutdown": {"deadline": "100ms"}}, sink=silent(make))
     copy = str(tmp_path / "copy")
     with Client(engine.port) as c:
         c.ehlo()
@@ -86,7 +86,7 @@ def test_one_of_two_recipients_delivered_then_killed(make):
 
 
 def test_recovery_says_what_it_found(make):
-    engine = make.relay({"shutdown": {"deadline": "1s"}}, sink=silent(make))
+    engine = make.relay({"shutdown": {"deadline": "100ms"}}, sink=silent(make))
     for _ in range(7):
         submit(engine.port, to=["a@example.test", "b@example.test"])
     engine.kill()
@@ -98,7 +98,7 @@ def test_recovery_says_what_it_found(make):
 
 
 def test_recovery_is_idempotent(make):
-    engine = make.relay({"shutdown": {"deadline": "1s"}}, sink=silent(make))
+    engine = make.relay({"shutdown": {"deadline": "100ms"}}, sink=silent(make))
     for _ in range(5):
         submit(engine.port)
     for _ in range(4):
@@ -192,7 +192,7 @@ def test_results_survive_a_kill_between_attempts(make):
 
 
 def test_a_message_cut_by_the_kill_was_never_there(make):
-    engine = make.relay({"shutdown": {"deadline": "1s"}}, sink=silent(make))
+    engine = make.relay({"shutdown": {"deadline": "100ms"}}, sink=silent(make))
     with Client(engine.port) as c:
         c.ehlo()
         c.envelope()

@@ -5,10 +5,12 @@ import threading
 import time
 from datetime import datetime
 
-from harness.client import submit
+import pytest
+
+from harness.client import Client, submit
 from harness.message import sized
 from harness.ports import free_port
-from harness.sink import Delay, Sink
+from harness.sink import Close, Delay, Sink
 from harness.wait import wait_until
 
 FRAGMENT = 128 * 1024
@@ -155,3 +157,30 @@ def test_refused_connections_leave_no_limit_behind(make):
     sink = make.add(Sink(port=port, script={"dot": lambda s, a: Delay(1)}).start())
     assert engine.wait_empty()["delivered"] == 5
     assert sink.peak >= 4, sink.peak
+
+
+@pytest.mark.parametrize("end", [Close(), Close("421 4.7.0 too much from you")], ids=["silent", "421"])
+def test_a_peer_that_drops_every_message_is_not_stormed(make, end):
+    """It greets and then ends each connection at MAIL: a queue is no reason for as many connections."""
+    sink = make.sink(script={"mail": lambda s, a: end})
+    engine = make.relay({"queue": {"schedule": ["1h"], "jitter": 0}}, sink=sink)
+    with Client(engine.port) as c:
+        c.ehlo()
+        for _ in range(200):
+            assert c.submit().code == 250
+    engine.event("deferred", count=200)
+    assert sink.connections <= 30, sink.connections
+
+
+def test_a_message_that_kills_connections_does_not_hold_up_the_others(make):
+    """The peer dies on one sender; all others are delivered without a deferral."""
+    sink = make.sink(["PIPELINING"], script={"mail": lambda s, a: Close() if b"poison@" in a else None})
+    engine = make.relay({"queue": {"schedule": ["1h"], "jitter": 0}, "delivery": {"connections_per_site": 1}},
+                        sink=sink)
+    with Client(engine.port) as c:
+        c.ehlo()
+        assert c.submit(sender="poison@example.test").code == 250
+        for _ in range(20):
+            assert c.submit().code == 250
+    wait_until(lambda: engine.counters()["delivered"] == 20, 15, "the others")
+    assert all(e["from"] == "poison@example.test" for e in engine.events("deferred"))

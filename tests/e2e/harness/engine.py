@@ -229,7 +229,7 @@ class Engine:
         """For teardown: whatever state it is in."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait()
+            self.process.wait(30)
             self.process = None
 
     def hup(self):

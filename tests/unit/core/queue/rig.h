@@ -29,7 +29,7 @@ struct rig_part {
     char sender[64];
     char first[64]; /* address of the first recipient */
     char site[128];
-    char *body;     /* of reports only, NUL-terminated */
+    char *body; /* of reports only, NUL-terminated */
 };
 
 struct rig;
@@ -79,20 +79,22 @@ static inline struct outcome rig_delivered(struct rig *r, const struct queue_par
 static inline struct outcome rig_temporary(struct rig *r, const struct queue_part *p, uint32_t rcpt)
 {
     (void)r, (void)p, (void)rcpt;
-    return rig_outcome(OUTCOME_TEMPORARY, 451, (struct enhanced){4, 7, 1}, SLICE("come back later"));
+    return rig_outcome(OUTCOME_TEMPORARY, 451, (struct enhanced){4, 7, 1},
+                       SLICE("come back later"));
 }
 
 static inline struct outcome rig_permanent(struct rig *r, const struct queue_part *p, uint32_t rcpt)
 {
     (void)r, (void)p, (void)rcpt;
-    return rig_outcome(OUTCOME_PERMANENT, 550, (struct enhanced){5, 1, 1}, SLICE("no such user here"));
+    return rig_outcome(OUTCOME_PERMANENT, 550, (struct enhanced){5, 1, 1},
+                       SLICE("no such user here"));
 }
 
 /* By what the local part begins with: ok, temp, perm; reports are delivered. */
 static inline struct outcome rig_by_name(struct rig *r, const struct queue_part *p, uint32_t rcpt)
 {
     struct slice to = p->message->rcpts[rcpt].address;
-    return p->message->flags & QUEUE_MSG_DSN              ? rig_delivered(r, p, rcpt)
+    return p->message->flags & QUEUE_MSG_DSN        ? rig_delivered(r, p, rcpt)
            : slice_starts_nocase(to, SLICE("temp")) ? rig_temporary(r, p, rcpt)
            : slice_starts_nocase(to, SLICE("perm")) ? rig_permanent(r, p, rcpt)
                                                     : rig_delivered(r, p, rcpt);
@@ -134,10 +136,13 @@ static inline void rig_note_part(struct rig *r, const struct queue_part *p)
     const struct queue_message *m = p->message;
     ck_assert_uint_lt(r->part_count, RIG_PARTS_MAX);
     struct rig_part *n = &r->parts[r->part_count++];
-    *n = (struct rig_part){.message = m->id, .count = p->count, .flags = m->flags,
+    *n = (struct rig_part){.message = m->id,
+                           .count = p->count,
+                           .flags = m->flags,
                            .at_ms = io_now(r->io)->wall_us / 1000};
     ck_assert(slice_to_cstr(slice_first(m->sender, 63), n->sender, sizeof(n->sender)));
-    ck_assert(slice_to_cstr(slice_first(m->rcpts[p->rcpts[0]].address, 63), n->first, sizeof(n->first)));
+    ck_assert(
+        slice_to_cstr(slice_first(m->rcpts[p->rcpts[0]].address, 63), n->first, sizeof(n->first)));
     ck_assert(slice_to_cstr(slice_first(p->site->key, 127), n->site, sizeof(n->site)));
     if (m->flags & QUEUE_MSG_DSN && m->body) {
         n->body = strndup(m->body, m->body_bytes);
@@ -226,9 +231,9 @@ static inline void rig_run_ms(struct rig *r, uint64_t ms)
 }
 
 /* Turns until the condition holds; a test that waits longer than 20 s has failed. */
-#define RIG_UNTIL(r, cond) \
-    for (uint64_t rig_end_ms = io_now((r)->io)->mono_ms + 20000; !(cond); rig_turn(r)) \
-        ck_assert_msg(io_now((r)->io)->mono_ms < rig_end_ms, "still not: %s", #cond)
+#define RIG_UNTIL(r, cond)                                                                         \
+    for (uint64_t rig_end_ms = io_now((r)->io)->mono_ms + 20000; !(cond); rig_turn(r))             \
+    ck_assert_msg(io_now((r)->io)->mono_ms < rig_end_ms, "still not: %s", #cond)
 
 /* Nothing is left of any message, in memory or held on disk. */
 static inline void rig_settle(struct rig *r)
@@ -257,9 +262,12 @@ static inline void rig_load_conf(struct rig *r, const char *const *extra)
 {
     char dir[128];
     snprintf(dir, sizeof(dir), "spool.dir=%s/spool", r->folder);
-    const char *sets[RIG_SETS_MAX] = {"identity.hostname=relay.example.test", dir,
-                                      "relay.host=[127.0.0.1]:2525", "dns.servers=127.0.0.1:1",
-                                      "spool.segment_size=1MiB", "queue.jitter=1"};
+    const char *sets[RIG_SETS_MAX] = {"identity.hostname=relay.example.test",
+                                      dir,
+                                      "relay.host=[127.0.0.1]:2525",
+                                      "dns.servers=127.0.0.1:1",
+                                      "spool.segment_size=1MiB",
+                                      "queue.jitter=1"};
     size_t count = 6;
     for (size_t i = 0; extra && extra[i]; i++) {
         ck_assert_uint_lt(count, RIG_SETS_MAX);
@@ -298,9 +306,15 @@ static inline void rig_open_dns(struct rig *r)
     struct buf error;
     buf_init(&error, 4096);
     struct dns_config cfg = {.servers = r->conf->dns.servers.items,
-                             .server_count = r->conf->dns.servers.count, .timeout_ms = 100, .tries = 1,
-                             .cache_entries = 100, .ttl_min_ms = 1000, .ttl_max_ms = 1000,
-                             .negative_ttl_max_ms = 1000, .ipv4 = true, .ipv6 = true};
+                             .server_count = r->conf->dns.servers.count,
+                             .timeout_ms = 100,
+                             .tries = 1,
+                             .cache_entries = 100,
+                             .ttl_min_ms = 1000,
+                             .ttl_max_ms = 1000,
+                             .negative_ttl_max_ms = 1000,
+                             .ipv4 = true,
+                             .ipv6 = true};
     r->dns = dns_open(&cfg, r->io, &r->timers, &r->rng, &error);
     ck_assert_msg(r->dns != NULL, "%.*s", SLICE_ARG(buf_slice(&error)));
     buf_deinit(&error);
@@ -326,8 +340,14 @@ static inline void rig_start(struct rig *r, const char *const *extra)
     timer_wheel_init(&r->timers, io_now(r->io)->mono_ms);
     rig_open_dns(r);
     rig_open_spool(r);
-    struct queue_parts parts = {.conf = r->conf, .io = r->io, .timers = &r->timers, .rng = &r->rng,
-                                .log = &r->log, .dns = r->dns, .worker = 0, .workers = 1,
+    struct queue_parts parts = {.conf = r->conf,
+                                .io = r->io,
+                                .timers = &r->timers,
+                                .rng = &r->rng,
+                                .log = &r->log,
+                                .dns = r->dns,
+                                .worker = 0,
+                                .workers = 1,
                                 .id_floor = r->recovery.id_max};
     ck_assert(queue_open(&r->queue, &parts, &events, r));
     r->spool = spool_open(r->dir, 0, r->io, &r->timers, &queue_spool_events, &r->queue);

@@ -92,11 +92,17 @@ START_TEST(permanent_bounces_once)
     ck_assert_str_eq(report->first, "a@sender.test");
     ck_assert_uint_ne(report->flags & QUEUE_MSG_DSN, 0);
     ck_assert_ptr_nonnull(report->body);
-    static const char *const wanted[] = {"perm1@one.test", "perm2@two.test", "Action: failed",
-                                         "Status: 5.1.1", "no such user here", "Subject: hello",
-                                         "Original-Envelope-Id: env-1", "the body"};
+    static const char *const wanted[] = {"perm1@one.test",
+                                         "perm2@two.test",
+                                         "Action: failed",
+                                         "Status: 5.1.1",
+                                         "no such user here",
+                                         "Subject: hello",
+                                         "Original-Envelope-Id: env-1",
+                                         "the body"};
     for (size_t i = 0; i < ARRAY_COUNT(wanted); i++) {
-        ck_assert_msg(strstr(report->body, wanted[i]) != NULL, "no %s in\n%s", wanted[i], report->body);
+        ck_assert_msg(strstr(report->body, wanted[i]) != NULL, "no %s in\n%s", wanted[i],
+                      report->body);
     }
     ck_assert_ptr_null(strstr(report->body, "ok@one.test"));
     teardown();
@@ -104,9 +110,10 @@ START_TEST(permanent_bounces_once)
 END_TEST
 
 /* After a retry the body is on disk only: the report still quotes it. */
-static struct outcome temporary_then_permanent(struct rig *r, const struct queue_part *p, uint32_t rcpt)
+static struct outcome temporary_then_permanent(struct rig *r, const struct queue_part *p,
+                                               uint32_t rcpt)
 {
-    return p->message->flags & QUEUE_MSG_DSN     ? rig_delivered(r, p, rcpt)
+    return p->message->flags & QUEUE_MSG_DSN  ? rig_delivered(r, p, rcpt)
            : p->message->rcpts[rcpt].attempts ? rig_permanent(r, p, rcpt)
                                               : rig_temporary(r, p, rcpt);
 }
@@ -239,12 +246,16 @@ START_TEST(many_recipients_go_in_parts)
 {
     static const struct {
         uint32_t rcpts, cap, parts[4];
-    } rows[] = {{1, 100, {1}}, {100, 100, {100}}, {101, 100, {100, 1}}, {250, 100, {100, 100, 50}},
+    } rows[] = {{1, 100, {1}},
+                {100, 100, {100}},
+                {101, 100, {100, 1}},
+                {250, 100, {100, 100, 50}},
                 {7, 3, {3, 3, 1}}};
     static char names[250][32];
     const char *rcpts[250];
     for (unsigned i = 0; i < 250; i++) {
-        snprintf(names[i], sizeof(names[i]), "ok%u@d%u.test", i, i % 5); /* many domains, one smarthost */
+        snprintf(names[i], sizeof(names[i]), "ok%u@d%u.test", i,
+                 i % 5); /* many domains, one smarthost */
         rcpts[i] = names[i];
     }
     setup(NULL);
@@ -277,7 +288,8 @@ START_TEST(every_recipient_has_its_own_fate)
     ck_assert_uint_eq(rig.queue.counters.dsn, 1);
     for (unsigned i = 1; i < rig.part_count; i++) { /* nobody else is ever sent to again: P3 */
         ck_assert_uint_eq(rig.parts[i].count, 1);
-        ck_assert(rig.parts[i].flags & QUEUE_MSG_DSN || strcmp(rig.parts[i].first, "temp1@a.test") == 0);
+        ck_assert(rig.parts[i].flags & QUEUE_MSG_DSN ||
+                  strcmp(rig.parts[i].first, "temp1@a.test") == 0);
     }
     rig.script = rig_delivered;
     rig_settle(&rig);
@@ -292,7 +304,8 @@ START_TEST(ids_always_rise)
     uint64_t last = rig.queue.id_last;
     rig.queue.worker = 5;
     for (int i = 0; i < 100000; i++) {
-        uint64_t wall_us = (uint64_t)(1000 + (i % 7 == 0 ? 0 : i / 9)) * 1000; /* a clock that jumps */
+        uint64_t wall_us = (uint64_t)(1000 + (i % 7 == 0 ? 0 : i / 9)) *
+                           1000; /* a clock that jumps */
         uint64_t id = queue_next_id(&rig.queue, wall_us);
         testing_that(id > last);
         testing_that((id >> 14 & 0xff) == 5); /* two workers never make the same */

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * outbound_private - what the parts of a connection share
+ *
+ *   outbound.c         life, candidates, transactions, the loop around the machine, deadlines
+ *   outbound_send.c    bodies and output
+ *   outbound_secure.c  TLS and AUTH
+ */
+#ifndef RINGPOST_RELAY_OUTBOUND_PRIVATE_H
+#define RINGPOST_RELAY_OUTBOUND_PRIVATE_H
+
+#include "core/relay/outbound.h"
+
+enum {
+    OUTBOUND_KEEP_BYTES = 4096,
+    OUTBOUND_CANDIDATES_MAX = 10,
+    /* out and sending change places, so both have the ceiling of the bigger need: the commands of two
+     * transactions around a piece of a body of which every byte may be a dot to be doubled. */
+    OUTBOUND_BUF_BYTES = 2 * SMTP_CLIENT_OUT_BYTES + 2 * SPOOL_FRAME_BYTES_MAX,
+    OUTBOUND_CIPHER_BYTES = OUTBOUND_BUF_BYTES + OUTBOUND_BUF_BYTES / 64 + 2 * TLS_RECORD_BYTES_MAX,
+};
+must_static((int)SPOOL_FRAME_BYTES_MAX >= (int)LIMIT_BODY_INLINE_BYTES,
+            "a piece is not larger than a frame");
+
+/* ---- outbound.c ---- */
+
+struct io_tag outbound_tag(const struct outbound *o, enum io_kind kind);
+uint64_t outbound_now(const struct outbound *o);
+const struct route_candidate *outbound_candidate(const struct outbound *o);
+/* An event about this connection; why may be NULL. */
+void outbound_event(struct outbound *o, enum obs_event event, const struct outcome *why);
+/* Steps the machine, sends, receives, sets the deadline. */
+void outbound_drive(struct outbound *o, struct slice in);
+void outbound_gone(struct outbound *o, enum outbound_state state);
+void outbound_release_body(struct outbound *o);
+/* The kernel has given back what it was sending. */
+void outbound_sent(struct outbound *o);
+/* Begins the site's next part; false: none, or this connection has had enough. */
+bool outbound_begin(struct outbound *o);
+
+/* ---- outbound_send.c ---- */
+
+void outbound_body_begin(struct outbound *o);
+/* Gives the next bytes to the kernel, if it has none of ours. True: the connection failed meanwhile, the
+ * machine must be stepped. */
+bool outbound_send(struct outbound *o);
+
+/* ---- outbound_secure.c ---- */
+
+/* START_TLS: begins the handshake. */
+void outbound_start_tls(struct outbound *o);
+/* Received bytes: through the TLS layer to the machine. */
+void outbound_receive(struct outbound *o, struct slice in);
+/* What is to be sent next becomes ciphertext. False: TLS has failed. */
+bool outbound_encrypt(struct outbound *o);
+/* AUTH_CHALLENGE. */
+void outbound_answer_challenge(struct outbound *o);
+/* The machine's configuration for this connection: policy and login of its route and host. */
+struct smtp_client_config outbound_client_config(struct outbound *o);
+void outbound_secure_free(struct outbound *o);
+
+#endif

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * TLS and logins towards servers. The machine decides what a failed handshake or login means; here the
+ * stream is fed, and what the certificate was worth is told: to the machine (verified or not) and to the
+ * log (never silently called verified).
+ */
+#include "core/relay/outbound_private.h"
+#include "core/base/secret.h"
+#include "tls/hmac.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+/* ---- configuration of one connection ---- */
+
+/* "*.example.org" stands for every name below it. */
+static bool host_matches(struct slice pattern, struct slice host)
+{
+    if (pattern.len > 1 && pattern.ptr[0] == '*' && pattern.ptr[1] == '.') {
+        struct slice tail = slice_skip(pattern, 1);
+        return host.len > tail.len && slice_ends_nocase(host, tail);
+    }
+    return slice_eq_nocase(pattern, host);
+}
+
+static bool login_is_for(const struct conf_relay *relay, struct slice host)
+{
+    bool all = relay->auth_hosts.count == 0;
+    for (size_t i = 0; i < relay->auth_hosts.count && !all; i++) {
+        struct slice pattern = relay->auth_hosts.items[i];
+        all = host_matches(pattern, host);
+        /* The name in the configuration counts too: MX and CNAME give the host another one. */
+        for (size_t k = 0; k < relay->host.count && !all; k++) {
+            all = host_matches(pattern, relay->host.items[k].name);
+        }
+    }
+    return all;
+}
+
+struct smtp_client_config outbound_client_config(struct outbound *o)
+{
+    const struct conf *conf = o->settings->conf;
+    o->route = conf->relay.host.count ? RELAY_ROUTE_SMARTHOST : RELAY_ROUTE_MX;
+    struct smtp_client_config config = o->settings->routes[o->route].client;
+    if (o->plaintext) {
+        config.tls = SMTP_TLS_NONE;
+    }
+    if (config.auth_user.len && !login_is_for(&conf->relay, outbound_candidate(o)->host)) {
+        config.auth_user = slice_of("", 0);
+    }
+    return config;
+}
+
+/* ---- sessions to resume ---- */
+
+static struct tls_session **resumable(struct outbound *o)
+{
+    struct slice host = outbound_candidate(o)->host;
+    uint64_t hash = XXH3_64bits_withSeed(host.ptr, host.len, o->route);
+    return &o->relay->resumable[hash % RELAY_RESUMABLE];
+}
+
+static void resumable_keep(struct outbound *o)
+{
+    struct tls_session *session = tls_stream_session(o->tls.stream);
+    if (session) {
+        struct tls_session **kept = resumable(o);
+        tls_session_free(kept);
+        *kept = session;
+    }
+}
+
+void outbound_secure_free(struct outbound *o)
+{
+    if (secure_is_open(&o->tls)) {
+        if (o->tls.up) {
+            resumable_keep(o);
+        }
+        secure_close(&o->tls);
+    }
+    buf_release(&o->cipher);
+    buf_release(&o->plain);
+}
+
+/* ---- handshake ---- */
+
+static void outbound_log_tls(struct outbound *o, const struct tls_facts *facts)
+{
+    struct obs_log *log = o->relay->log;
+    if (obs_begin(log, OBS_OUTBOUND_TLS, io_now(o->relay->io)->wall_us)) {
+        obs_u64(log, OBS_F_SESSION, o->id);
+        obs_str(log, OBS_F_SITE, o->site->key);
+        obs_str(log, OBS_F_PEER_NAME, outbound_candidate(o)->host);
+        obs_str(log, OBS_F_TLS, slice_str(facts->version));
+        obs_str(log, OBS_F_CIPHER, slice_str(facts->cipher));
+        obs_str(log, OBS_F_VERDICT, slice_str(tls_verdict_name(facts->verdict.kind)));
+        obs_end(log, io_now(o->relay->io)->mono_ms);
+    }
+}
+
+static void outbound_tls_up(struct outbound *o)
+{
+    const struct tls_facts *facts = tls_stream_facts(o->tls.stream);
+    o->relay->counters.tls_out++;
+    outbound_log_tls(o, facts);
+    smtp_client_tls_started(&o->smtp, facts->verdict.kind == TLS_VERDICT_TRUSTED);
+}
+
+static void outbound_tls_failed(struct outbound *o)
+{
+    const struct tls_failure *why = secure_error(&o->tls);
+    o->relay->counters.tls_out_failed++;
+    if (o->tls.up) {
+        smtp_client_fail(&o->smtp, why->kind == TLS_ERROR_TRUNCATED ? SMTP_FAIL_EOF : SMTP_FAIL_IO);
+        return;
+    }
+    struct buf text;
+    buf_init(&text, 256);
+    buf_addf(&text, "TLS handshake failed (%s): %s", tls_error_name(why->kind), why->text);
+    smtp_client_tls_failed(&o->smtp, buf_slice(&text));
+    buf_deinit(&text);
+}
+
+void outbound_start_tls(struct outbound *o)
+{
+    struct tls_stream_config config = {
+        .context = o->settings->routes[o->route].tls,
+        .wall_us = io_now(o->relay->io)->wall_us,
+        .server_name = outbound_candidate(o)->host,
+        .session = *resumable(o),
+    };
+    if (!secure_open(&o->tls, &config, OUTBOUND_CIPHER_BYTES) ||
+        secure_step(&o->tls, &o->plain, 0) == SECURE_FAILED) {
+        smtp_client_tls_failed(&o->smtp, SLICE("TLS could not be started here"));
+    }
+}
+
+/* ---- bytes ---- */
+
+/* One step of the TLS layer; false: it wants the next receive. */
+static bool outbound_secure_step(struct outbound *o)
+{
+    switch (secure_step(&o->tls, &o->plain, IO_RECV_BUFFER_BYTES)) {
+    case SECURE_UP:
+        outbound_tls_up(o);
+        return true;
+    case SECURE_DATA:
+        return true;
+    case SECURE_WANT_INPUT:
+        secure_rest(&o->tls);
+        return false;
+    case SECURE_WANT_ROOM:
+        return false;
+    case SECURE_END:
+        smtp_client_fail(&o->smtp, SMTP_FAIL_EOF);
+        return false;
+    case SECURE_FAILED:
+        outbound_tls_failed(o);
+        return false;
+    }
+    return false;
+}
+
+void outbound_receive(struct outbound *o, struct slice in)
+{
+    if (!secure_is_open(&o->tls)) {
+        outbound_drive(o, in);
+        return;
+    }
+    struct handle self = o->self;
+    struct relay *r = o->relay;
+    if (in.len) {
+        secure_feed(&o->tls, in);
+    }
+    bool more = true;
+    while (more) {
+        more = o->smtp.state != SMTP_CLIENT_ENDED && outbound_secure_step(o);
+        /* The machine takes all of it: what is in plain lives until the next step. */
+        struct slice plain = buf_slice(&o->plain);
+        o->plain.len = 0;
+        if (more || plain.len || o->smtp.state == SMTP_CLIENT_ENDED) {
+            outbound_drive(o, plain);
+            if (pool_resolve(&r->outbound, self) != o || !secure_is_open(&o->tls)) {
+                return;
+            }
+        }
+    }
+    if (o->plain.cap && o->plain.len == 0) {
+        buf_release(&o->plain);
+    }
+    if (o->state != OUTBOUND_GONE && o->state != OUTBOUND_NEXT) {
+        outbound_drive(o, (struct slice){NULL, 0});
+    }
+}
+
+bool outbound_encrypt(struct outbound *o)
+{
+    for (size_t i = 0; i < o->msg.msg_iovlen; i++) {
+        struct slice plain = slice_of(o->msg.msg_iov[i].iov_base, o->msg.msg_iov[i].iov_len);
+        if (secure_write(&o->tls, plain) != plain.len) {
+            return false; /* there is room for all that one send can be */
+        }
+    }
+    o->msg.msg_iovlen = 0;
+    if (o->sending_secret) {
+        secret_buf_clear(&o->sending);
+    } else {
+        buf_clear(&o->sending);
+    }
+    if (o->tls.wire.len) {
+        struct buf empty = o->cipher;
+        must(empty.len == 0);
+        o->cipher = o->tls.wire;
+        o->tls.wire = empty;
+        o->iov[0] = (struct iovec){o->cipher.ptr, o->cipher.len};
+        o->msg = (struct msghdr){.msg_iov = o->iov, .msg_iovlen = 1};
+    }
+    return true;
+}
+
+void outbound_answer_challenge(struct outbound *o)
+{
+    unsigned char digest[TLS_HMAC_MD5_BYTES] = {0};
+    must_static((int)TLS_HMAC_MD5_BYTES == (int)SMTP_AUTH_DIGEST_BYTES, "of the same size");
+    tls_hmac_md5(o->smtp.config.auth_secret, smtp_client_challenge(&o->smtp), digest);
+    smtp_client_cram(&o->smtp, digest);
+    secret_wipe(digest, sizeof(digest));
+}
