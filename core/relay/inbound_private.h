@@ -57,7 +57,7 @@ void inbound_check_auth(struct inbound *s);
 /* ---- inbound_secure.c ---- */
 
 bool inbound_await_proxy(struct inbound *s);
-/* Takes the PROXY header out of the input; false: it is not complete, or the session is over. */
+/* Takes the PROXY header out of the input and begins the session; true: ciphertext is left over. */
 bool inbound_take_proxy(struct inbound *s, struct slice *in);
 void inbound_proxy_free(struct inbound *s);
 /* False: no memory; the session is over. */

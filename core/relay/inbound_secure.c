@@ -8,23 +8,87 @@
  * are bounded by one deadline from their start to their end.
  */
 #include "core/relay/inbound_private.h"
+#include "proto/proxy/header.h"
+
+#include <stdlib.h>
+
+/* ---- PROXY ---- */
+
+struct proxy_in {
+    struct proxy_parser parser;
+};
+
+void inbound_proxy_free(struct inbound *s)
+{
+    free(s->proxy);
+    s->proxy = NULL;
+}
+
+static void inbound_proxy_refuse(struct inbound *s, struct slice reason)
+{
+    static const struct smtp_verdict refused = {.code = 421,
+                                                .close = true,
+                                                .enhanced = SLICE_INIT("4.3.2"),
+                                                .text = SLICE_INIT(
+                                                    "PROXY header missing or not accepted")};
+    inbound_proxy_free(s);
+    s->relay->counters.sessions_refused++;
+    inbound_log_reason(s, OBS_INBOUND_REFUSED, reason);
+    smtp_server_shut(&s->smtp, &refused, &s->out);
+    inbound_close_soon(s);
+    inbound_flush(s);
+}
 
 bool inbound_await_proxy(struct inbound *s)
 {
-    (void)s;
-    return false;
+    const struct conf_proxy_protocol *conf = &s->settings->conf->proxy;
+    if (!ip_nets_contain(conf->networks.items, conf->networks.count, &s->peer.addr)) {
+        inbound_proxy_refuse(s, SLICE("not one of proxy.networks"));
+        return true;
+    }
+    s->proxy = calloc(1, sizeof(*s->proxy));
+    if (!s->proxy) {
+        return false;
+    }
+    proxy_parser_init(&s->proxy->parser);
+    timer_start(s->relay->timers, &s->deadline, io_now(s->relay->io)->mono_ms + conf->timeout_ms);
+    inbound_arm_recv(s);
+    return true;
 }
 
 bool inbound_take_proxy(struct inbound *s, struct slice *in)
 {
-    (void)s, (void)in;
-    return false;
+    struct proxy_header header;
+    bool by_address = inbound_listener(s)->access != CONF_ACCESS_AUTH;
+    switch (proxy_parser_feed(&s->proxy->parser, in, &header)) {
+    case PROXY_MORE:
+        inbound_arm_recv(s);
+        return false;
+    case PROXY_BAD:
+        inbound_proxy_refuse(s, SLICE("no valid PROXY header"));
+        return false;
+    case PROXY_UNKNOWN:
+        if (by_address) {
+            inbound_proxy_refuse(s, SLICE("PROXY UNKNOWN, and the address decides the access"));
+            return false;
+        }
+        break;
+    case PROXY_LOCAL:
+        break; /* the balancer itself: its own address counts */
+    case PROXY_PROXIED:
+        s->peer = header.source;
+        break;
+    }
+    inbound_proxy_free(s);
+    if (inbound_listener(s)->tls != CONF_LISTENER_TLS_IMPLICIT) {
+        buf_add(&s->held, *in); /* the machine judges who talks before the greeting */
+        *in = slice_of("", 0);
+    }
+    inbound_begin(s);
+    return s->state == INBOUND_OPEN && in->len > 0;
 }
 
-void inbound_proxy_free(struct inbound *s)
-{
-    (void)s;
-}
+/* ---- TLS ---- */
 
 bool inbound_start_tls(struct inbound *s)
 {

@@ -369,7 +369,7 @@ bool outbound_begin(struct outbound *o)
 {
     struct relay *r = o->relay;
     if (o->begun >= o->settings->conf->delivery.messages_per_connection || r->stopping ||
-        !smtp_client_can_begin(&o->smtp)) {
+        !smtp_client_can_begin(&o->smtp) || (o->suspect && !o->served)) {
         return false;
     }
     struct queue_part *p = queue_site_take(r->queue, o->site);
@@ -386,6 +386,7 @@ bool outbound_begin(struct outbound *o)
         queue_site_return(r->queue, p);
         return false;
     }
+    o->suspect = o->begun == 0 && p->returns > 0;
     o->begun++;
     r->counters.transactions++;
     smtp_client_begin(&o->smtp, &t->txn);
@@ -396,7 +397,7 @@ bool outbound_begin(struct outbound *o)
 static bool outbound_return_part(struct outbound *o, struct outbound_tx *t)
 {
     if (t->txn.answered || t->damaged || t->part->returns >= RELAY_PART_RETURNS_MAX ||
-        o->relay->stopping) {
+        o->relay->stopping || (o->suspect && !o->served)) {
         return false;
     }
     for (uint32_t i = 0; i < t->txn.rcpt_count; i++) {
@@ -464,7 +465,7 @@ static void outbound_closed(struct outbound *o)
         outbound_fail_candidate(o, &failure);
         return;
     }
-    if (o->state == OUTBOUND_UP && !o->served) {
+    if (o->state == OUTBOUND_UP && !o->served && !o->suspect) {
         /* It takes us in and drops us at the first message: as good as not reached, or every message of
          * the queue would make a connection of its own, as fast as they go. */
         o->wasted = true;

@@ -5,6 +5,7 @@
  */
 #include "core/base/clock.h"
 #include "core/base/must.h"
+#include "core/base/secret.h"
 #include "core/relay/settings.h"
 
 #include <unistd.h>
@@ -71,7 +72,8 @@ static bool chain_make(const struct tls_work *w, struct chain_list *list)
     buf_init(&chain, 64 * 1024);
     buf_init(&key, 64 * 1024);
     buf_init(&problem, 4096);
-    struct tls_self_signed how = {.host = w->s->conf->identity.hostname};
+    struct tls_self_signed how = {.host = w->s->conf->identity.hostname,
+                                  .wall_us = w->wall_us};
     struct tls_certificate_text text = {.chain_name = SLICE("self-signed certificate"),
                                         .key_name = SLICE("its key")};
     struct tls_certificate *c = NULL;
@@ -87,7 +89,7 @@ static bool chain_make(const struct tls_work *w, struct chain_list *list)
                  SLICE_ARG(buf_slice(&problem)));
     }
     buf_deinit(&chain);
-    buf_deinit(&key);
+    secret_buf_release(&key);
     buf_deinit(&problem);
     return c != NULL;
 }

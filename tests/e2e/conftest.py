@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 from harness.engine import Engine  # noqa: E402
+from harness.mxworld import World  # noqa: E402
 from harness.sink import Sink  # noqa: E402
 
 
@@ -80,6 +81,17 @@ def sink(make):
 def relay(make, sink):
     """An engine whose smarthost is `sink`."""
     return make.relay(sink=sink)
+
+
+@pytest.fixture
+def world(make):
+    def build(zone, conf=None, sinks=("127.0.0.2",), **kwargs):
+        w = World(make, zone, conf, **kwargs)
+        for address in sinks:
+            w.sink(address)
+        w.start()
+        return w
+    return build
 
 
 @pytest.fixture(scope="module")

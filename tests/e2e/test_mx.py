@@ -1,66 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Delivery by MX (RFC 5321 5, RFC 7505, reliability F1–F10) with a scripted name server."""
-import time
 from collections import Counter
 
 import pytest
 
-from dnsserver import DnsServer
 from harness.client import Client, submit
 from harness.message import message, tag
+from harness.mxworld import World, mx, send
 from harness.ports import free_port
 from harness.sink import Close, Sink
 from harness.wait import stays_false, wait_until
-
-HOSTS = [f"127.0.0.{i}" for i in range(2, 10)]
-
-
-class World:
-    """Loopback addresses with or without a sink, names for them, and an engine that asks for them."""
-
-    def __init__(self, make, zone, conf=None, upper=False):
-        self.make = make
-        self.port = free_port(tuple(HOSTS))
-        self.dns = make.add(DnsServer(zone, upper=upper).start())
-        base = {"dns": {"servers": [self.dns.endpoint], "timeout": "500ms", "tries": 2, "ttl_min": "1s"},
-                "delivery": {"mx_port": self.port, "private_targets": "allow", "connect_timeout": "2s"}}
-        base.update(conf or {})
-        self.conf = base
-        self.sinks = {}
-
-    def sink(self, address, **kwargs):
-        self.sinks[address] = self.make.add(Sink(host=address, port=self.port, **kwargs).start())
-        return self.sinks[address]
-
-    def start(self):
-        self.engine = self.make.engine(self.conf)
-        return self.engine
-
-
-@pytest.fixture
-def world(make):
-    def build(zone, conf=None, sinks=("127.0.0.2",), **kwargs):
-        w = World(make, zone, conf, **kwargs)
-        for address in sinks:
-            w.sink(address)
-        w.start()
-        return w
-    return build
-
-
-def mx(name="dest.test", hosts=None):
-    """hosts: [(preference, address)]; each address gets a name of its own."""
-    hosts = hosts or [(10, "127.0.0.2")]
-    zone = {name: {"mx": [[p, f"mx{i}.{name}"] for i, (p, _) in enumerate(hosts)]}}
-    for i, (_, address) in enumerate(hosts):
-        zone[f"mx{i}.{name}"] = {"a": [address]}
-    return zone
-
-
-def send(w, to="bob@dest.test", subject=None, sender="alice@back.test"):
-    subject = subject or tag()
-    submit(w.engine.port, message(subject), sender=sender, to=[to])
-    return subject
 
 
 def test_mail_goes_to_the_mx(world):
@@ -185,34 +134,6 @@ def test_nxdomain_is_permanent(world):
     assert w.engine.event("bounced", to="bob@nowhere.test")["status"] == "5.1.2"
 
 
-@pytest.mark.parametrize("trouble", ["servfail", "refused", "drop", "garbage", "short", "notimp", "lame",
-                                     "loop-pointer", "lying-count", "wrong-id", "wrong-question", "empty"])
-def test_dns_trouble_defers_and_never_bounces(world, trouble):
-    """F7, F9: then the trouble ends and the mail arrives."""
-    zone = mx()
-    zone["dest.test"]["a"] = ["127.0.0.3"]
-    zone["dest.test"]["behave"] = {"MX": trouble}
-    w = world(zone, sinks=["127.0.0.2", "127.0.0.3"])
-    subject = send(w)
-    deferred = w.engine.event("deferred")
-    assert deferred["status"] == "4.4.3" and deferred["stage"] == "route"
-    assert w.sinks["127.0.0.3"].connections == 0
-    w.dns.zone["dest.test"]["behave"] = "ok"
-    w.sinks["127.0.0.2"].with_subject(subject, timeout=20)
-    assert w.engine.counters()["bounced"] == 0
-    assert w.sinks["127.0.0.3"].connections == 0
-
-
-def test_address_lookup_trouble_defers(world):
-    zone = mx()
-    zone["mx0.dest.test"]["behave"] = "servfail"
-    w = world(zone)
-    subject = send(w)
-    assert w.engine.event("deferred")["status"] == "4.4.3"
-    w.dns.zone["mx0.dest.test"]["behave"] = "ok"
-    w.sinks["127.0.0.2"].with_subject(subject, timeout=20)
-
-
 def test_one_of_two_name_servers_is_dead(make):
     port = free_port()
     w = World(make, mx())
@@ -237,6 +158,7 @@ def test_sixty_mx_hosts(world):
     # mx8.many.test is 127.0.0.9; the hosts before and after refuse.
     w.sinks["127.0.0.9"].with_subject(send(w, "bob@many.test"), timeout=30)
     assert w.engine.counters()["bounced"] == 0
+    assert w.dns.count("many.test", "MX", "tcp") >= 1
 
 
 def test_thousands_of_mx_and_addresses_are_capped(world):
@@ -366,23 +288,6 @@ def test_many_messages_to_one_domain_ask_once(world):
             assert c.submit(message(tag()), to=["x@dest.test"]).code == 250
     w.sinks["127.0.0.2"].wait(30)
     assert w.dns.count("dest.test", "MX") == 1
-
-
-def test_a_name_server_that_is_down_for_a_while(make):
-    """Fault 22 in short: nothing is lost, no busy loop, delivery resumes."""
-    w = World(make, mx())
-    w.sink("127.0.0.2")
-    port = w.dns.port
-    w.start()
-    w.dns.close()
-    subjects = [send(w) for _ in range(10)]
-    w.engine.event("deferred")
-    before, at = w.engine.cpu_seconds(), time.monotonic()
-    time.sleep(2)
-    assert (w.engine.cpu_seconds() - before) / (time.monotonic() - at) < 0.5
-    w.dns = make.add(DnsServer(mx(), port=port).start())
-    for s in subjects:
-        w.sinks["127.0.0.2"].with_subject(s, timeout=30)
 
 
 def test_recipients_of_several_domains_with_the_same_mx_share_a_transaction(world):

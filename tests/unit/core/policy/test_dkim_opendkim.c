@@ -3,7 +3,6 @@
 
 #include "tests/unit/core/policy/dkim_rig.h"
 
-
 struct result {
     bool ok;
     struct dkim_table *table;

@@ -68,7 +68,8 @@ static inline struct queue_batch *crash_pending(struct queue *q, const struct qu
 {
     struct list *const lists[] = {&q->batches, &q->unsaved};
     for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {
-        LIST_FOR_EACH(node, lists[i]) {
+        struct list *node, *tmp;
+        LIST_FOR_EACH(node, tmp, lists[i]) {
             struct queue_batch *b = LIST_ENTRY(node, struct queue_batch, link);
             for (uint32_t k = 0; b->message == m && k < b->count; k++) {
                 if (b->rows[k].rcpt == rcpt) {
@@ -96,6 +97,7 @@ static inline void crash_compare_rcpt(struct rig *r, struct rig *after, struct q
     }
     bool applied = was_queued ? now && now->attempts == before->attempts : !queued;
     ck_assert(applied || (queued && now->attempts == before->attempts - 1));
+    if (pending->dsn && applied != (crash_find(&after->queue, pending->dsn->id) != NULL)) fprintf(stderr,"rcpt %u state %u attempts %u result %u; found %p now state %d attempts %d; applied %d dsn %lx lsn %lu unsaved %d inflight %lu\n",rcpt,before->state,before->attempts,before->result,(const void*)found,now?now->state:-1,now?now->attempts:-1,applied,pending->dsn->id,pending->lsn,!list_empty(&r->queue.unsaved),io_in_flight(r->io));
     if (pending->dsn) { /* both or neither */
         ck_assert(applied == (crash_find(&after->queue, pending->dsn->id) != NULL));
     }

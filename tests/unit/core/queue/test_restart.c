@@ -2,6 +2,8 @@
  *
  * What is on the disk is the truth: orderly ends, and kills at many moments of the same work.
  */
+#include "core/app/recovered.h"
+#include "core/queue/queue.h"
 #include "tests/unit/core/queue/crash.h"
 
 static struct rig rig;
