@@ -71,6 +71,9 @@ static bool read_chain(struct tls_certificate *c, struct slice file, struct slic
     if (ok && !x509_parse(&c->leaf, c->chain[0])) {
         ok = fail(problem, file, "its first certificate cannot be read: get it again");
     }
+    if (ok && c->leaf.unknown_critical) {
+        ok = fail(problem, file, "has a critical extension that is not understood: get another");
+    }
     return ok;
 }
 

@@ -603,7 +603,7 @@ static bool engine_open(struct engine *e, struct buf *error)
         buf_add(error, SLICE("the log thread or the signal descriptor could not be made"));
         return false;
     }
-    e->offload = offload_open(e->worker_count, ENGINE_JOBS_MAX); /* signals are blocked by now */
+    e->offload = offload_open(e->worker_count, ENGINE_JOBS_MAX, relay_thread_hooks()); /* signals are blocked by now */
     if (!e->offload) {
         buf_add(error, SLICE("the threads for passwords and signatures could not be made"));
         return false;

@@ -159,31 +159,30 @@ static bool judge(struct assignment *s, struct conf_node *n)
     return conf_apply_key(s->a, key, &list, key->path);
 }
 
-static void assign(struct assignment *s)
+static bool assign(struct assignment *s)
 {
     const struct conf_key *key = s->target.key;
     bool whole_list = key->shape != CONF_ONE && !s->target.has_item;
     struct conf_node *n = whole_list ? list_new(s, s->value)
                                      : node_new(s, CONF_NODE_SCALAR, s->value);
     if (!n || !judge(s, n)) {
-        return;
+        return false;
     }
     struct conf_node *map = holder(s);
     struct slice leaf = conf_key_leaf(key);
     if (!map) {
-        return;
+        return false;
     }
     if (!s->target.has_item) {
         put(map, leaf, n);
-        return;
+        return true;
     }
     struct conf_node *list = item_list(s, map, leaf);
     if (!list) {
-        return;
+        return false;
     }
     if (s->target.item > list->count || s->target.item >= key->items_max) {
-        gap_report(s, s->target.item, list->count, key->items_max);
-        return;
+        return gap_report(s, s->target.item, list->count, key->items_max);
     }
     struct conf_node *old = conf_node_at(list, (size_t)s->target.item);
     if (old) {
@@ -191,6 +190,17 @@ static void assign(struct assignment *s)
     } else {
         conf_node_append(list, n);
     }
+    return true;
+}
+
+bool conf_put(struct conf_apply *a, struct conf_node *root, const struct conf_put *put,
+              size_t *nodes_left)
+{
+    struct assignment s = {.a = a, .root = root, .nodes_left = nodes_left, .from = *put->from};
+    must(a->conf == NULL);
+    must(conf_set_match(a->table, put->path, &s.target));
+    s.value = put->value;
+    return assign(&s);
 }
 
 /* ---- the environment ----------------------------------------------------------------------- */
@@ -234,13 +244,12 @@ static bool contains(struct slice s, struct slice part)
 
 /* A Service named "ringpost…" makes Kubernetes set RINGPOST_…_SERVICE_HOST, RINGPOST_…_PORT=tcp://…,
  * RINGPOST_…_PORT_25_TCP_ADDR and so on. */
-static bool kubernetes_variable(const struct variable *v)
+bool conf_env_is_kubernetes(struct slice name, struct slice value)
 {
-    bool service = contains(v->name, SLICE("_SERVICE_HOST")) ||
-                   contains(v->name, SLICE("_SERVICE_PORT"));
-    bool port = contains(v->name, SLICE("_PORT_")) && contains(v->name, SLICE("_TCP"));
-    return service || port || slice_starts_nocase(v->value, SLICE("tcp://")) ||
-           slice_starts_nocase(v->value, SLICE("udp://"));
+    bool service = contains(name, SLICE("_SERVICE_HOST")) || contains(name, SLICE("_SERVICE_PORT"));
+    bool port = contains(name, SLICE("_PORT_")) && contains(name, SLICE("_TCP"));
+    return service || port || slice_starts_nocase(value, SLICE("tcp://")) ||
+           slice_starts_nocase(value, SLICE("udp://"));
 }
 
 static void unknown_warn(struct conf_apply *a, const struct variable *v)
@@ -302,7 +311,7 @@ static void variable_apply(struct conf_apply *a, struct conf_node *root, const s
 {
     struct assignment s = {.a = a, .root = root, .nodes_left = nodes_left};
     bool known = conf_env_match(a->table, v->name, &s.target);
-    if (kubernetes_variable(v)) {
+    if (conf_env_is_kubernetes(v->name, v->value)) {
         if (known) {
             struct conf_origin from = {.kind = CONF_FROM_ENV, .name = v->name};
             conf_report_warning(a->report, &from, SLICE(""),

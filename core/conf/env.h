@@ -42,6 +42,19 @@ void conf_env_name_add(struct buf *out, const struct conf_key *key);
 /* Names with the prefix that belong to our tools, not to a key. */
 bool conf_env_reserved(struct slice name);
 
+/* A variable that Kubernetes sets for a Service of that name: X_SERVICE_HOST, X_PORT=tcp://… */
+bool conf_env_is_kubernetes(struct slice name, struct slice value);
+
+/* One value that neither file nor variable brought by itself: profiles. */
+struct conf_put {
+    const struct conf_origin *from;
+    struct slice path; /* as for --set; must be a key's */
+    struct slice value;
+};
+/* Judges it and puts it into the tree. The texts of `put` must outlive the tree. False: reported. */
+bool conf_put(struct conf_apply *a, struct conf_node *root, const struct conf_put *put,
+              size_t *nodes_left);
+
 /* a->conf must be NULL. */
 void conf_env_apply(struct conf_apply *a, struct conf_node *root, char *const *environment,
                     size_t *nodes_left);

@@ -24,6 +24,7 @@ struct offload {
     unsigned waiting;
     unsigned waiting_max;
     bool closing;
+    struct offload_thread_hooks hooks;
     unsigned thread_count;
     pthread_t threads[];
 };
@@ -64,14 +65,19 @@ static void *offload_main(void *arg)
 {
     struct offload *o = arg;
     struct offload_job *job;
+    void *thread = o->hooks.open ? o->hooks.open() : NULL;
     while ((job = offload_take(o))) {
-        job->run(job);
+        job->run(job, thread);
         offload_give_back(job);
+    }
+    if (o->hooks.close) {
+        o->hooks.close(thread);
     }
     return NULL;
 }
 
-struct offload *offload_open(unsigned threads, unsigned jobs_max)
+struct offload *offload_open(unsigned threads, unsigned jobs_max,
+                             const struct offload_thread_hooks *hooks)
 {
     must(threads > 0 && jobs_max > 0);
     struct offload *o = calloc(1, sizeof(*o) + threads * sizeof(o->threads[0]));
@@ -81,6 +87,7 @@ struct offload *offload_open(unsigned threads, unsigned jobs_max)
     pthread_mutex_init(&o->mutex, NULL);
     pthread_cond_init(&o->changed, NULL);
     o->waiting_max = jobs_max;
+    o->hooks = hooks ? *hooks : (struct offload_thread_hooks){NULL, NULL};
     while (o->thread_count < threads &&
            pthread_create(&o->threads[o->thread_count], NULL, offload_main, o) == 0) {
         o->thread_count++;

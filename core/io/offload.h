@@ -21,7 +21,7 @@
 struct offload;
 
 struct offload_job {
-    void (*run)(struct offload_job *job);
+    void (*run)(struct offload_job *job, void *thread);
     void (*done)(struct offload_job *job, void *ctx);
     struct offload_job *next;  /* the offload's */
     struct offload_port *port; /* the offload's */
@@ -37,7 +37,16 @@ struct offload_port {
     bool polling;
 };
 
-struct offload *offload_open(unsigned threads, unsigned jobs_max);
+/* What each thread has for itself (random numbers, scratch memory): open once at its start, NULL is
+ * fine; close at its end. Handed to every run(). */
+struct offload_thread_hooks {
+    void *(*open)(void);
+    void (*close)(void *thread);
+};
+
+/* hooks: NULL: none. */
+struct offload *offload_open(unsigned threads, unsigned jobs_max,
+                             const struct offload_thread_hooks *hooks);
 /* No job may be out. */
 void offload_close(struct offload **o);
 

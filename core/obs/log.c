@@ -177,6 +177,13 @@ static void obs_sink_count_dropped(struct obs_sink *s, uint64_t lines)
     pthread_mutex_unlock(&s->mutex);
 }
 
+/* Counted at once: while the reader stands still, the counter is the only sign of it. */
+static void obs_drop_line(struct obs_log *l)
+{
+    l->dropped++;
+    obs_sink_count_dropped(l->sink, 1);
+}
+
 void obs_log_init(struct obs_log *l, struct obs_sink *sink, enum obs_level level)
 {
     *l = (struct obs_log){.sink = sink, .level = level};
@@ -198,13 +205,12 @@ static void obs_hand_over(struct obs_log *l)
 
 void obs_log_deinit(struct obs_log *l)
 {
+    uint64_t left = 0;
     obs_hand_over(l);
     for (size_t i = 0; i < l->chunk.len; i++) {
-        l->dropped += l->chunk.ptr[i] == '\n' ? 1 : 0;
+        left += l->chunk.ptr[i] == '\n' ? 1 : 0;
     }
-    if (l->dropped) {
-        obs_sink_count_dropped(l->sink, l->dropped);
-    }
+    obs_sink_count_dropped(l->sink, left);
     buf_deinit(&l->chunk);
 }
 
@@ -251,14 +257,13 @@ bool obs_begin(struct obs_log *l, enum obs_event event, uint64_t wall_us)
     if (l->chunk.len >= OBS_CHUNK_BYTES) {
         obs_hand_over(l);
         if (l->chunk.len) {
-            l->dropped++;
+            obs_drop_line(l);
             return false;
         }
     }
     if (l->dropped && event != OBS_LOG_DROPPED) {
         uint64_t dropped = l->dropped;
         l->dropped = 0;
-        obs_sink_count_dropped(l->sink, dropped);
         obs_line_start(l, OBS_LOG_DROPPED, wall_us);
         obs_u64(l, OBS_F_COUNT, dropped);
         buf_add(&l->chunk, SLICE("}\n"));
@@ -309,7 +314,7 @@ void obs_end(struct obs_log *l, uint64_t now_ms)
     if (l->chunk.overflow) {
         l->chunk.len = l->line_start;
         l->chunk.overflow = false;
-        l->dropped++;
+        obs_drop_line(l);
     }
     if (!l->chunk_since_ms) {
         l->chunk_since_ms = now_ms ? now_ms : 1;

@@ -265,6 +265,11 @@ struct dkim_job *dkim_signer_jobs(struct dkim_signer *s)
     return s->jobs;
 }
 
+size_t dkim_signer_count(const struct dkim_signer *s)
+{
+    return s->count;
+}
+
 enum dkim_skip dkim_signer_skip(const struct dkim_signer *s)
 {
     return s->skip;

@@ -51,6 +51,8 @@ void dkim_signer_body(struct dkim_signer *s, struct slice text);
 /* The content is complete. Returns the number of jobs; 0: nothing to sign (dkim_signer_skip). */
 size_t dkim_signer_finish(struct dkim_signer *s, uint64_t now_s);
 struct dkim_job *dkim_signer_jobs(struct dkim_signer *s);
+/* As _finish returned it. */
+size_t dkim_signer_count(const struct dkim_signer *s);
 
 enum dkim_skip dkim_signer_skip(const struct dkim_signer *s);
 /* The d= of the first signature, for the log; "" when there is none. */

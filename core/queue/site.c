@@ -544,6 +544,8 @@ void queue_route_message(struct queue *q, struct queue_message *m)
 {
     uint64_t wall_ms = io_now(q->io)->wall_us / 1000;
     bool smarthost = q->conf->relay.host.count > 0;
+    struct list refused, *node;
+    list_init(&refused);
     m->readers++; /* a refusal must not free it while we walk */
     for (uint32_t i = 0; i < m->rcpt_count; i++) {
         struct queue_rcpt *r = &m->rcpts[i];
@@ -564,9 +566,12 @@ void queue_route_message(struct queue *q, struct queue_message *m)
             r->due_ms = wall_ms + 1000; /* no memory: soon again */
             continue;
         }
-        if (fresh && !d->site) {
-            queue_domain_flush(q, d);
+        if (fresh && !d->site && !list_linked(&d->refused)) {
+            list_push_back(&refused, &d->refused);
         }
+    }
+    while ((node = list_pop_front(&refused))) { /* one result for all of its recipients: one report */
+        queue_domain_flush(q, LIST_ENTRY(node, struct queue_domain, refused));
     }
     m->readers--;
     queue_body_unused(q, m);

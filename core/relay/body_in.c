@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/relay/body_in.h"
+#include "core/base/must.h"
 #include "proto/mail/trace.h"
+#include "tls/dkim_hash.h"
 
 #include <stdlib.h>
 
 enum {
     BODY_IN_FIRST_BYTES = 4096,
-    BODY_IN_BYTES_MAX = LIMIT_BODY_INLINE_BYTES + IO_RECV_BUFFER_BYTES + LIMIT_HEADER_BYTES,
+    BODY_IN_SIGNATURES_BYTES = DKIM_SIGNATURES_MAX * 4096,
+    BODY_IN_BYTES_MAX = LIMIT_BODY_INLINE_BYTES + IO_RECV_BUFFER_BYTES + LIMIT_HEADER_BYTES +
+                        BODY_IN_SIGNATURES_BYTES,
 };
 
 static void body_in_count(struct body_in *b, bool on)
@@ -21,6 +25,13 @@ static void body_in_count(struct body_in *b, bool on)
 /* Appends to memory and keeps the worker's sum of such memory right. */
 static bool body_in_store(struct body_in *b, struct slice data)
 {
+    if (b->signer) {
+        if (b->header_over) {
+            dkim_signer_body(b->signer, data);
+        } else {
+            dkim_signer_header(b->signer, data);
+        }
+    }
     body_in_count(b, false);
     buf_add(&b->bytes, data);
     b->relay->inflight_bytes += b->bytes.cap;
@@ -68,8 +79,13 @@ struct body_in *body_in_open(struct relay *r, const struct relay_settings *setti
     b->id = queue_next_id(r->queue, b->arrival_us);
     b->lost_commits = r->queue->lost_commits;
     buf_init(&b->bytes, BODY_IN_BYTES_MAX);
+    buf_init(&b->signature, BODY_IN_SIGNATURES_BYTES);
     mail_headers_init(&b->filter, &settings->headers);
-    bool ok = buf_reserve(&b->bytes, BODY_IN_FIRST_BYTES);
+    if (dkim_table_count(settings->dkim)) {
+        b->signer = dkim_signer_begin(settings->dkim, dkim_hash_sha256(),
+                                      LIMIT_HEADER_BYTES + BODY_IN_FIRST_BYTES);
+    }
+    bool ok = (b->signer || !dkim_table_count(settings->dkim)) && buf_reserve(&b->bytes, BODY_IN_FIRST_BYTES);
     r->inflight_bytes += b->bytes.cap;
     b->counted = true;
     if (ok && settings->conf->headers.received == CONF_RECEIVED_ADD) {
@@ -100,6 +116,8 @@ void body_in_close(struct body_in **body)
     free(b->fragments);
     free(b->holds);
     mail_headers_deinit(&b->filter);
+    dkim_signer_end(&b->signer);
+    buf_deinit(&b->signature);
     buf_deinit(&b->bytes);
     free(b);
     *body = NULL;
@@ -125,7 +143,7 @@ static bool body_in_grow(struct body_in *b)
     if (!holds) {
         return false;
     }
-    for (uint32_t i = 0; i < b->fragment_count; i++) {
+    for (uint32_t i = b->reserved ? 1 : 0; i < b->fragment_count; i++) {
         holds[i].hold.pinned = true;
         spool_hold(b->relay->queue->spool, &holds[i].hold, b->fragments[i].ref);
         spool_release(b->relay->queue->spool, &b->holds[i].hold);
@@ -136,26 +154,40 @@ static bool body_in_grow(struct body_in *b)
     return true;
 }
 
-enum spool_append body_in_flush(struct body_in *b)
+static enum spool_append body_in_write_fragment(struct body_in *b, uint32_t index,
+                                                struct slice piece)
 {
     struct spool *spool = b->relay->queue->spool;
+    enum spool_append result = spool_frame_begin(spool, SPOOL_CLASS_MAIL,
+                                                 spool_fragment_bytes(piece.len));
+    if (result != SPOOL_APPENDED) {
+        return result;
+    }
+    uint64_t lsn;
+    struct spool_fragment_ref *f = &b->fragments[index];
+    spool_add_fragment(spool, b->id, index, piece);
+    spool_frame_end(spool, SPOOL_LAZY, &lsn, &f->ref);
+    f->body_bytes = (uint32_t)piece.len;
+    b->holds[index].hold.pinned = true; /* until there is a message */
+    spool_hold(spool, &b->holds[index].hold, f->ref);
+    return SPOOL_APPENDED;
+}
+
+enum spool_append body_in_flush(struct body_in *b)
+{
     while (b->bytes.len > LIMIT_BODY_FRAGMENT_BYTES) {
         struct slice piece = slice_first(buf_slice(&b->bytes), LIMIT_BODY_FRAGMENT_BYTES);
         if (!body_in_grow(b)) {
             return SPOOL_FULL;
         }
-        enum spool_append result = spool_frame_begin(spool, SPOOL_CLASS_MAIL,
-                                                     spool_fragment_bytes(piece.len));
+        if (b->signer && !b->reserved) {
+            b->reserved = true; /* the signature comes last and goes first */
+            b->fragment_count = 1;
+        }
+        enum spool_append result = body_in_write_fragment(b, b->fragment_count, piece);
         if (result != SPOOL_APPENDED) {
             return result;
         }
-        uint64_t lsn;
-        struct spool_fragment_ref *f = &b->fragments[b->fragment_count];
-        spool_add_fragment(spool, b->id, b->fragment_count, piece);
-        spool_frame_end(spool, SPOOL_LAZY, &lsn, &f->ref);
-        f->body_bytes = (uint32_t)piece.len;
-        b->holds[b->fragment_count].hold.pinned = true; /* until there is a message */
-        spool_hold(spool, &b->holds[b->fragment_count].hold, f->ref);
         b->fragment_count++;
         buf_consume(&b->bytes, piece.len);
     }
@@ -165,7 +197,6 @@ enum spool_append body_in_flush(struct body_in *b)
 static bool body_in_header_end(struct body_in *b)
 {
     bool ok = true;
-    b->header_over = true;
     if (b->settings->conf->headers.add_missing) {
         char id[QUEUE_ID_TEXT_BYTES + 1];
         struct mail_missing missing = {
@@ -180,7 +211,11 @@ static bool body_in_header_end(struct body_in *b)
         ok = !fields.overflow && body_in_store(b, buf_slice(&fields));
         buf_deinit(&fields);
     }
+    b->header_over = true;
     b->header_bytes = b->total;
+    if (b->signer && dkim_signer_header_end(b->signer) != DKIM_SKIP_NOT && !b->reserved) {
+        dkim_signer_end(&b->signer); /* nobody signs for this author */
+    }
     return ok;
 }
 
@@ -212,6 +247,65 @@ enum spool_append body_in_add(struct body_in *b, struct slice data)
     bool ok = b->header_over && mail_headers_passing(&b->filter) ? body_in_store(b, data)
                                                                  : body_in_filter(b, data, false);
     return ok ? body_in_flush(b) : SPOOL_FULL;
+}
+
+enum body_in_sign body_in_finish(struct body_in *b, struct dkim_signer **signer)
+{
+    *signer = NULL;
+    if (b->finished) {
+        return BODY_IN_READY;
+    }
+    if (!body_in_filter(b, (struct slice){NULL, 0}, true)) {
+        return BODY_IN_NO_MEMORY;
+    }
+    b->finished = true;
+    if (!b->signer || dkim_signer_finish(b->signer, b->arrival_us / 1000000) == 0) {
+        bool gap = b->reserved; /* a place was kept, and now there is nothing for it */
+        dkim_signer_end(&b->signer);
+        return gap ? BODY_IN_NO_MEMORY : BODY_IN_READY;
+    }
+    *signer = b->signer;
+    b->signer = NULL;
+    return BODY_IN_TO_SIGN;
+}
+
+bool body_in_signed(struct body_in *b, const struct dkim_signer *signer)
+{
+    must(b->finished && b->signature.len == 0);
+    if (dkim_signer_attach(signer, &b->signature) == 0 || b->signature.overflow) {
+        return false;
+    }
+    b->total += b->signature.len;
+    b->header_bytes += b->signature.len;
+    if (b->reserved) {
+        return true; /* body_in_place_signature */
+    }
+    size_t n = b->signature.len;
+    body_in_count(b, false);
+    bool ok = buf_reserve(&b->bytes, n);
+    if (ok) {
+        memmove(b->bytes.ptr + n, b->bytes.ptr, b->bytes.len);
+        memcpy(b->bytes.ptr, b->signature.ptr, n);
+        b->bytes.len += n;
+    }
+    b->relay->inflight_bytes += b->bytes.cap;
+    b->counted = true;
+    buf_release(&b->signature);
+    return ok;
+}
+
+/* The signature of a message in fragments goes into the place that was kept for it. */
+static enum spool_append body_in_place_signature(struct body_in *b)
+{
+    if (b->signature.len == 0) {
+        return SPOOL_APPENDED;
+    }
+    enum spool_append result = body_in_write_fragment(b, 0, buf_slice(&b->signature));
+    if (result == SPOOL_APPENDED) {
+        b->reserved = false;
+        buf_release(&b->signature);
+    }
+    return result;
 }
 
 static uint32_t body_in_flags(const struct smtp_envelope *envelope,
@@ -287,10 +381,9 @@ enum spool_append body_in_submit(struct body_in **body, const struct smtp_envelo
         return SPOOL_FAILED; /* a commit failed since: our fragments may have been in it */
     }
     if (!b->message) {
-        if (!body_in_filter(b, (struct slice){NULL, 0}, true)) {
-            return SPOOL_FULL;
-        }
-        enum spool_append flushed = body_in_flush(b);
+        must(b->finished && !b->signer);
+        enum spool_append flushed = body_in_place_signature(b);
+        flushed = flushed == SPOOL_APPENDED ? body_in_flush(b) : flushed;
         if (flushed != SPOOL_APPENDED) {
             return flushed;
         }

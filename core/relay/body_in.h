@@ -15,6 +15,7 @@
 #ifndef RINGPOST_RELAY_BODY_IN_H
 #define RINGPOST_RELAY_BODY_IN_H
 
+#include "core/policy/dkim_signer.h"
 #include "core/relay/relay.h"
 
 struct body_in {
@@ -35,6 +36,10 @@ struct body_in {
     struct queue_hold *holds;
     struct slice sender;           /* of the envelope, for add_missing; valid while receiving */
     struct queue_message *message; /* made, but the spool had no room yet */
+    struct dkim_signer *signer;    /* NULL: not signed, or at work elsewhere, or done */
+    struct buf signature;          /* fields to go on top */
+    bool finished;                 /* all content is in */
+    bool reserved;                 /* fragment 0 is kept free for the signature */
 };
 
 struct body_in_origin {
@@ -50,6 +55,13 @@ struct body_in *body_in_open(struct relay *r, const struct relay_settings *setti
 void body_in_close(struct body_in **b);
 
 enum spool_append body_in_add(struct body_in *b, struct slice data);
+/* All content was added. True: it must be signed before body_in_submit: take the signer, which the caller
+ * then owns, and bring it back with body_in_signed. */
+enum body_in_sign { BODY_IN_READY, BODY_IN_TO_SIGN, BODY_IN_NO_MEMORY };
+enum body_in_sign body_in_finish(struct body_in *b, struct dkim_signer **signer);
+/* Its jobs are done. False: it could not be signed (451: never sent unsigned where a key says so). */
+bool body_in_signed(struct body_in *b, const struct dkim_signer *signer);
+
 /* Writes full fragments out. */
 enum spool_append body_in_flush(struct body_in *b);
 

@@ -396,7 +396,8 @@ void inbound_answer(struct inbound *s, const struct smtp_verdict *v)
 
 bool inbound_blocked(const struct inbound *s)
 {
-    return s->waiting_commit || s->waiting_space || s->waiting_login || s->starting_tls ||
+    return s->waiting_commit || s->waiting_space || s->waiting_login ||
+           s->waiting_signature || s->starting_tls ||
            s->state != INBOUND_OPEN ||
            (s->out.len >= SMTP_SERVER_OUT_HIGH && (s->ops & INBOUND_OP_SEND));
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/relay/inbound_private.h"
+#include "core/relay/signing.h"
 #include "proto/mail/trace.h"
 
 #include <stdlib.h>
@@ -156,6 +157,17 @@ void inbound_body_begin(struct inbound *s)
     inbound_answer(s, s->body ? &SMTP_VERDICT_ACCEPT : &verdict_no_space);
 }
 
+/* The message is complete and not taken. */
+static void inbound_refuse_body(struct inbound *s, const struct smtp_verdict *v)
+{
+    body_in_close(&s->body);
+    inbound_log_rejected(s, OUTCOME_STAGE_FINAL_DOT, (struct slice){NULL, 0}, v);
+    inbound_answer(s, v);
+}
+
+static void inbound_on_signed(struct relay *r, struct handle session,
+                              const struct dkim_signer *signer);
+
 static void inbound_wait_space(struct inbound *s)
 {
     s->waiting_space = true;
@@ -177,16 +189,60 @@ void inbound_body_data(struct inbound *s)
     }
 }
 
+/* True: on its way to be signed, inbound_commit is called again; or refused. */
+static bool inbound_sign(struct inbound *s)
+{
+    struct dkim_signer *signer;
+    const struct smtp_verdict *refusal = NULL;
+    switch (body_in_finish(s->body, &signer)) {
+    case BODY_IN_READY:
+        return false;
+    case BODY_IN_TO_SIGN:
+        s->waiting_signature = signing_submit(s->relay, s->self, signer, inbound_on_signed);
+        if (s->waiting_signature) {
+            return true;
+        }
+        refusal = &verdict_failed;
+        break;
+    case BODY_IN_NO_MEMORY:
+        refusal = &verdict_no_space;
+        break;
+    }
+    inbound_refuse_body(s, refusal);
+    return true;
+}
+
+static void inbound_on_signed(struct relay *r, struct handle session,
+                              const struct dkim_signer *signer)
+{
+    struct inbound *s = pool_resolve(&r->inbound, session);
+    if (!s || !s->waiting_signature) {
+        return;
+    }
+    s->waiting_signature = false;
+    if (s->state != INBOUND_OPEN) {
+        return;
+    }
+    if (body_in_signed(s->body, signer)) {
+        inbound_commit(s);
+    } else {
+        inbound_log_reason(s, OBS_INBOUND_TROUBLE, SLICE("DKIM: the message could not be signed"));
+        inbound_refuse_body(s, &verdict_failed);
+    }
+    inbound_drive(s, (struct slice){NULL, 0});
+}
+
 void inbound_commit(struct inbound *s)
 {
+    if (inbound_sign(s)) {
+        return;
+    }
     s->committing_id = s->body->id;
     enum spool_append result = body_in_submit(&s->body, smtp_server_envelope(&s->smtp),
                                               smtp_server_facts(&s->smtp), s->self);
     const struct smtp_verdict *failure = inbound_verdict_of(result);
     if (failure) {
-        body_in_close(&s->body);
-        inbound_log_rejected(s, OUTCOME_STAGE_FINAL_DOT, (struct slice){NULL, 0}, failure);
-        inbound_answer(s, failure);
+        inbound_refuse_body(s, failure);
     } else if (result == SPOOL_WAIT) {
         inbound_wait_space(s);
     } else {

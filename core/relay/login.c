@@ -15,8 +15,9 @@ static bool login_cram(const struct login *l)
            credential_same_bytes(want, l->digest, sizeof(want));
 }
 
-static void login_run(struct offload_job *job)
+static void login_run(struct offload_job *job, void *thread)
 {
+    (void)thread;
     struct login *l = container_of(job, struct login, job);
     bool right = l->mechanism == SMTP_AUTH_CRAM_MD5
                      ? login_cram(l)

@@ -251,7 +251,8 @@ static void outbound_free(struct outbound *o)
     outcome_copy_text(&why, text, sizeof(text));
     pool_put(&r->outbound, o->self);
     pool_site_again(r, site);
-    if (wasted) {
+    if (wasted && (why.remote || site->working == 0)) {
+        /* While others work, only the peer's own word (421) says that it has enough of us. */
         pool_site_failed(r, site, &why);
     }
 }
@@ -465,7 +466,8 @@ static void outbound_closed(struct outbound *o)
         outbound_fail_candidate(o, &failure);
         return;
     }
-    if (o->state == OUTBOUND_UP && !o->served && !o->suspect) {
+    bool ours = !why->remote && why->enhanced.subject == 3; /* no memory, a body that cannot be read */
+    if (o->state == OUTBOUND_UP && !o->served && !o->suspect && !ours) {
         /* It takes us in and drops us at the first message: as good as not reached, or every message of
          * the queue would make a connection of its own, as fast as they go. */
         o->wasted = true;

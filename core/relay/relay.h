@@ -114,6 +114,9 @@ void relay_listeners_stop(struct relay *r);
 void relay_run(struct relay *r);
 bool relay_pending(const struct relay *r);
 
+/* What the threads of the offload need for the relay's jobs. */
+const struct offload_thread_hooks *relay_thread_hooks(void);
+
 /* A number for the log, unique in the engine's life. */
 uint64_t relay_session_id(struct relay *r);
 

@@ -3,6 +3,7 @@
 #include "core/base/clock.h"
 #include "core/base/must.h"
 #include "core/conf/file.h"
+#include "core/relay/dkim_keys.h"
 #include "core/base/rng.h"
 #include "core/base/secret.h"
 
@@ -129,6 +130,7 @@ static void relay_settings_free(struct relay_settings *s)
 {
     relay_settings_close_tls(s);
     credentials_free(&s->credentials);
+    dkim_table_put(&s->dkim);
     free(s);
 }
 
@@ -148,7 +150,8 @@ struct relay_settings *relay_settings_new(struct conf *conf, const struct relay_
     if (s->credentials) {
         relay_settings_machines(s);
     }
-    if (!relay_settings_open_tls(s, old, to) || !users_ok) {
+    s->dkim = dkim_keys_load(conf, to->errors, to->warnings);
+    if (!relay_settings_open_tls(s, old, to) || !users_ok || !s->dkim) {
         relay_settings_free(s);
         return NULL;
     }

@@ -15,6 +15,7 @@
 
 #include "core/conf/conf.h"
 #include "core/policy/credentials.h"
+#include "core/policy/dkim.h"
 #include "proto/mail/headers.h"
 #include "proto/smtp/client.h"
 #include "proto/smtp/server.h"
@@ -40,6 +41,7 @@ struct relay_settings {
     _Atomic uint32_t refs;
     struct conf *conf; /* owned */
     struct credentials *credentials;
+    struct dkim_table *dkim; /* never NULL; no rules: nothing is signed */
     struct mail_headers_config headers;
     struct relay_route_settings routes[RELAY_ROUTES];
     size_t listener_count;

@@ -9,7 +9,7 @@
  * Owner:     the session that embeds struct smtp_server; init, deinit. The config is shared, const,
  *            and outlives the machine.
  * Thread:    the owner's.
- * Memory:    idle: the struct (192 bytes) and the HELO name. A cut command line holds at most
+ * Memory:    idle: the struct (184 bytes) and the HELO name. A cut command line holds at most
  *            LIMIT_COMMAND_LINE_BYTES (AUTH: SMTP_AUTH_LINE_BYTES), an AUTH exchange as much again,
  *            a transaction its envelope; all are given back at once.
  *            Body bytes are never kept here: BODY_DATA lends slices of the caller's input.
@@ -199,7 +199,8 @@ void smtp_server_answer(struct smtp_server *s, const struct smtp_verdict *v, str
 void smtp_server_body_fail(struct smtp_server *s, const struct smtp_verdict *v);
 
 /* Any time: a last reply (421 4.3.2 shutting down, 421 4.4.2 timeout) and CLOSE. An open body is
- * announced by BODY_ABORT first. */
+ * announced by BODY_ABORT first. Between START_TLS and tls_started there is nothing a client could
+ * read a reply from: just close. */
 void smtp_server_shut(struct smtp_server *s, const struct smtp_verdict *v, struct buf *out);
 
 /* The handshake of START_TLS is done, or that of implicit TLS (before smtp_server_greet). All that

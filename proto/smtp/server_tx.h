@@ -3,8 +3,8 @@
  * server_tx - what the parts of the inbound machine share (not for others)
  *
  * Purpose:   server.c (steps, states, answers), server_line.c (command lines), server_cmd.c (verbs),
- *            server_body.c (DATA and BDAT), server_auth.c (STARTTLS and AUTH) and verbs.c (the
- *            table) are one machine in six files.
+ *            server_body.c (DATA and BDAT), server_auth.c (STARTTLS and AUTH), server_view.c (what
+ *            the driver may look at) and verbs.c (the table) are one machine in seven files.
  * Owner:     struct smtp_transaction belongs to its smtp_server: from MAIL to tx_reset.
  * Thread:    the session's. Errors: as in server.h.
  */

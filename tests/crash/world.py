@@ -120,9 +120,10 @@ class World:
         self.engine = engine(merged) if engine else make.engine(merged, start=False)
         self.journal_file = os.path.join(str(make.folder), "journal")
         self.clients = clients
+        self.journal_read = 0
+        self.journal_accepted = 0
         self.crashes = []
         self.load = None
-        self.sums = []
 
     def start(self):
         """Engine and load. The port, not the log, says that the engine is there: at this level it is quiet."""
@@ -148,17 +149,24 @@ class World:
             self.load.wait()
 
     def accepted(self):
+        """Messages that were answered 250 so far."""
         try:
-            with open(self.journal_file, encoding="ascii") as f:
-                return sum(line.startswith("O") for line in f)
+            with open(self.journal_file, "rb") as f:
+                f.seek(self.journal_read)
+                new = f.read()
         except FileNotFoundError:
             return 0
+        whole = new[:new.rfind(b"\n") + 1]
+        self.journal_read += len(whole)
+        self.journal_accepted += sum(line.startswith(b"O") for line in whole.splitlines())
+        return self.journal_accepted
 
     def crash(self):
         before = self.sink.open_now()
         at = time.monotonic()
         self.crashes.append(at)
         self.engine.kill()
+        assert not self.engine.events("spool_damage"), "a crash is no damage"
         self.sink.client_died(at, before)
 
     def check_sum(self):

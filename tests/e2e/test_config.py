@@ -182,6 +182,48 @@ def test_environment_overrides_the_file_and_set_overrides_both(tmp_path):
     assert re.search(r"recipients: 100\b", text) and re.search(r"hops: 60\b", text) and re.search(r"errors: 9\b", text)
 
 
+SAME_KEY = [
+    # file, environment, --set -> who wins
+    ("file", None, None, "file"), (None, "env", None, "env"), (None, None, "set", "set"),
+    ("file", "env", None, "env"), ("file", None, "set", "set"), (None, "env", "set", "set"),
+    ("file", "env", "set", "set"),
+]
+
+
+@pytest.mark.parametrize("file,env,flag,winner", SAME_KEY)
+def test_one_key_named_by_several_sources(tmp_path, file, env, flag, winner):
+    path = write(tmp_path / "c.yaml", f"smtp: {{banner: {file}}}\n" if file else "")
+    text = effective("-c", path, *(["--set", f"smtp.banner={flag}"] if flag else []),
+                     env={"RINGPOST_SMTP_BANNER": env} if env else None)
+    assert re.search(rf'(?m)^  banner: "?{winner}"?$', text), text
+    assert not [w for w in {file, env, flag} - {winner, None} if re.search(rf"banner: \S*{w}", text)]
+
+
+def test_the_sources_keep_their_rank_over_a_reload(make):
+    """A list, too: the source with the highest rank gives all of it."""
+    engine = make.relay({"smtp": {"banner": "of the file"}, "headers": {"strip": ["X-File"]}, "limits": {"recipients": 50}},
+                        env={"RINGPOST_SMTP_BANNER": "of the environment", "RINGPOST_HEADERS_STRIP": "X-Env",
+                             "RINGPOST_LIMITS_RECIPIENTS": "60"},
+                        args=["--set", "limits.recipients=70"])
+    for again in (False, True):
+        if again:
+            engine.write({"smtp": {"banner": "of the new file"}, "headers": {"strip": ["X-New"]},
+                          "limits": {"recipients": 80, "errors": 7}})
+            engine.hup()
+            engine.event("reloaded")
+        with Client(engine.port) as c:
+            assert "of the environment" in c.banner.text
+            assert "RCPTMAX=70" in c.keywords()["LIMITS"]
+            assert c.submit(b"X-File: 1\r\nX-Env: 1\r\nX-New: 1\r\nSubject: ranks\r\n\r\nx\r\n").code == 250
+    for got in engine.sink.with_subject("ranks", 2):
+        assert b"X-Env" not in got.data and b"X-File: 1" in got.data and b"X-New: 1" in got.data
+
+
+def test_the_same_set_twice(tmp_path):
+    """The last one counts, as everybody expects of a command line."""
+    assert re.search(r"hops: 60\b", effective("--set", "limits.hops=50", "--set", "limits.hops=60"))
+
+
 def test_conf_d_is_read_after_the_file_in_order(tmp_path):
     path = write(tmp_path / "c.yaml", "limits: {recipients: 100, hops: 50}\n")
     (tmp_path / "conf.d").mkdir()

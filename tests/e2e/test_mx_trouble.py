@@ -6,7 +6,6 @@ import time
 import pytest
 
 from dnsserver import DnsServer
-from harness.message import tag
 from harness.mxworld import World, mx, send
 
 

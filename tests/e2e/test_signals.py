@@ -10,7 +10,6 @@ from harness.client import Client, Closed, submit
 from harness.engine import run
 from harness.message import message, stuff, tag
 from harness.sink import Delay, Silence
-from harness.wait import wait_until
 
 
 def test_sigterm_ends_an_idle_engine_at_once(relay):

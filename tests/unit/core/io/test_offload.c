@@ -18,9 +18,10 @@ static struct offload_port port;
 static unsigned done_count;
 static unsigned long long done_sum;
 
-static void sum_run(struct offload_job *job)
+static void sum_run(struct offload_job *job, void *thread)
 {
     struct sum_job *s = (struct sum_job *)job;
+    ck_assert_ptr_eq(thread, &port);
     s->square = s->value * s->value;
     s->ran_on = pthread_self();
 }
@@ -34,6 +35,22 @@ static void sum_done(struct offload_job *job, void *ctx)
     done_sum += s->square;
     free(s);
 }
+
+static _Atomic unsigned threads_open;
+
+static void *thread_open(void)
+{
+    threads_open++;
+    return &port;
+}
+
+static void thread_close(void *thread)
+{
+    ck_assert_ptr_eq(thread, &port);
+    threads_open--;
+}
+
+static const struct offload_thread_hooks hooks = {thread_open, thread_close};
 
 static void on_offload(void *ctx, const struct io_event *ev)
 {
@@ -58,7 +75,7 @@ static struct io *start(struct offload **o, unsigned jobs_max)
     int error = 0;
     struct io *io = io_open(64, routes, NULL, &error);
     ck_assert_ptr_nonnull(io);
-    *o = offload_open(2, jobs_max);
+    *o = offload_open(2, jobs_max, &hooks);
     ck_assert_ptr_nonnull(*o);
     ck_assert(offload_port_open(&port, io, (struct io_tag){IO_KIND_OFFLOAD, {1, 1}}));
     done_count = 0;
@@ -79,6 +96,7 @@ static void stop(struct io *io, struct offload **o)
     }
     offload_close(o);
     ck_assert_ptr_null(*o);
+    ck_assert_uint_eq(threads_open, 0);
     offload_port_close(&port);
     ck_assert_uint_eq(io_in_flight(io), 0);
     io_close(io);
@@ -106,11 +124,11 @@ END_TEST
 
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 
-static void gated_run(struct offload_job *job)
+static void gated_run(struct offload_job *job, void *thread)
 {
     pthread_mutex_lock(&gate);
     pthread_mutex_unlock(&gate);
-    sum_run(job);
+    sum_run(job, thread);
 }
 
 START_TEST(a_full_queue_refuses)

@@ -222,6 +222,7 @@ START_TEST(a_reader_that_stops_loses_lines_and_stops_nobody)
     ck_assert_uint_le(log.chunk.len, OBS_CHUNK_BYTES + OBS_LINE_BYTES);
     uint64_t lost = log.dropped;
     ck_assert_uint_gt(lost, 0);
+    ck_assert_uint_eq(obs_sink_dropped(sink), lost); /* seen while the reader stands still */
     obs_flush(&log, 5000); /* no room: it is asked again later, not at once */
     ck_assert_uint_eq(obs_due_ms(&log), 5000 + OBS_FLUSH_AFTER_MS);
     pthread_t thread;

@@ -37,6 +37,8 @@ typedef struct outcome rig_script(struct rig *r, const struct queue_part *p, uin
 
 struct rig {
     char folder[64];
+    const char *smarthost; /* setting; NULL: by MX */
+    const char *dns_server;
     struct conf *conf;
     struct io *io;
     struct timer_wheel timers;
@@ -252,7 +254,11 @@ static inline void rig_settle(struct rig *r)
 
 static inline void rig_init(struct rig *r)
 {
-    *r = (struct rig){.script = rig_delivered, .schedule = {30, 60, 90, 120}, .log_fd = -1};
+    *r = (struct rig){.script = rig_delivered,
+                      .smarthost = "relay.host=[127.0.0.1]:2525",
+                      .dns_server = "dns.servers=127.0.0.1:1",
+                      .schedule = {30, 60, 90, 120},
+                      .log_fd = -1};
     snprintf(r->folder, sizeof(r->folder), "/var/tmp/ringpost-queue-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(r->folder));
     rng_init_seed(&r->rng, 1);
@@ -264,11 +270,11 @@ static inline void rig_load_conf(struct rig *r, const char *const *extra)
     snprintf(dir, sizeof(dir), "spool.dir=%s/spool", r->folder);
     const char *sets[RIG_SETS_MAX] = {"identity.hostname=relay.example.test",
                                       dir,
-                                      "relay.host=[127.0.0.1]:2525",
-                                      "dns.servers=127.0.0.1:1",
+                                      r->dns_server,
                                       "spool.segment_size=1MiB",
-                                      "queue.jitter=1"};
-    size_t count = 6;
+                                      "queue.jitter=1",
+                                      r->smarthost};
+    size_t count = r->smarthost ? 6 : 5;
     for (size_t i = 0; extra && extra[i]; i++) {
         ck_assert_uint_lt(count, RIG_SETS_MAX);
         sets[count++] = extra[i];

@@ -64,6 +64,8 @@ static const struct {
     {" <a@example.org> b@example.com\r\n", NULL, DKIM_SKIP_FROM_SYNTAX},
     {" <a@example.org, b@example.com>\r\n", NULL, DKIM_SKIP_FROM_SYNTAX},
     {" <<a@example.org>>\r\n", NULL, DKIM_SKIP_FROM_SYNTAX},
+    {" <a@example.org> <>\r\n", NULL, DKIM_SKIP_FROM_SYNTAX},
+    {" <> <a@example.org>\r\n", NULL, DKIM_SKIP_FROM_SYNTAX},
     {" joe@example org\r\n", NULL, DKIM_SKIP_FROM_SYNTAX},
     {" joe@exam\r\n ple.org\r\n", NULL, DKIM_SKIP_FROM_SYNTAX},
     {" joe@example.org \"Joe\"\r\n", NULL, DKIM_SKIP_FROM_SYNTAX},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "proto/smtp/client_caps.h"
+#include "proto/smtp/auth.h"
 
 #include "core/base/must.h"
 
@@ -28,7 +29,17 @@ static const struct {
     {"mx\nSIZE x", {.esmtp = true, .size = true}},
     {"mx\nSIZE 99999999999999999999999", {.esmtp = true, .size = true}},
     {"mx\nSIZE=5", {.esmtp = true}},
-    {"mx\nAUTH PLAIN LOGIN", {.esmtp = true, .auth = true}},
+    {"mx\nAUTH PLAIN LOGIN",
+     {.esmtp = true, .auth = true, .auth_mechanisms = SMTP_AUTH_PLAIN | SMTP_AUTH_LOGIN}},
+    {"mx\nauth  xoauth2 GSSAPI Cram-MD5 PLAINX",
+     {.esmtp = true, .auth = true, .auth_mechanisms = SMTP_AUTH_XOAUTH2 | SMTP_AUTH_CRAM_MD5}},
+    {"mx\nAUTH PLAIN\nAUTH=LOGIN CRAM-MD5",
+     {.esmtp = true,
+      .auth = true,
+      .auth_mechanisms = SMTP_AUTH_PLAIN | SMTP_AUTH_LOGIN | SMTP_AUTH_CRAM_MD5}},
+    {"mx\nAUTH\nAUTHX PLAIN", {.esmtp = true, .auth = true}},
+    {"mx\n AUTH=", {.esmtp = true, .auth = true}},
+    {"mx\nSTARTTLS\nAUTH GSSAPI", {.esmtp = true, .starttls = true, .auth = true}},
     {"mx\nLIMITS RCPTMAX=20 MAILMAX=5 RCPTDOMAINMAX=1 FOO=2",
      {.esmtp = true, .limit_rcpt = 20, .limit_mail = 5, .limit_rcpt_domain = 1}},
     {"mx\nLIMITS RCPTMAX=0 MAILMAX=-1", {.esmtp = true}},
@@ -51,6 +62,7 @@ START_TEST(keywords)
                           caps.starttls == want.starttls && caps.requiretls == want.requiretls &&
                           caps.auth == want.auth,
                       "row %zu: flags", i);
+        ck_assert_msg(caps.auth_mechanisms == want.auth_mechanisms, "row %zu: AUTH", i);
         ck_assert_uint_eq(caps.size_max, want.size_max);
         ck_assert_uint_eq(caps.limit_rcpt, want.limit_rcpt);
         ck_assert_uint_eq(caps.limit_mail, want.limit_mail);
