@@ -8,6 +8,7 @@
 #include "core/admin/server.h"
 #include "core/app/room_watch.h"
 #include "core/app/worker.h"
+#include "core/io/filewatch.h"
 #include "core/io/net.h"
 #include "core/io/signals.h"
 #include "ringpost_version.h"
@@ -20,7 +21,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ENGINE_LOG_CLOSE_MS = 3000, ENGINE_TEXT_BYTES = 64 * 1024, ENGINE_JOBS_MAX = 4096 };
+enum { ENGINE_LOG_CLOSE_MS = 3000, ENGINE_TEXT_BYTES = 64 * 1024, ENGINE_JOBS_MAX = 4096,
+       ENGINE_FILES_QUIET_MS = 500, ENGINE_TICK_MS = 60 * 1000 };
 
 struct engine_query {
     uint32_t token;   /* 0: free */
@@ -46,7 +48,10 @@ struct engine {
     struct mailbox mailbox;
     struct admin_server *admin;
     struct engine_query queries[ADMIN_CLIENTS_MAX];
-    struct timer cut; /* the end of patience */
+    struct timer cut;   /* the end of patience */
+    struct timer tick;  /* about once a minute */
+    struct timer files; /* a while after the first sign of a changed file */
+    struct filewatch *filewatch;
     struct room_watch room;
     struct worker_gate gate;
     unsigned worker_count;
@@ -265,6 +270,18 @@ static void engine_log_reload(struct engine *e, enum obs_event event, struct sli
     }
 }
 
+static void engine_watch_one(void *ctx, struct slice path)
+{
+    struct engine *e = ctx;
+    filewatch_add(e->filewatch, path);
+}
+
+static void engine_watch_files(struct engine *e)
+{
+    filewatch_clear(e->filewatch);
+    relay_settings_files(e->settings, engine_watch_one, e);
+}
+
 /* All or nothing: a file with an error, or a changed key that needs a restart, changes nothing. */
 static void engine_reload(struct engine *e)
 {
@@ -294,9 +311,47 @@ static void engine_reload(struct engine *e)
         e->settings = settings;
         room_watch_set_conf(&e->room, conf);
         e->log.level = (enum obs_level)conf->log.level;
+        engine_watch_files(e);
         engine_log_reload(e, OBS_RELOADED, (struct slice){NULL, 0});
     }
     buf_deinit(&errors);
+}
+
+/* ---- certificates, keys and users that change on disk ---- */
+
+static void engine_arm_filewatch(struct engine *e)
+{
+    io_poll(e->io, (struct io_tag){IO_KIND_FILEWATCH, {0, 1}}, filewatch_fd(e->filewatch), POLLIN);
+}
+
+/* Files are rarely replaced alone (a certificate, then its key): wait until it is quiet for a moment. */
+static void engine_on_filewatch(void *ctx, const struct io_event *ev)
+{
+    struct engine *e = ctx;
+    if (ev->status != IO_CANCELLED && e->stop_signals == 0) {
+        timer_start(&e->timers, &e->files, io_now(e->io)->mono_ms + ENGINE_FILES_QUIET_MS);
+    }
+}
+
+static void engine_on_files(struct timer *t, void *ctx)
+{
+    (void)ctx;
+    struct engine *e = container_of(t, struct engine, files);
+    if (e->stop_signals) {
+        return;
+    }
+    if (filewatch_changed(e->filewatch)) {
+        engine_reload(e);
+    }
+    engine_arm_filewatch(e);
+}
+
+static void engine_on_tick(struct timer *t, void *ctx)
+{
+    (void)ctx;
+    struct engine *e = container_of(t, struct engine, tick);
+    relay_settings_tick(e->settings, io_now(e->io)->wall_us);
+    timer_start(&e->timers, t, io_now(e->io)->mono_ms + ENGINE_TICK_MS);
 }
 
 static void engine_arm_signals(struct engine *e)
@@ -517,6 +572,7 @@ static void engine_on_admin(void *ctx, const struct io_event *ev)
 static const struct io_route engine_routes[IO_KIND_COUNT] = {
     [IO_KIND_MAILBOX] = {"mailbox", engine_on_mailbox},
     [IO_KIND_SIGNAL] = {"signal", engine_on_signal},
+    [IO_KIND_FILEWATCH] = {"filewatch", engine_on_filewatch},
     [IO_KIND_ADMIN_ACCEPT] = {"admin.accept", engine_on_admin},
     [IO_KIND_ADMIN_RECV] = {"admin.recv", engine_on_admin},
     [IO_KIND_ADMIN_SEND] = {"admin.send", engine_on_admin},
@@ -536,11 +592,16 @@ static void engine_turn(struct engine *e)
 static void engine_loop(struct engine *e)
 {
     engine_arm_signals(e);
+    engine_arm_filewatch(e);
+    engine_on_tick(&e->tick, NULL);
     while (e->stopped < e->worker_count || !admin_server_idle(e->admin)) {
         engine_turn(e);
     }
     room_watch_stop(&e->room);
     io_cancel(e->io, (struct io_tag){IO_KIND_SIGNAL, {0, 1}});
+    io_cancel(e->io, (struct io_tag){IO_KIND_FILEWATCH, {0, 1}});
+    timer_stop(&e->timers, &e->files);
+    timer_stop(&e->timers, &e->tick);
     while (io_in_flight(e->io)) {
         engine_turn(e);
     }
@@ -560,6 +621,14 @@ static bool engine_open_control(struct engine *e, struct buf *error)
     mailbox_init(&e->mailbox, io_wake_fd(e->io));
     timer_wheel_init(&e->timers, io_now(e->io)->mono_ms);
     e->cut.fire = engine_on_cut;
+    e->tick.fire = engine_on_tick;
+    e->files.fire = engine_on_files;
+    e->filewatch = filewatch_open();
+    if (!e->filewatch) {
+        buf_add(error, SLICE("inotify is not available (fs.inotify.max_user_instances)"));
+        return false;
+    }
+    engine_watch_files(e);
     room_watch_start(&e->room, &e->timers);
     return true;
 }
@@ -637,6 +706,7 @@ static void engine_close(struct engine *e)
     }
     throttle_close(e->throttle);
     connections_close(e->admitted);
+    filewatch_close(&e->filewatch);
     if (engine_event(e, OBS_STOPPED)) {
         engine_event_end(e);
     }

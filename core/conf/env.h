@@ -51,7 +51,8 @@ struct conf_put {
     struct slice path; /* as for --set; must be a key's */
     struct slice value;
 };
-/* Judges it and puts it into the tree. The texts of `put` must outlive the tree. False: reported. */
+/* Judges it and puts it into the tree; the value and the origin's name must outlive that. False:
+ * reported. */
 bool conf_put(struct conf_apply *a, struct conf_node *root, const struct conf_put *put,
               size_t *nodes_left);
 

@@ -51,7 +51,8 @@ enum {
     CONF_VAR_SELECTS = 2,  /* its presence chooses the profile */
     CONF_VAR_HINTS = 4,    /* so does it when nothing else chooses */
     CONF_VAR_SECRET = 8,   /* NAME_FILE names a file that holds it */
-    CONF_VAR_PREFIX = 16,  /* every variable that begins with this name */
+    CONF_VAR_PREFIX = 16,  /* every variable that begins with this name … */
+    CONF_VAR_LOWER = 32,   /* … and a lower-case letter */
 };
 
 /* One row: what one variable means for some keys. A variable may have several rows. */

@@ -21,7 +21,7 @@ bool conf_vars_is_set(const struct conf_profile_load *p, struct slice name);
 /* The value, or what NAME_FILE holds without the line end behind it; empty: not set, or reported. */
 struct slice conf_vars_read(struct conf_profile_load *p, const struct conf_variable *v);
 bool conf_vars_meet(const struct conf_profile_load *p, const char *needs);
-/* The row of a name, the longest prefix row that fits, or NULL. */
+/* The row of a name, else the first prefix row that fits, else NULL. */
 const struct conf_variable *conf_vars_row(const struct conf_profile *profile, struct slice name);
 /* Required ones that are not set, secrets that are given twice, names nobody knows. */
 void conf_vars_check(struct conf_profile_load *p);

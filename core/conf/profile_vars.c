@@ -55,19 +55,20 @@ static bool starts(struct slice s, struct slice prefix)
     return s.len > prefix.len && slice_eq(slice_first(s, prefix.len), prefix);
 }
 
+static bool prefix_fits(const struct conf_variable *v, struct slice name)
+{
+    if (!(v->flags & CONF_VAR_PREFIX) || !starts(name, v->name)) {
+        return false;
+    }
+    char first = name.ptr[v->name.len];
+    return !(v->flags & CONF_VAR_LOWER) || (ascii_is_alpha(first) && first == ascii_lower(first));
+}
+
 const struct conf_variable *conf_vars_row(const struct conf_profile *profile, struct slice name)
 {
     const struct conf_variable *found = exact_row(profile, name);
     for (size_t i = 0; i < profile->variable_count && !found; i++) {
-        const struct conf_variable *v = &profile->variables[i];
-        /* "POSTFIX_": Postfix' parameters are in lower case, POSTFIX_DEBUG is another image's. */
-        if ((v->flags & CONF_VAR_PREFIX) && starts(name, v->name) &&
-            name.ptr[v->name.len] != ascii_lower(name.ptr[v->name.len])) {
-            continue;
-        }
-        if ((v->flags & CONF_VAR_PREFIX) && starts(name, v->name)) {
-            found = v;
-        }
+        found = prefix_fits(&profile->variables[i], name) ? &profile->variables[i] : NULL;
     }
     struct slice base = slice_first(name, name.len > 5 ? name.len - 5 : 0);
     if (!found && slice_ends_nocase(name, SLICE("_FILE"))) {

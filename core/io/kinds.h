@@ -30,6 +30,7 @@ enum io_decode { IO_DECODE_STREAM, IO_DECODE_SOCKET, IO_DECODE_FILE };
     X(IO_KIND_MAILBOX, "mailbox", IO_DECODE_SOCKET)                                                \
     X(IO_KIND_OFFLOAD, "offload", IO_DECODE_SOCKET)                                                \
     X(IO_KIND_SIGNAL, "signal", IO_DECODE_SOCKET)                                                  \
+    X(IO_KIND_FILEWATCH, "filewatch", IO_DECODE_SOCKET)                                            \
     X(IO_KIND_ADMIN_ACCEPT, "admin.accept", IO_DECODE_SOCKET)                                      \
     X(IO_KIND_ADMIN_RECV, "admin.recv", IO_DECODE_STREAM)                                          \
     X(IO_KIND_ADMIN_SEND, "admin.send", IO_DECODE_SOCKET)

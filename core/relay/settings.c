@@ -124,6 +124,40 @@ static bool relay_settings_users(struct relay_settings *s, const struct relay_se
     return ok;
 }
 
+/* ---- files ---- */
+
+static void relay_settings_names(const struct conf_names *names,
+                                 void (*each)(void *ctx, struct slice path), void *ctx)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        each(ctx, names->items[i]);
+    }
+}
+
+void relay_settings_files(const struct relay_settings *s, void (*each)(void *ctx, struct slice path),
+                          void *ctx)
+{
+    const struct conf *c = s->conf;
+    relay_settings_names(&c->tls.cert_file, each, ctx);
+    relay_settings_names(&c->tls.key_file, each, ctx);
+    relay_settings_names(&c->auth.users_file, each, ctx);
+    const struct slice files[] = {c->tls.ca_file,       c->tls.client_cert_file,
+                                  c->tls.client_key_file, c->dkim.key_file,
+                                  c->dkim.signing_table,  c->dkim.key_table,
+                                  c->relay.token_file};
+    for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
+        each(ctx, files[i]);
+    }
+    for (size_t i = 0; i < c->listeners.count; i++) {
+        relay_settings_names(&c->listeners.items[i].cert_file, each, ctx);
+        relay_settings_names(&c->listeners.items[i].key_file, each, ctx);
+        each(ctx, c->listeners.items[i].client_ca_file);
+    }
+    for (size_t i = 0; i < c->domains.count; i++) {
+        each(ctx, c->domains.items[i].dkim_key_file);
+    }
+}
+
 /* ---- life ---- */
 
 static void relay_settings_free(struct relay_settings *s)

@@ -60,6 +60,10 @@ struct relay_settings *relay_settings_new(struct conf *conf, const struct relay_
 struct relay_settings *relay_settings_ref(struct relay_settings *s);
 void relay_settings_put(struct relay_settings **s);
 
+/* Calls each for every file that was read to make these settings. */
+void relay_settings_files(const struct relay_settings *s, void (*each)(void *ctx, struct slice path),
+                          void *ctx);
+
 /* ---- settings_tls.c ---- */
 
 bool relay_settings_open_tls(struct relay_settings *s, const struct relay_settings *old,

@@ -166,20 +166,31 @@ static void body_let_go(struct dkim_canon_body *b)
     b->any = true;
 }
 
-/* How much of text stands before its first byte with a meaning. */
+/* Neither white space nor part of a line's end. */
+static bool is_plain(char c)
+{
+    return (unsigned char)c > ' ' || (!is_wsp(c) && c != '\r' && c != '\n');
+}
+
+/* What stays as it is: up to the first byte with a meaning. A space between two words is as it should
+ * be, so that most lines are one run. */
 static size_t body_run(const struct dkim_canon_body *b, struct slice text)
 {
-    if (b->canon == DKIM_CANON_RELAXED) {
-        size_t n = 0;
-        while (n < text.len &&
-               ((unsigned char)text.ptr[n] > ' ' ||
-                (!is_wsp(text.ptr[n]) && text.ptr[n] != '\r' && text.ptr[n] != '\n'))) {
+    size_t n = 0;
+    if (b->canon == DKIM_CANON_SIMPLE) {
+        const char *cr = memchr(text.ptr, '\r', text.len);
+        return cr ? (size_t)(cr - text.ptr) : text.len;
+    }
+    for (;;) {
+        while (n < text.len && is_plain(text.ptr[n])) {
             n++;
         }
-        return n;
+        bool between = n > 0 && n + 1 < text.len && text.ptr[n] == ' ' && is_plain(text.ptr[n + 1]);
+        if (!between) {
+            return n;
+        }
+        n++;
     }
-    const char *cr = memchr(text.ptr, '\r', text.len);
-    return cr ? (size_t)(cr - text.ptr) : text.len;
 }
 
 /* CR, LF, or in relaxed white space. */

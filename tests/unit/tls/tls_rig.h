@@ -190,7 +190,6 @@ struct rig_end {
 struct rig_link {
     struct rig_end client, server;
     size_t segment; /* bytes handed over at once; 0: random up to 64 KiB */
-    size_t out_max;
     struct rng rng;
 };
 
@@ -210,18 +209,32 @@ static inline void rig_end_deinit(struct rig_end *e)
     buf_deinit(&e->plain);
 }
 
+/* out_max: of the buffers that carry the ciphertext. */
+static inline struct rig_link rig_connect_narrow(struct tls_context *client,
+                                                 struct tls_context *server, struct slice name,
+                                                 size_t out_max)
+{
+    struct rig_link l = {.segment = 64 * 1024};
+    struct tls_stream_config c = {.context = client, .wall_us = rig_wall_us(), .server_name = name};
+    struct tls_stream_config s = {.context = server, .wall_us = rig_wall_us()};
+    rng_init_seed(&l.rng, 7);
+    rig_end_init(&l.client, &c, out_max);
+    rig_end_init(&l.server, &s, out_max);
+    return l;
+}
+
 static inline struct rig_link rig_connect(struct tls_context *client, struct tls_context *server,
                                           struct slice name, const struct tls_session *session)
 {
-    struct rig_link l = {.segment = 64 * 1024, .out_max = 256 * 1024};
+    struct rig_link l = rig_connect_narrow(client, server, name, 256 * 1024);
     struct tls_stream_config c = {.context = client,
                                   .wall_us = rig_wall_us(),
                                   .server_name = name,
                                   .session = session};
-    struct tls_stream_config s = {.context = server, .wall_us = rig_wall_us()};
-    rng_init_seed(&l.rng, 7);
-    rig_end_init(&l.client, &c, l.out_max);
-    rig_end_init(&l.server, &s, l.out_max);
+    if (session) {
+        rig_end_deinit(&l.client);
+        rig_end_init(&l.client, &c, 256 * 1024);
+    }
     return l;
 }
 

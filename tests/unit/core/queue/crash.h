@@ -11,7 +11,7 @@
 #ifndef RINGPOST_TESTS_QUEUE_CRASH_H
 #define RINGPOST_TESTS_QUEUE_CRASH_H
 
-#include "tests/unit/core/queue/rig.h"
+#include "tests/unit/core/queue/rig_mail.h"
 
 #include <dirent.h>
 #include <sys/stat.h>

@@ -4,7 +4,7 @@
  */
 #include "core/app/recovered.h"
 #include "core/queue/queue.h"
-#include "tests/unit/core/queue/rig.h"
+#include "tests/unit/core/queue/rig_mail.h"
 
 static struct rig rig;
 
