@@ -87,7 +87,7 @@ static bool set_tickets(WOLFSSL_CTX *ctx, const struct tls_context *c)
     }
     if (!c->tickets) {
         return wolfSSL_CTX_NoTicketTLSv12(ctx) == WOLFSSL_SUCCESS &&
-               wolfSSL_CTX_no_ticket_TLSv13(ctx) == 0;
+               (c->versions == TLS_VERSIONS_ONLY_12 || wolfSSL_CTX_no_ticket_TLSv13(ctx) == 0);
     }
     int period_s = (int)tls_tickets_period_s(c->tickets);
     return wolfSSL_CTX_set_TicketHint(ctx, period_s) == WOLFSSL_SUCCESS &&
@@ -117,8 +117,10 @@ static bool open_entry(struct tls_context *c, struct tls_context_entry *e,
         return false;
     }
     if (!c->is_server) {
-        return wolfSSL_CTX_UseSessionTicket(e->library) == WOLFSSL_SUCCESS &&
-               wolfSSL_CTX_set_timeout(e->library, CLIENT_SESSION_S) >= 0;
+        /* No tickets of TLS 1.2 (wolfSSL_CTX_UseSessionTicket): a client of wolfSSL that offers one
+         * takes any ServerHello for consent, and breaks with a server that has forgotten its keys.
+         * Session ids, and the tickets of TLS 1.3, may be refused. */
+        return wolfSSL_CTX_set_timeout(e->library, CLIENT_SESSION_S) >= 0;
     }
     e->key = tls_certificate_key(certificate);
     memcpy(e->fingerprint, tls_certificate_fingerprint(certificate), TLS_FINGERPRINT_BYTES);

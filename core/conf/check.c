@@ -203,7 +203,8 @@ static void check_spool(const struct check *k)
 
 /* Items of a list group are told apart by a name: it must be there, and once. */
 static void check_names(const struct check *k, struct slice group, size_t count,
-                        struct slice (*name_of)(const struct conf *c, size_t i))
+                        struct slice (*name_of)(const struct conf *c, size_t i),
+                        bool (*same)(const struct conf *c, size_t i, size_t j))
 {
     const struct conf_node *list = conf_node_find(k->root, group);
     struct buf path;
@@ -215,14 +216,13 @@ static void check_names(const struct check *k, struct slice group, size_t count,
         const struct conf_node *n = list ? conf_node_at(list, i) : NULL;
         struct conf_origin none = {.kind = CONF_FROM_DEFAULT};
         size_t j = 0;
-        while (j < i && !slice_eq_nocase(name_of(k->c, j), name)) {
+        while (j < i && !same(k->c, i, j)) {
             j++;
         }
         buf_clear(&path);
         buf_addf(&path, "%.*s[%zu].name", SLICE_ARG(group), i);
         if (name.len == 0) {
-            conf_report_error(k->report, n ? &n->origin : &none, buf_slice(&path),
-                              "is missing");
+            conf_report_error(k->report, n ? &n->origin : &none, buf_slice(&path), "is missing");
         } else if (j < i) {
             conf_report_error(k->report, n ? &n->origin : &none, buf_slice(&path),
                               "\"%.*s\" is %.*s[%zu] already", SLICE_ARG(name), SLICE_ARG(group),
@@ -240,6 +240,20 @@ static struct slice user_name(const struct conf *c, size_t i)
 static struct slice domain_name(const struct conf *c, size_t i)
 {
     return c->domains.items[i].name;
+}
+
+static bool user_same(const struct conf *c, size_t i, size_t j)
+{
+    return slice_eq_nocase(user_name(c, i), user_name(c, j));
+}
+
+/* A domain may stand there once per selector: RSA and Ed25519, the old key and the next one. */
+static bool domain_same(const struct conf *c, size_t i, size_t j)
+{
+    const struct conf_domain *a = &c->domains.items[i], *b = &c->domains.items[j];
+    struct slice sa = a->dkim_selector.len ? a->dkim_selector : c->dkim.selector;
+    struct slice sb = b->dkim_selector.len ? b->dkim_selector : c->dkim.selector;
+    return slice_eq_nocase(a->name, b->name) && slice_eq_nocase(sa, sb);
 }
 
 static void check_pair(const struct check *k, struct slice a, bool a_set, struct slice b,
@@ -296,8 +310,8 @@ void conf_check(const struct conf_apply *a, const struct conf_node *root, const 
     check_listeners(&k);
     check_access(&k);
     check_pairs(&k);
-    check_names(&k, SLICE("users"), c->users.count, user_name);
-    check_names(&k, SLICE("domains"), c->domains.count, domain_name);
+    check_names(&k, SLICE("users"), c->users.count, user_name, user_same);
+    check_names(&k, SLICE("domains"), c->domains.count, domain_name, domain_same);
     check_delivery(&k);
     check_order(&k, SLICE("dns.ttl_min"), c->dns.ttl_min_ms, SLICE("dns.ttl_max"),
                 c->dns.ttl_max_ms);

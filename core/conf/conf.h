@@ -3,7 +3,8 @@
  * conf - the effective configuration
  *
  * Purpose:   one struct with every setting, read from (in this order, later wins) defaults, the file,
- *            conf.d/<name>.yaml beside the file (sorted by name), the environment, --set.
+ *            conf.d/<name>.yaml beside the file (sorted by name), the environment, --set. Profiles
+ *            (core/conf/profile.h) bring the variables and files of other systems in between.
  *            What exists, its range, default and documentation is core/conf/keys.c: one row per key.
  * Owner:     conf_load makes it, conf_free ends it; the caller owns it. All text and lists inside
  *            live in an arena of the conf and end with it. Every slice has a NUL behind its last byte
@@ -117,6 +118,8 @@ struct conf_access {
 struct conf_tls {
     struct conf_names cert_file; /* PEM chains; several: the first is the default, SNI chooses */
     struct conf_names key_file;  /* one per certificate */
+    struct slice cert_pem;
+    struct slice key_pem;
     enum conf_tls_missing on_missing;
     struct slice ca_file; /* trusted for outgoing connections */
     struct slice client_cert_file;
@@ -197,6 +200,8 @@ struct conf_smtp {
     bool chunking;
     bool smtputf8;
     bool dsn;
+    bool vrfy;
+    bool auth_equals;
 };
 
 struct conf_headers {
@@ -283,6 +288,8 @@ struct conf_shutdown {
 struct conf_arena;
 
 struct conf {
+    struct slice profile; /* "000": whose variables were read; empty: none */
+    struct slice root;    /* stands before absolute paths inside files of a profile */
     struct conf_identity identity;
     uint32_t workers; /* 0: one per core */
     struct conf_io io;
@@ -316,12 +323,17 @@ struct conf_source {
     char *const *environment; /* environ-like: "NAME=value", NULL-terminated */
     const char *const *set;   /* "path=value" */
     size_t set_count;
+    const char *root; /* --root: stands before every absolute path of a profile */
 };
 
 /* `warnings` may be NULL. Both buffers get whole lines, each ending in '\n'; give them room (64 KiB):
  * what does not fit is dropped, the result stays NULL. */
 struct conf *conf_load(const struct conf_source *src, struct buf *errors, struct buf *warnings);
 void conf_free(struct conf *c);
+
+/* The exit status of a start that fails by its configuration: 78 (EX_CONFIG), or 1 where another
+ * system is replaced: its scripts all end so. */
+int conf_failure_status(const struct conf_source *src);
 
 /* Writes one line per key that differs and cannot be changed while running; returns how many. */
 size_t conf_reload_diff(const struct conf *old, const struct conf *new, struct buf *refused);
@@ -334,5 +346,7 @@ void conf_print_defaults(struct buf *out);
 void conf_print_schema(struct buf *out);
 /* docs/CONFIG.md. */
 void conf_print_markdown(struct buf *out);
+/* docs/PROFILES.md. */
+void conf_print_profiles(struct buf *out);
 
 #endif

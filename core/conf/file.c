@@ -57,26 +57,40 @@ out:
     return ok;
 }
 
+/* ---- folders ------------------------------------------------------------------------------- */
+
 static int name_compare(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static bool wanted(struct slice name)
+static int version_compare(const void *a, const void *b)
 {
-    return name.len > 5 && name.ptr[0] != '.' &&
-           slice_eq(slice_skip(name, name.len - 5), SLICE(".yaml"));
+    return strverscmp(*(char *const *)a, *(char *const *)b);
 }
 
+static bool wanted(struct slice name, struct slice suffix)
+{
+    return name.len > suffix.len && name.ptr[0] != '.' &&
+           slice_eq(slice_skip(name, name.len - suffix.len), suffix);
+}
+
+struct folder_query {
+    const char *folder;
+    struct slice suffix;
+    bool files_only;
+    int (*compare)(const void *, const void *);
+};
+
 /* One block: the pointer array, then the names behind it. */
-bool conf_folder_list(const char *folder, char ***names, size_t *count, struct buf *why)
+static bool folder_list(const struct folder_query *q, char ***names, size_t *count, struct buf *why)
 {
     enum { PATH_ROOM = 4096 };
     const size_t array_bytes = CONF_FOLDER_FILES_MAX * sizeof(char *);
     char **list = NULL;
     size_t used = 0, n = 0;
     bool ok = false;
-    DIR *dir = opendir(folder);
+    DIR *dir = opendir(q->folder);
     if (!dir) {
         *names = NULL;
         *count = 0;
@@ -89,9 +103,11 @@ bool conf_folder_list(const char *folder, char ***names, size_t *count, struct b
     }
     for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
         struct slice name = slice_str(e->d_name);
-        struct slice base = slice_str(folder);
+        struct slice base = slice_str(q->folder);
         size_t room = base.len + 1 + name.len + 1;
-        if (!wanted(name)) {
+        struct stat st;
+        bool file = fstatat(dirfd(dir), e->d_name, &st, 0) == 0 && S_ISREG(st.st_mode);
+        if (!wanted(name, q->suffix) || (q->files_only && !file)) {
             continue;
         }
         if (n == CONF_FOLDER_FILES_MAX || room > PATH_ROOM) {
@@ -106,7 +122,7 @@ bool conf_folder_list(const char *folder, char ***names, size_t *count, struct b
         used += room;
         list[n++] = path;
     }
-    qsort(list, n, sizeof(*list), name_compare);
+    qsort(list, n, sizeof(*list), q->compare);
     *names = list;
     *count = n;
     list = NULL;
@@ -115,4 +131,53 @@ out:
     free(list);
     closedir(dir);
     return ok;
+}
+
+bool conf_folder_list(const char *folder, char ***names, size_t *count, struct buf *why)
+{
+    const struct folder_query q = {folder, SLICE(".yaml"), false, name_compare};
+    return folder_list(&q, names, count, why);
+}
+
+bool conf_folder_find(const char *folder, const char *suffix, char ***names, size_t *count,
+                      struct buf *why)
+{
+    const struct folder_query q = {folder, slice_str(suffix), true, version_compare};
+    return folder_list(&q, names, count, why);
+}
+
+/* Two levels: the folder and those in it. */
+static bool folder_has_file(int folder_fd, int depth)
+{
+    DIR *dir = fdopendir(folder_fd);
+    bool found = false;
+    if (!dir) {
+        close(folder_fd);
+        return false;
+    }
+    for (struct dirent *e = readdir(dir); e && !found; e = readdir(dir)) {
+        struct stat st;
+        if (e->d_name[0] == '.' || fstatat(dirfd(dir), e->d_name, &st, 0) != 0) {
+            continue;
+        }
+        int inner = S_ISDIR(st.st_mode) && depth > 1
+                        ? openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                        : -1;
+        found = S_ISREG(st.st_mode) || (inner >= 0 && folder_has_file(inner, depth - 1));
+    }
+    closedir(dir);
+    return found;
+}
+
+bool conf_folder_is_used(const char *root, const char *folder)
+{
+    char path[4096];
+    struct buf b;
+    buf_init(&b, sizeof(path));
+    buf_add(&b, slice_str(root));
+    buf_add(&b, slice_str(folder));
+    bool fits = !b.overflow && slice_to_cstr(buf_slice(&b), path, sizeof(path));
+    buf_deinit(&b);
+    int fd = fits ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    return fd >= 0 && folder_has_file(fd, 2);
 }

@@ -21,4 +21,11 @@ enum { CONF_FOLDER_FILES_MAX = 256 };
  * exist has none. *names is one allocation for free(); entries are NUL-terminated. */
 bool conf_folder_list(const char *folder, char ***names, size_t *count, struct buf *why);
 
+/* The same for names that end in `suffix`: files only, in the order of `sort -V`. */
+bool conf_folder_find(const char *folder, const char *suffix, char ***names, size_t *count,
+                      struct buf *why);
+
+/* Is there a file in the folder, or in one of the folders in it? root may be NULL. */
+bool conf_folder_is_used(const char *root, const char *folder);
+
 #endif

@@ -120,6 +120,11 @@ static const struct conf_key keys[] = {
          "choose; the first is the default.")},
     {KEY("tls.key_file"), FILE_PATHS, .flags = CONF_RELOAD, .empty = "no key", AT(tls.key_file),
      DOC("The private keys, in the order of tls.cert_file.")},
+    {KEY("tls.cert_pem"), SECRET(65536), .flags = CONF_RELOAD | CONF_SECRET | CONF_EMPTY_OK,
+     .empty = "none", AT(tls.cert_pem),
+     DOC("A certificate chain itself instead of a file; used when tls.cert_file is empty.")},
+    {KEY("tls.key_pem"), SECRET(65536), .flags = CONF_RELOAD | CONF_SECRET | CONF_EMPTY_OK,
+     .empty = "none", AT(tls.key_pem), DOC("Its private key.")},
     {KEY("tls.on_missing"), ENUM("fail|disable|self_signed", "fail"), .flags = CONF_RELOAD,
      AT(tls.on_missing),
      DOC("A listener wants TLS and there is no certificate: stop the start, do not offer TLS, or "
@@ -159,8 +164,8 @@ static const struct conf_key keys[] = {
      .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "must be given", AT_USER(name), DOC("Login name.")},
     {KEY("users[].password"), SECRET(512), .flags = CONF_RELOAD | CONF_SECRET | CONF_EMPTY_OK,
      .empty = "this user cannot log in", AT_USER(password),
-     DOC("In clear, as a crypt(5) hash (`$y$…`, `$2b$…`, `$6$…`) or as `{SHA256}` and hex "
-         "digits.")},
+     DOC("In clear, as a crypt(5) hash (`$y$…`, `$2b$…`, `$6$…`) or as `{SHA256}` and hex digits. "
+         "`{PLAIN}` stands before a clear one that begins with `$` or `{`.")},
     {KEY("users[].allowed_from"), .type = CONF_TEXT, .shape = CONF_LIST, .min = 1,
      .max = LIMIT_ADDRESS_BYTES, .items_max = 1000, .fallback = "", .flags = CONF_RELOAD,
      .empty = "any sender", AT_USER(allowed_from),
@@ -251,6 +256,10 @@ static const struct conf_key keys[] = {
      DOC("Offer SMTPUTF8 (RFC 6531).")},
     {KEY("smtp.dsn"), BOOL("true"), .flags = CONF_RELOAD, AT(smtp.dsn),
      DOC("Offer DSN: RET, ENVID, NOTIFY, ORCPT (RFC 3461).")},
+    {KEY("smtp.vrfy"), BOOL("true"), .flags = CONF_RELOAD, AT(smtp.vrfy),
+     DOC("Answer VRFY with 252, which says nothing; otherwise with 502.")},
+    {KEY("smtp.auth_equals"), BOOL("false"), .flags = CONF_RELOAD, AT(smtp.auth_equals),
+     DOC("Say `AUTH=` beside `AUTH` in EHLO, for clients older than RFC 2554.")},
 
     {KEY("headers.received"), ENUM("add|none", "add"), .flags = CONF_RELOAD, AT(headers.received),
      DOC("Whether our Received field is added. Without it loops are not found.")},

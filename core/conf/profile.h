@@ -42,7 +42,8 @@ enum conf_variable_kind {
     CONF_VAR_USER,          /* a login name; its password is in the variable named by `text` */
     CONF_VAR_USERS,         /* name:password, several separated by `text` */
     CONF_VAR_CODE,          /* the profile's finish() or files() reads it */
-    CONF_VAR_NONE,          /* nothing corresponds: a warning says so */
+    CONF_VAR_NONE,          /* nothing corresponds: a warning gives `note` as the reason */
+    CONF_VAR_UNKNOWN,       /* of a prefix: nobody knows this name */
     CONF_VAR_SILENT,        /* nothing corresponds and nothing is lost */
 };
 
@@ -84,8 +85,7 @@ struct conf_profile {
     size_t variable_count;
     const struct conf_preset *presets;
     size_t preset_count;
-    const char *prefixes; /* unknown names that begin so are warned about; separated by spaces */
-    const char *folder;   /* files below it choose the profile; or NULL */
+    const char *folder; /* files below it choose the profile; or NULL */
     void (*below)(struct conf_profile_load *p); /* low-level files; or NULL */
     void (*above)(struct conf_profile_load *p); /* after the rows; or NULL */
 };

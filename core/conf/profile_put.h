@@ -42,6 +42,7 @@ void conf_profile_put(struct conf_profile_load *p, const struct conf_origin *fro
 struct conf_profile_user {
     struct slice name;
     struct slice password; /* in clear */
+    struct slice realm;    /* may log in as name@realm too; empty: no */
     const struct slice *allowed_from;
     size_t allowed_count;
 };

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 static const struct slice sha256_tag = SLICE_INIT("{SHA256}");
+static const struct slice plain_tag = SLICE_INIT("{PLAIN}");
 enum { SHA256_HEX = 2 * DIGEST_SHA256_BYTES };
 
 struct credentials {
@@ -109,6 +110,11 @@ static const char *kind_of(struct slice *password, enum credential_kind *kind)
         return password->len == SHA256_HEX && all_hex(*password)
                    ? NULL
                    : "{SHA256} must be followed by 64 hex digits";
+    }
+    if (slice_starts_nocase(*password, plain_tag)) {
+        *password = slice_skip(*password, plain_tag.len);
+        *kind = password->len ? CREDENTIAL_CLEAR : CREDENTIAL_NONE;
+        return NULL;
     }
     if (password->ptr[0] == '{' && slice_find_byte(*password, '}') > 0) {
         return "this kind of hash is not known; use {SHA256} or a crypt(5) hash";

@@ -570,7 +570,8 @@ void queue_route_message(struct queue *q, struct queue_message *m)
             list_push_back(&refused, &d->refused);
         }
     }
-    while ((node = list_pop_front(&refused))) { /* one result for all of its recipients: one report */
+    while (
+        (node = list_pop_front(&refused))) { /* one result for all of its recipients: one report */
         queue_domain_flush(q, LIST_ENTRY(node, struct queue_domain, refused));
     }
     m->readers--;

@@ -37,7 +37,7 @@ struct queue_site {
     uint32_t connections; /* all of them: connecting, busy, idle */
     uint32_t connecting;
     uint32_t working; /* those that have been ready for a transaction */
-    uint32_t limit; /* 0: the configured one */
+    uint32_t limit;   /* 0: the configured one */
     uint64_t limit_until_ms;
     struct list *active_list; /* for the timer */
     struct timer pause;       /* armed: the second try after a failure waits for it */

@@ -65,9 +65,8 @@ static void inbound_login_failed(struct inbound *s, struct slice user, struct sl
     inbound_answer(s, &verdict_wrong);
 }
 
-static void inbound_logged_in(struct inbound *s, const struct login *l)
+static void inbound_logged_in(struct inbound *s, struct slice user)
 {
-    struct slice user = buf_slice(&l->name);
     throttle_succeeded(s->relay->throttle, &s->peer.addr, user);
     buf_clear(&s->user);
     buf_add(&s->user, user);
@@ -90,7 +89,8 @@ static void inbound_on_login(void *ctx, struct login *l)
         return;
     }
     if (l->passed) {
-        inbound_logged_in(s, l);
+        login_cache_keep(&r->logins, l, io_now(r->io)->mono_ms);
+        inbound_logged_in(s, buf_slice(&l->name));
     } else {
         inbound_login_failed(s, buf_slice(&l->name), SLICE("wrong user or password"));
     }
@@ -110,6 +110,11 @@ void inbound_check_auth(struct inbound *s)
         inbound_log_login(s, OBS_LOGIN_FAILED, user,
                           SLICE("locked out after too many failures"));
         inbound_answer(s, &verdict_wrong);
+        return;
+    }
+    if (known && auth->authzid.len == 0 && (auth->mechanism & SMTP_AUTH_CLEARTEXT) &&
+        login_cache_knows(&r->logins, known, auth->password, io_now(r->io)->mono_ms)) {
+        inbound_logged_in(s, user);
         return;
     }
     struct login_request request = {

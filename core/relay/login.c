@@ -7,6 +7,61 @@
 
 #include <stdlib.h>
 
+/* ---- what passed lately ---- */
+
+void login_cache_init(struct login_cache *c, struct rng *rng)
+{
+    *c = (struct login_cache){0};
+    for (size_t i = 0; i < sizeof(c->salt); i += sizeof(uint64_t)) {
+        uint64_t r = rng_u64(rng);
+        memcpy(c->salt + i, &r, sizeof(r));
+    }
+}
+
+static void login_cache_key(const struct login_cache *c, struct slice secret, struct slice password,
+                            unsigned char key[DIGEST_SHA256_BYTES])
+{
+    const struct digest_ops *sha256 = dkim_hash_sha256();
+    struct digest_state s;
+    sha256->init(&s);
+    sha256->add(&s, slice_of((const char *)c->salt, sizeof(c->salt)));
+    sha256->add(&s, secret);
+    sha256->add(&s, slice_of("", 1));
+    sha256->add(&s, password);
+    sha256->done(&s, key);
+    secret_wipe(&s, sizeof(s));
+}
+
+static size_t login_cache_slot(const unsigned char key[DIGEST_SHA256_BYTES])
+{
+    return (key[0] | (size_t)key[1] << 8) % LOGIN_CACHE_ENTRIES;
+}
+
+bool login_cache_knows(const struct login_cache *c, const struct credential *user,
+                       struct slice password, uint64_t now_ms)
+{
+    unsigned char key[DIGEST_SHA256_BYTES];
+    if (user->kind != CREDENTIAL_CRYPT) {
+        return false;
+    }
+    login_cache_key(c, user->secret, password, key);
+    const struct login_cache_entry *e = &c->entries[login_cache_slot(key)];
+    return e->until_ms > now_ms && credential_same_bytes(e->key, key, sizeof(key));
+}
+
+void login_cache_keep(struct login_cache *c, const struct login *l, uint64_t now_ms)
+{
+    unsigned char key[DIGEST_SHA256_BYTES];
+    if (l->kind == CREDENTIAL_CRYPT && l->passed) {
+        login_cache_key(c, slice_of(l->secret.ptr, l->secret.len - 1), buf_slice(&l->proof), key);
+        struct login_cache_entry *e = &c->entries[login_cache_slot(key)];
+        memcpy(e->key, key, sizeof(key));
+        e->until_ms = now_ms + LOGIN_CACHE_MS;
+    }
+}
+
+/* ---- one login ---- */
+
 static bool login_cram(const struct login *l)
 {
     unsigned char want[SMTP_AUTH_DIGEST_BYTES];

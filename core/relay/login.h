@@ -14,6 +14,7 @@
 #ifndef RINGPOST_RELAY_LOGIN_H
 #define RINGPOST_RELAY_LOGIN_H
 
+#include "core/base/rng.h"
 #include "core/io/offload.h"
 #include "core/policy/credentials.h"
 #include "proto/smtp/auth.h"
@@ -39,6 +40,25 @@ struct login_request {
     struct slice hostname; /* "user@hostname" is "user" */
     void (*answer)(void *ctx, struct login *l); /* l lives until it returns */
 };
+
+/* Logins that passed lately, so that a client that connects for each message does not pay (nor make us
+ * pay) a hash of many milliseconds each time. Holds no password: the SHA-256 of a random salt, our hash and
+ * the password. A changed hash does not match any more. */
+enum { LOGIN_CACHE_ENTRIES = 512, LOGIN_CACHE_MS = 60 * 1000 };
+
+struct login_cache {
+    unsigned char salt[16];
+    struct login_cache_entry {
+        unsigned char key[DIGEST_SHA256_BYTES];
+        uint64_t until_ms; /* 0: free */
+    } entries[LOGIN_CACHE_ENTRIES];
+};
+
+void login_cache_init(struct login_cache *c, struct rng *rng);
+/* Is this what passed lately? Only for passwords that are expensive to check. */
+bool login_cache_knows(const struct login_cache *c, const struct credential *user,
+                       struct slice password, uint64_t now_ms);
+void login_cache_keep(struct login_cache *c, const struct login *l, uint64_t now_ms);
 
 bool login_submit(struct offload *o, struct offload_port *port, const struct login_request *r);
 

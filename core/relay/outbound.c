@@ -466,7 +466,8 @@ static void outbound_closed(struct outbound *o)
         outbound_fail_candidate(o, &failure);
         return;
     }
-    bool ours = !why->remote && why->enhanced.subject == 3; /* no memory, a body that cannot be read */
+    bool ours = !why->remote &&
+                why->enhanced.subject == 3; /* no memory, a body that cannot be read */
     if (o->state == OUTBOUND_UP && !o->served && !o->suspect && !ours) {
         /* It takes us in and drops us at the first message: as good as not reached, or every message of
          * the queue would make a connection of its own, as fast as they go. */

@@ -52,10 +52,10 @@ struct outbound {
     uint8_t state;    /* enum outbound_state */
     uint8_t ops;
     uint8_t route; /* enum relay_route */
-    bool greeted; /* a transaction was possible */
-    bool served;  /* the peer has judged a message: the host works */
-    bool wasted;  /* it ended before that; `failure` says how */
-    bool suspect; /* its first message has ended a connection before: alone until served */
+    bool greeted;  /* a transaction was possible */
+    bool served;   /* the peer has judged a message: the host works */
+    bool wasted;   /* it ended before that; `failure` says how */
+    bool suspect;  /* its first message has ended a connection before: alone until served */
     int fd;
     uint64_t id; /* for the log */
     struct sockaddr_storage addr;

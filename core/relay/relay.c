@@ -25,6 +25,7 @@ bool relay_open(struct relay *r, const struct relay_parts *parts)
     pool_init(&r->outbound, sizeof(struct outbound), conf->delivery.connections_total + 1);
     list_init(&r->resume);
     list_init(&r->space_waiters);
+    login_cache_init(&r->logins, r->rng);
     return offload_port_open(&r->offload_port, r->io, (struct io_tag){IO_KIND_OFFLOAD, {0, 1}});
 }
 

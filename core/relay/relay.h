@@ -16,6 +16,7 @@
 #include "core/policy/connections.h"
 #include "core/policy/throttle.h"
 #include "core/queue/queue.h"
+#include "core/relay/login.h"
 #include "core/relay/settings.h"
 
 enum {
@@ -80,6 +81,7 @@ struct relay {
     struct throttle *throttle;
     struct offload *offload;
     struct offload_port offload_port;
+    struct login_cache logins;
     unsigned workers;
     struct tls_session *resumable[RELAY_RESUMABLE]; /* by hash of route and host */
     struct pool listeners;

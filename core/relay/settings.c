@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { RELAY_TOKEN_BYTES = 8 * 1024 };
+
 /* ---- the machines' configurations ---- */
 
 static void relay_settings_server(struct smtp_server_config *out, const struct relay_settings *s,
@@ -38,6 +40,8 @@ static void relay_settings_server(struct smtp_server_config *out, const struct r
         {conf->smtp.chunking, SMTP_FEATURE_CHUNKING},
         {conf->smtp.smtputf8, SMTP_FEATURE_SMTPUTF8},
         {conf->smtp.dsn, SMTP_FEATURE_DSN},
+        {conf->smtp.vrfy, SMTP_FEATURE_VRFY},
+        {conf->smtp.auth_equals, SMTP_FEATURE_AUTH_EQUALS},
     };
     for (size_t i = 0; i < ARRAY_COUNT(features); i++) {
         out->features = features[i].on ? out->features | features[i].feature
@@ -78,6 +82,10 @@ static void relay_settings_machines(struct relay_settings *s)
     smarthost->auth_secret = conf->relay.password;
     smarthost->auth_mechanisms = SMTP_AUTH_PLAIN | SMTP_AUTH_LOGIN | SMTP_AUTH_CRAM_MD5;
     smarthost->auth_without_tls = conf->relay.auth_without_tls;
+    if (s->token.len) {
+        smarthost->auth_secret = buf_slice(&s->token);
+        smarthost->auth_mechanisms = SMTP_AUTH_XOAUTH2;
+    }
     for (size_t i = 0; i < conf->listeners.count; i++) {
         relay_settings_server(&s->listeners[i].server, s, &conf->listeners.items[i]);
     }
@@ -158,6 +166,36 @@ void relay_settings_files(const struct relay_settings *s, void (*each)(void *ctx
     }
 }
 
+/* ---- the token ---- */
+
+/* One line; written by whatever renews it. A file that is not there yet is an error: mail would only be
+ * deferred for reasons nobody sees. */
+static bool relay_settings_token(struct relay_settings *s, const struct relay_settings_messages *to)
+{
+    struct slice path = s->conf->relay.token_file;
+    struct buf why;
+    buf_init(&s->token, RELAY_TOKEN_BYTES);
+    if (path.len == 0) {
+        return true;
+    }
+    buf_init(&why, 1024);
+    bool ok = conf_file_read(path.ptr, RELAY_TOKEN_BYTES, &s->token, &why);
+    struct slice text = slice_trim(buf_slice(&s->token));
+    while (text.len && (text.ptr[text.len - 1] == '\n' || text.ptr[text.len - 1] == '\r')) {
+        text.len--;
+    }
+    s->token.len = text.len ? (size_t)(text.ptr - s->token.ptr) + text.len : 0;
+    if (!ok) {
+        buf_addf(to->errors, "relay.token_file: %.*s: %.*s\n", SLICE_ARG(path),
+                 SLICE_ARG(buf_slice(&why)));
+    } else if (s->token.len == 0) {
+        buf_addf(to->errors, "relay.token_file: %.*s: is empty\n", SLICE_ARG(path));
+        ok = false;
+    }
+    buf_deinit(&why);
+    return ok;
+}
+
 /* ---- life ---- */
 
 static void relay_settings_free(struct relay_settings *s)
@@ -165,6 +203,7 @@ static void relay_settings_free(struct relay_settings *s)
     relay_settings_close_tls(s);
     credentials_free(&s->credentials);
     dkim_table_put(&s->dkim);
+    secret_buf_release(&s->token);
     free(s);
 }
 
@@ -181,6 +220,7 @@ struct relay_settings *relay_settings_new(struct conf *conf, const struct relay_
     s->conf = conf;
     s->listener_count = count;
     bool users_ok = relay_settings_users(s, to);
+    users_ok = relay_settings_token(s, to) && users_ok;
     if (s->credentials) {
         relay_settings_machines(s);
     }

@@ -123,7 +123,7 @@ static bool listener_chains(const struct tls_work *w, size_t index, struct chain
     switch (conf->tls.on_missing) {
     case CONF_TLS_MISSING_FAIL:
         if (certs->count) {
-            buf_addf(w->to->errors, "TLS certificate/key files not found: %.*s, %.*s\n",
+            buf_addf(w->to->errors, "Error: TLS certificate/key files not found: %.*s, %.*s\n",
                      SLICE_ARG(certs->items[0]), SLICE_ARG(keys->items[0]));
             return false;
         }

@@ -30,8 +30,8 @@ struct rcpt_record {
     uint8_t notify;
 };
 
-must_static(SMTP_ENVELOPE_BYTES_MAX / 100 >= sizeof(struct rcpt_record) + LIMIT_ADDRESS_BYTES +
-                                                 2 * LIMIT_ORCPT_BYTES,
+must_static(SMTP_ENVELOPE_BYTES_MAX / 100 >=
+                sizeof(struct rcpt_record) + LIMIT_ADDRESS_BYTES + 2 * LIMIT_ORCPT_BYTES,
             "RFC 5321 4.5.3.1.8: a hundred recipients always fit");
 
 void smtp_envelope_init(struct smtp_envelope *e)

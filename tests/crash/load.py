@@ -19,6 +19,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 from harness.client import Client, Closed  # noqa: E402
 from harness.message import stuff  # noqa: E402
 
+# Between messages: bursts, and rest for the two cores that engine, sink and clients share.
+PAUSES = [0, 0, 0.05, 0.1, 0.2]
 KINDS = ["ok", "ok", "ok", "ok", "ok", "ok", "temp", "temp", "perm", "cut"]
 
 
@@ -55,6 +57,7 @@ class Load:
                     for _ in range(rng.choice([1, 5, 50])):
                         if self.stop.is_set():
                             break
+                        time.sleep(rng.choice(PAUSES))
                         count += 1
                         self.message(c, rng, f"s{self.seed}c{number}n{count}")
             except (Closed, OSError, AssertionError, ValueError):

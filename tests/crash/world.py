@@ -185,7 +185,10 @@ class World:
             assert not check_counters(stats), stats
             # A report is counted when its bounce is durable: until then only the message is still there.
             return stats["queued"] == 0 and stats["messages"] == 0
-        wait_until(empty, timeout, "an empty queue", interval=0.2)
+        try:
+            wait_until(empty, timeout, "an empty queue", interval=0.2)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.engine.stats()} {self.engine.queue('ls', '--limit', '3')}") from None
         with open(self.journal_file, encoding="ascii") as f:
             journal = Journal.read(f.readlines())
         copies = self.sink.copies()

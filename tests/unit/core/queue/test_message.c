@@ -82,7 +82,7 @@ START_TEST(ids_as_text)
         const char *text;
     } rows[] = {{0, "0000000000000"},          {1, "0000000000001"},
                 {31, "000000000000Z"},         {32, "0000000000010"},
-                {UINT64_MAX, "FZZZZZZZZZZZZ"}, {0x687fb32563400000, "6GZXK4NCT0000"}};
+                {UINT64_MAX, "FZZZZZZZZZZZZ"}, {0x687fb32563400000, "6GZXK4NHM0000"}};
     char text[QUEUE_ID_TEXT_BYTES + 1];
     uint64_t id = 7;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {

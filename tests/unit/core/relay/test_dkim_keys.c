@@ -96,6 +96,40 @@ START_TEST(domains_and_default)
 }
 END_TEST
 
+/* RSA and Ed25519 for one domain. */
+START_TEST(two_keys)
+{
+    struct tables t;
+    tables_open(&t, "domains:\n"
+                    "  - name: a.test\n"
+                    "    dkim_selector: one\n"
+                    "    dkim_key_file: rsa.pem\n"
+                    "  - name: A.test\n"
+                    "    dkim_selector: two\n"
+                    "    dkim_key_file: ed.pem\n");
+    const struct dkim_rule *r = dkim_table_find(t.table, SLICE("a.test"));
+    ck_assert_uint_eq(r->count, 2);
+    ck_assert(r->keys[0].algorithm == DKIM_RSA_SHA256);
+    ck_assert(r->keys[1].algorithm == DKIM_ED25519_SHA256);
+    tables_close(&t);
+}
+END_TEST
+
+START_TEST(same_selector_twice)
+{
+    folder_enter();
+    struct loaded l = load_text("domains:\n"
+                                "  - name: a.test\n"
+                                "    dkim_selector: s\n"
+                                "  - name: a.test\n"
+                                "    dkim_selector: S\n");
+    ck_assert_ptr_null(l.conf);
+    ck_assert_ptr_nonnull(memmem(l.errors.ptr, l.errors.len, "domains[0] already", 18));
+    unload(&l);
+    folder_leave();
+}
+END_TEST
+
 START_TEST(subdomains)
 {
     struct tables t;
@@ -193,6 +227,8 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, nothing_configured);
     tcase_add_test(t, domains_and_default);
+    tcase_add_test(t, two_keys);
+    tcase_add_test(t, same_selector_twice);
     tcase_add_test(t, subdomains);
     tcase_add_test(t, opendkim);
     tcase_add_loop_test(t, errors, 0, (int)ARRAY_COUNT(bad));
