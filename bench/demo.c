@@ -16,6 +16,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +27,7 @@ enum {
     DEMO_READY_MS = 30000,
     DEMO_STOP_MS = 60000,
     DEMO_SETS_MAX = 16,
+    DEMO_PASSWORD_CHARS = 16,
 };
 
 struct demo {
@@ -40,6 +43,8 @@ struct demo {
     bool once;
 
     uint16_t port_used;
+    uint16_t submission_port; /* TLS and a login */
+    char password[DEMO_PASSWORD_CHARS + 1];
     int signals;
     bool interrupted;
     struct bench_engine engine;
@@ -105,9 +110,25 @@ static bool demo_open_sink(struct demo *d, char *capture, size_t capture_size)
     return d->sink != NULL;
 }
 
+/* A user for the submission port. By the environment: an argument could be read by everybody here. */
+static bool demo_make_user(struct demo *d)
+{
+    static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789"; /* 32: no bias */
+    unsigned char random[DEMO_PASSWORD_CHARS];
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
+        bench_complain("the kernel gives no random bytes");
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(random); i++) {
+        d->password[i] = letters[random[i] % 32];
+    }
+    return setenv("RINGPOST_USERS_0_NAME", "demo", 1) == 0 &&
+           setenv("RINGPOST_USERS_0_PASSWORD", d->password, 1) == 0;
+}
+
 static bool demo_start_engine(struct demo *d)
 {
-    char fixed[4][BENCH_ENGINE_PATH_BYTES];
+    char fixed[9][BENCH_ENGINE_PATH_BYTES];
     char *argv[2 + 2 * (ARRAY_COUNT(fixed) + DEMO_SETS_MAX) + 1];
     size_t n = 0;
     (void)snprintf(fixed[0], sizeof(fixed[0]), "relay.host=[127.0.0.1]:%u",
@@ -115,6 +136,14 @@ static bool demo_start_engine(struct demo *d)
     (void)snprintf(fixed[1], sizeof(fixed[1]), "spool.dir=%s/spool", d->dir);
     (void)snprintf(fixed[2], sizeof(fixed[2]), "listeners.0.address=127.0.0.1");
     (void)snprintf(fixed[3], sizeof(fixed[3]), "listeners.0.port=%u", d->port_used);
+    (void)snprintf(fixed[4], sizeof(fixed[4]), "listeners.1.port=%u", d->submission_port);
+    (void)snprintf(fixed[5], sizeof(fixed[5]), "listeners.1.mode=submission");
+    (void)snprintf(fixed[6], sizeof(fixed[6]), "listeners.1.tls=encrypt");
+    (void)snprintf(fixed[7], sizeof(fixed[7]), "listeners.1.access=auth");
+    (void)snprintf(fixed[8], sizeof(fixed[8]), "tls.on_missing=self_signed");
+    if (!demo_make_user(d)) {
+        return false;
+    }
     argv[n++] = (char *)d->engine_path;
     argv[n++] = "serve";
     for (size_t i = 0; i < ARRAY_COUNT(fixed); i++) {
@@ -149,13 +178,14 @@ static bool demo_start(struct demo *d)
     if (d->port_used != d->port) {
         printf("Port %llu is taken, using %u.\n", (unsigned long long)d->port, d->port_used);
     }
+    d->submission_port = bench_engine_free_port((uint16_t)(d->port_used + 1));
     struct bench_addr to = demo_address(d);
     if (!demo_start_engine(d) || !bench_engine_wait_ready(&d->engine, &to, DEMO_READY_MS)) {
         return false;
     }
-    printf("Ringpost listens on 127.0.0.1:%u and relays to a capture sink on port %u: "
+    printf("Ringpost listens on 127.0.0.1:%u (and with TLS and login on %u) and relays to a capture sink on port %u: "
            "nothing leaves this machine.\n",
-           d->port_used, bench_sink_port(d->sink));
+           d->port_used, d->submission_port, bench_sink_port(d->sink));
     return true;
 }
 
@@ -281,6 +311,8 @@ static void demo_hints(const struct demo *d)
     unsigned port = d->port_used;
     printf("Try it (mail you send by hand appears in %s/captured/new):\n"
            "  swaks --server 127.0.0.1:%u --from you@example.test --to someone@example.test\n"
+           "  swaks --server 127.0.0.1:%u --tls --auth PLAIN --auth-user demo --auth-password %s "
+           "--from you@example.test --to someone@example.test\n"
            "  printf 'Subject: hello\\r\\n\\r\\nhello\\r\\n' | curl smtp://127.0.0.1:%u "
            "--mail-from you@example.test --mail-rcpt someone@example.test -T -\n"
            "  a real smarthost: ./dev run -c relay.yaml, with relay.yaml:\n"
@@ -288,7 +320,7 @@ static void demo_hints(const struct demo *d)
            "      spool: {dir: %s/spool}\n"
            "      relay: {host: \"smarthost.example.net:25\"}\n"
            "Log: %s. Ctrl-C ends it.\n",
-           d->dir, port, port, d->dir, d->engine.log_path);
+           d->dir, port, d->submission_port, d->password, port, d->dir, d->engine.log_path);
     fflush(stdout);
 }
 

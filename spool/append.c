@@ -258,6 +258,11 @@ enum spool_append spool_takes_mail(const struct spool *spool)
     return SPOOL_FAILED;
 }
 
+bool spool_records(const struct spool *spool)
+{
+    return spool->state != SPOOL_STATE_STARTING && spool->state != SPOOL_STATE_FENCED;
+}
+
 /* ---- frames ---- */
 
 enum spool_append spool_frame_begin(struct spool *spool, enum spool_class cls, size_t bytes_max)

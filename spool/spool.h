@@ -287,6 +287,11 @@ enum spool_urgency {
  * nothing. It asks for the room of one piece of content; who was let in may still meet FULL later. */
 enum spool_append spool_takes_mail(const struct spool *spool);
 
+/* Whether an attempt may begin. False: its result would have no place in this run's log (no segment could
+ * be made since the start, so that each start would send again what it cannot remember), or another engine
+ * has the spool and sends it. */
+bool spool_records(const struct spool *spool);
+
 /* A frame is built without returning to the loop: begin, then rows whose encoded sizes
  * (spool_*_bytes) sum to at most bytes_max, then end or cancel. */
 enum spool_append spool_frame_begin(struct spool *spool, enum spool_class cls, size_t bytes_max);

@@ -238,6 +238,10 @@ enum tls_step stream_fail_library(struct tls_stream *s, int code)
     WOLFSSL_ALERT_HISTORY history;
     char text[sizeof(s->failure.text)];
     s->failure.code = code;
+    if (code == NO_PEER_CERT) {
+        s->facts.verdict = (struct tls_verdict){0};
+        tls_verdict_add(&s->facts.verdict, TLS_VERDICT_NO_CERTIFICATE);
+    }
     if (s->rejected) {
         (void)snprintf(text, sizeof(text), "the certificate %s",
                        tls_verdict_text(s->facts.verdict.kind));

@@ -151,7 +151,6 @@ struct conf_users {
 
 struct conf_sender {
     enum conf_sender_restrict restrict_to;
-    bool check_header;
 };
 
 struct conf_domain {

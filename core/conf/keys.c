@@ -175,8 +175,6 @@ static const struct conf_key keys[] = {
      AT(sender.restrict_to),
      DOC("`domain`: envelope senders must be in `domains` or below one of them. `email`: each user "
          "has its own users[].allowed_from.")},
-    {KEY("sender.check_header"), BOOL("false"), .flags = CONF_RELOAD, AT(sender.check_header),
-     DOC("Apply the same to the From field of the message.")},
 
     {KEY("domains[].name"), .type = CONF_DOMAIN, .max = LIMIT_DOMAIN_BYTES, .fallback = "",
      .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "must be given", AT_DOMAIN(name), DOC("The domain.")},

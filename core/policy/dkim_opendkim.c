@@ -168,8 +168,9 @@ static bool key_is_path(struct slice key)
 static bool signing_add(struct reader *r, const struct line *l, const struct key_row *row,
                         struct dkim_entry *e)
 {
-    struct buf where;
+    struct buf where, path;
     buf_init(&where, 4096);
+    buf_init(&path, 8192);
     buf_addf(&where, "%.*s:%u (%.*s:%u)", SLICE_ARG(r->in->signing.name), l->number,
              SLICE_ARG(r->in->keys.name), row->line);
     e->where = buf_slice(&where);
@@ -177,10 +178,16 @@ static bool signing_add(struct reader *r, const struct line *l, const struct key
     e->selector = row->selector;
     e->key = row->key;
     e->key_is_path = key_is_path(row->key);
+    if (e->key_is_path && row->key.ptr[0] == '/' && r->in->root.len) {
+        buf_add(&path, r->in->root);
+        buf_add(&path, row->key);
+        e->key = buf_slice(&path);
+    }
     e->header_canon = r->in->header_canon;
     e->body_canon = r->in->body_canon;
     bool ok = dkim_table_add(r->table, e, r->errors, r->warnings);
     buf_deinit(&where);
+    buf_deinit(&path);
     return ok;
 }
 

@@ -31,6 +31,7 @@ struct opendkim_file {
 struct opendkim_tables {
     struct opendkim_file signing;
     struct opendkim_file keys;
+    struct slice root; /* stands before every absolute path of the KeyTable */
     enum dkim_canon header_canon;
     enum dkim_canon body_canon;
     bool

@@ -389,7 +389,9 @@ void queue_run(struct queue *q)
 {
     struct list now;
     list_init(&now);
-    list_splice_back(&now, &q->due);
+    if (spool_records(q->spool)) {
+        list_splice_back(&now, &q->due);
+    }
     struct list *node;
     while ((node = list_pop_front(&now))) {
         struct queue_message *m = LIST_ENTRY(node, struct queue_message, link);
@@ -469,5 +471,5 @@ void queue_close(struct queue *q)
 
 bool queue_pending(const struct queue *q)
 {
-    return !list_empty(&q->due);
+    return !list_empty(&q->due) && spool_records(q->spool);
 }

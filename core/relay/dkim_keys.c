@@ -156,6 +156,7 @@ static bool add_opendkim(struct dkim_table *t, const struct conf *conf, struct b
     }
     entry_set_canon(&canon, conf->dkim.canonicalization);
     struct opendkim_tables in = {
+        .root = conf->root,
         .header_canon = canon.header_canon,
         .body_canon = canon.body_canon,
     };

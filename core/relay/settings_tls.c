@@ -66,6 +66,26 @@ static bool chains_load(const struct tls_work *w, const struct conf_names *certs
     return ok;
 }
 
+/* tls.cert_pem. */
+static bool chain_inline(const struct tls_work *w, struct chain_list *list)
+{
+    const struct conf_tls *tls = &w->s->conf->tls;
+    const struct tls_certificate_text text = {.chain_name = SLICE("tls.cert_pem"),
+                                              .chain = tls->cert_pem,
+                                              .key_name = SLICE("tls.key_pem"),
+                                              .key = tls->key_pem};
+    struct buf problem;
+    buf_init(&problem, 4096);
+    struct tls_certificate *c = tls_certificate_parse(&text, w->wall_us, &problem);
+    if (c) {
+        chain_add(w, list, c);
+    } else {
+        buf_addf(w->to->errors, "%.*s\n", SLICE_ARG(buf_slice(&problem)));
+    }
+    buf_deinit(&problem);
+    return c != NULL;
+}
+
 static bool chain_make(const struct tls_work *w, struct chain_list *list)
 {
     struct buf chain, key, problem;
@@ -119,6 +139,9 @@ static bool listener_chains(const struct tls_work *w, size_t index, struct chain
     }
     if (files_are_there(certs) && files_are_there(keys)) {
         return chains_load(w, certs, keys, list);
+    }
+    if (certs->count == 0 && conf->tls.cert_pem.len) {
+        return chain_inline(w, list);
     }
     switch (conf->tls.on_missing) {
     case CONF_TLS_MISSING_FAIL:

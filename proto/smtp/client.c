@@ -368,7 +368,8 @@ struct smtp_client_body smtp_client_body(const struct smtp_client *c)
 static void input_take(struct smtp_client *c, struct slice *in, struct buf *out)
 {
     struct smtp_reply reply;
-    while (c->state != SMTP_CLIENT_ENDED && in->len > 0) {
+    /* A challenge is the driver's turn: what came behind it waits, however it was cut. */
+    while (c->state != SMTP_CLIENT_ENDED && in->len > 0 && !c->auth.challenge_due) {
         if (c->state == SMTP_CLIENT_HANDSHAKE) {
             smtp_client_end_injected(c);
             return;
@@ -390,6 +391,9 @@ static void input_take(struct smtp_client *c, struct slice *in, struct buf *out)
 enum smtp_client_action smtp_client_step(struct smtp_client *c, struct slice *in, struct buf *out)
 {
     must(c->state != SMTP_CLIENT_INIT);
+    if (c->auth.line_due || c->hello_due) {
+        smtp_client_send(c, out); /* what the driver's turn made due */
+    }
     input_take(c, in, out);
     smtp_client_send(c, out);
     if (c->slot_count > 0 && smtp_client_slot_at(c, 0)->state == SMTP_SLOT_DONE) {

@@ -136,6 +136,7 @@ def answered(c, seconds):
 @pytest.mark.parametrize("way", ["DATA", "BDAT"])
 def test_no_250_while_the_flush_is_held(make, disk, way):
     engine = on_disk(make, disk)
+    content = message("held")
     with Client(engine.port) as c, Client(engine.port) as other:
         c.ehlo()
         other.ehlo()
@@ -144,9 +145,9 @@ def test_no_250_while_the_flush_is_held(make, disk, way):
         disk.hold()
         if way == "DATA":
             c.ok("DATA")
-            c.send(stuff(message("held")))
+            c.send(stuff(content))
         else:
-            c.send(b"BDAT %d LAST\r\n" % len(message("held")) + message("held"))
+            c.send(b"BDAT %d LAST\r\n" % len(content) + content)
         disk.wait_held()
         assert answered(c, 0.5) is None, "a 250 before the flush"
         assert counts(engine) == before

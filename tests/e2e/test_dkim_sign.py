@@ -13,7 +13,7 @@ import dkim_corpus
 from harness.engine import binary, sanitizer_environment
 
 CANONS = ["relaxed/relaxed", "relaxed/simple", "simple/relaxed", "simple/simple"]
-SECONDS = float(os.environ.get("RINGPOST_DKIM_SECONDS", "5"))
+SECONDS = float(os.environ.get("DKIM_TEST_SECONDS", "5"))
 
 
 def run(*words, stdin=b""):
@@ -170,3 +170,34 @@ def test_lf_becomes_crlf(keys):
     done = run("sign", "example.org", key.selector, key.path, stdin=b"From: a@example.org\n\nx\ny\r\n")
     assert done.returncode == 0 and done.stdout.endswith(b"From: a@example.org\r\n\r\nx\r\ny\r\n")
     verify(done.stdout, [key])
+
+
+def test_configuration(keys, tmp_path):
+    """RSA and Ed25519 for one domain, a default key, OpenDKIM's files; nothing for nobody."""
+    rsa, ed = keys["rsa2048"], keys["ed25519"]
+    (tmp_path / "signingtable").write_text("*@table.example sel._domainkey.table.example\n")
+    (tmp_path / "keytable").write_text(f"sel._domainkey.table.example table.example:{ed.selector}:{ed.path}\n")
+    conf = tmp_path / "ringpost.yaml"
+    domains = "".join(f"  - name: example.org\n    dkim_selector: {k.selector}\n    dkim_key_file: {k.path}\n"
+                      "    dkim_canonicalization: relaxed/simple\n" for k in (rsa, ed))
+    tables = f"dkim:\n  signing_table: {tmp_path}/signingtable\n  key_table: {tmp_path}/keytable\n"
+    conf.write_text(f"domains:\n{domains}{tables}")
+    done = run("sign", "-c", str(conf), stdin=dkim_corpus.HEAD + b"\r\nhello\r\n")
+    assert done.returncode == 0 and done.stdout.count(b"c=relaxed/simple; d=example.org;") == 2
+    verify(done.stdout, [rsa, ed])
+
+    message = b"From: x@table.example\r\n\r\nhello\r\n"
+    done = run("sign", "-c", str(conf), stdin=message)
+    assert b"d=table.example;" in done.stdout
+    record = {f"{ed.selector}._domainkey.table.example.".encode(): ed.record}
+    assert dkim.verify(done.stdout, dnsfunc=lambda name, timeout=5: record[name])
+
+    message = b"From: x@other.example\r\n\r\nhello\r\n"
+    done = run("sign", "-c", str(conf), stdin=message)
+    assert done.returncode == 1 and done.stdout == message and b"no_key" in done.stderr
+    conf.write_text(f"domains:\n{domains}{tables}  selector: {ed.selector}\n  key_file: {ed.path}\n"
+                    "  canonicalization: simple/simple\n")
+    done = run("sign", "-c", str(conf), stdin=message)
+    assert done.returncode == 0 and b"c=simple/simple; d=other.example;" in done.stdout
+    record = {f"{ed.selector}._domainkey.other.example.".encode(): ed.record}
+    assert dkim.verify(done.stdout, dnsfunc=lambda name, timeout=5: record[name])

@@ -22,6 +22,7 @@
 #define A20 "aaaaaaaaaaaaaaaaaaaa"
 #define CRC_ALONE "\x12\x67\x09\xf2"
 #define CRC_AMONG "\x4a\x31\xfa\x97"
+#define CRC_TWICE "\xe4\x09\x52\xc5"
 #define LONGEST "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
 
 static const struct row {
@@ -123,7 +124,7 @@ static const struct row {
     ROW("v2 crc32c among others", SIG "\x21\x11\0\x1d" V4 "\4\0\2ab\3\0\4" CRC_AMONG "\1\0\2h2",
         PROXIED, V4_TEXT),
     ROW("v2 crc32c wrong", SIG "\x21\x11\0\x13" V4 "\3\0\4\1\2\3\4", BAD, ""),
-    ROW("v2 crc32c twice", SIG "\x21\x11\0\x1a" V4 "\3\0\4" CRC_ALONE "\3\0\4" CRC_ALONE, BAD, ""),
+    ROW("v2 crc32c twice", SIG "\x21\x11\0\x1a" V4 "\3\0\4" CRC_TWICE "\3\0\4" CRC_TWICE, BAD, ""),
     ROW("v2 crc32c of 3 bytes", SIG "\x21\x11\0\x12" V4 "\3\0\3\1\2\3", BAD, ""),
     ROW("v2 crc32c wrong in local", SIG "\x20\x11\0\x13" V4 "\3\0\4\1\2\3\4", LOCAL, ""),
 };
