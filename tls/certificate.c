@@ -290,12 +290,11 @@ int64_t tls_certificate_not_after(const struct tls_certificate *c)
 
 struct slice tls_certificate_name(const struct tls_certificate *c, size_t n)
 {
-    const struct DNS_entry *at = NULL;
-    struct slice name;
+    struct slice rest = c->leaf.alt_names, name;
     if (!c->leaf.has_dns_names) {
         return n == 0 ? x509_common_name(&c->leaf) : (struct slice){0};
     }
-    for (size_t i = 0; x509_next_dns_name(&c->leaf, &at, &name); i++) {
+    for (size_t i = 0; x509_next_dns_name(&rest, &name); i++) {
         if (i == n) {
             return name;
         }

@@ -6,6 +6,7 @@
 #include "tls/trust.h"
 
 #include "core/base/must.h"
+#include "tls/der.h"
 #include "tls/file.h"
 #include "tls/pem.h"
 #include "tls/x509.h"
@@ -106,6 +107,22 @@ static bool make_room(struct tls_trust *t)
     return true;
 }
 
+/* Some authorities (two of Debian's largest) have the serial number 0, with which the library parses no
+ * certificate. Of an authority only name, key and constraints count (RFC 5280 6.1.1 d): neither its
+ * serial number nor its own signature is ever looked at, so it gets another. */
+static void mend_serial(struct buf *der)
+{
+    struct slice rest = buf_slice(der), certificate, tbs, version, serial;
+    if (!der_take(&rest, DER_SEQUENCE, &certificate) ||
+        !der_take(&certificate, DER_SEQUENCE, &tbs)) {
+        return;
+    }
+    (void)der_take(&tbs, DER_CONTEXT_CONSTRUCTED | 0, &version);
+    if (der_take(&tbs, DER_INTEGER, &serial) && slice_eq(serial, SLICE("\0"))) {
+        der->ptr[serial.ptr - der->ptr] = 1;
+    }
+}
+
 /* False: it does not parse, or there is no room. */
 static bool add_der(struct tls_trust *t, struct slice der)
 {
@@ -148,7 +165,11 @@ bool tls_trust_add_pem(struct tls_trust *t, struct slice pem)
     buf_init(&der, DER_BYTES_MAX);
     while ((rc = tls_pem_next(&pem, &block, &der)) != TLS_PEM_END) {
         bool wanted = rc == TLS_PEM_BROKEN || is_certificate(block.label);
-        bool added = wanted && rc == TLS_PEM_BLOCK && add_der(t, buf_slice(&der));
+        bool added = false;
+        if (wanted && rc == TLS_PEM_BLOCK) {
+            mend_serial(&der);
+            added = add_der(t, buf_slice(&der));
+        }
         t->skipped += wanted && !added;
         any = any || added;
     }

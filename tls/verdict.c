@@ -96,8 +96,7 @@ static void check_strength(const struct search *s, const struct x509 *c, struct 
 static void check_name(const struct search *s, struct tls_verdict *v)
 {
     const struct x509 *leaf = &s->own[0];
-    const struct DNS_entry *at = NULL;
-    struct slice host = s->q->name, name;
+    struct slice host = s->q->name, rest = leaf->alt_names, name;
     struct ip_addr addr;
     bool depth = false;
     if (ip_addr_parse(host, &addr)) {
@@ -109,7 +108,7 @@ static void check_name(const struct search *s, struct tls_verdict *v)
     if (host.len > 0 && host.ptr[host.len - 1] == '.') {
         host.len--;
     }
-    while (x509_next_dns_name(leaf, &at, &name)) {
+    while (x509_next_dns_name(&rest, &name)) {
         enum tls_name_match m = tls_name_match(name, host);
         if (m == TLS_NAME_MATCHES) {
             return;
@@ -151,9 +150,8 @@ static void check_leaf(const struct search *s, struct tls_verdict *v)
 
 static void check_constraints(const struct x509 *leaf, const struct x509 *ca, struct tls_verdict *v)
 {
-    const struct DNS_entry *at = NULL;
-    struct slice name;
-    while (x509_next_dns_name(leaf, &at, &name)) {
+    struct slice rest = leaf->alt_names, name;
+    while (x509_next_dns_name(&rest, &name)) {
         if (!x509_permits_dns(ca, name)) {
             tls_verdict_add(v, TLS_VERDICT_NAME_CONSTRAINT);
         }

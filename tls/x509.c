@@ -101,9 +101,14 @@ static void read_extensions(const DecodedCert *d, struct x509 *c)
                     (d->extExtKeyUsage & (EXTKEYUSE_ANY | EXTKEYUSE_SERVER_AUTH));
     c->for_client = !d->extExtKeyUsageSet ||
                     (d->extExtKeyUsage & (EXTKEYUSE_ANY | EXTKEYUSE_CLIENT_AUTH));
-    const struct DNS_entry *at = NULL;
-    struct slice name;
-    c->has_dns_names = x509_next_dns_name(c, &at, &name);
+    struct slice value, rest, name;
+    /* 2.5.29.17 */
+    if (!x509_extension(c, SLICE("\x55\x1d\x11"), &value) ||
+        !der_take(&value, DER_SEQUENCE, &c->alt_names)) {
+        c->alt_names = (struct slice){0};
+    }
+    rest = c->alt_names;
+    c->has_dns_names = x509_next_dns_name(&rest, &name);
 }
 
 bool x509_parse(struct x509 *c, struct slice der)

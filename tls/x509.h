@@ -17,10 +17,10 @@
 #include "tls/trust.h"
 
 struct DecodedCert;
-struct DNS_entry;
 
 struct x509 {
     struct slice der;
+    struct slice alt_names; /* the inside of the subjectAltName */
     struct DecodedCert *decoded;
     int64_t not_before, not_after;
     enum tls_key key;
@@ -41,8 +41,8 @@ struct x509 {
 bool x509_parse(struct x509 *c, struct slice der);
 void x509_free(struct x509 *c);
 
-/* Steps through the DNS names of the subjectAltName. *at: NULL to begin. False: no more. */
-bool x509_next_dns_name(const struct x509 *c, const struct DNS_entry **at, struct slice *name);
+/* Cuts the next DNS name off the subjectAltName: *rest is alt_names to begin with. False: no more. */
+bool x509_next_dns_name(struct slice *rest, struct slice *name);
 bool x509_has_address(const struct x509 *c, const struct ip_addr *addr);
 struct slice x509_common_name(const struct x509 *c);
 /* May this CA issue for that DNS name (RFC 5280 4.2.1.10)? */
@@ -51,6 +51,9 @@ bool x509_permits_dns(const struct x509 *ca, struct slice name);
 enum x509_signature { X509_SIGNED, X509_NOT_SIGNED, X509_SIGNED_BUT_NAME_FORBIDDEN };
 /* Was c signed with issuer's key? Dates do not matter here. */
 enum x509_signature x509_signed_by(const struct x509 *c, const struct x509 *issuer);
+
+/* The value of an extension, if it has it. */
+bool x509_extension(const struct x509 *c, struct slice oid, struct slice *value);
 
 /* SHA-256. */
 void x509_fingerprint(struct slice der, uint8_t out[TLS_FINGERPRINT_BYTES]);

@@ -13,19 +13,17 @@
 #include <wolfssl/options.h>
 #include <wolfssl/wolfcrypt/asn.h>
 
-bool x509_next_dns_name(const struct x509 *c, const struct DNS_entry **at, struct slice *name)
+enum { NAME_DNS = DER_CONTEXT | 2, NAME_ADDRESS = DER_CONTEXT | 7 }; /* RFC 5280 4.2.1.6 */
+
+bool x509_next_dns_name(struct slice *rest, struct slice *name)
 {
-    must(c->decoded != NULL);
-    const struct DNS_entry *e = *at ? (*at)->next : c->decoded->altNames;
-    while (e && (e->type != ASN_DNS_TYPE || e->len <= 0)) {
-        e = e->next;
+    uint8_t tag;
+    while (der_next(rest, &tag, name)) {
+        if (tag == NAME_DNS && name->len > 0) {
+            return true;
+        }
     }
-    if (!e) {
-        return false;
-    }
-    *at = e;
-    *name = slice_of(e->name, (size_t)e->len);
-    return true;
+    return false;
 }
 
 struct slice x509_common_name(const struct x509 *c)
@@ -36,10 +34,9 @@ struct slice x509_common_name(const struct x509 *c)
                                                : (struct slice){0};
 }
 
-/* The value of an extension, if the certificate has it. */
-static bool find_extension(struct slice der, struct slice oid, struct slice *value)
+bool x509_extension(const struct x509 *c, struct slice oid, struct slice *value)
 {
-    struct slice cert, tbs, field, list, extension, id, skipped;
+    struct slice der = c->der, cert, tbs, field, list, extension, id, skipped;
     uint8_t tag;
     if (!der_take(&der, DER_SEQUENCE, &cert) || !der_take(&cert, DER_SEQUENCE, &tbs)) {
         return false;
@@ -60,16 +57,11 @@ static bool find_extension(struct slice der, struct slice oid, struct slice *val
 
 bool x509_has_address(const struct x509 *c, const struct ip_addr *addr)
 {
-    struct slice value, names, name;
+    struct slice rest = c->alt_names, name;
     uint8_t tag;
     size_t len = addr->family == IP_V4 ? 4 : 16;
-    /* 2.5.29.17 subjectAltName; iPAddress is its choice 7. */
-    if (!find_extension(c->der, SLICE("\x55\x1d\x11"), &value) ||
-        !der_take(&value, DER_SEQUENCE, &names)) {
-        return false;
-    }
-    while (der_next(&names, &tag, &name)) {
-        if (tag == (DER_CONTEXT | 7) && slice_eq(name, slice_of(addr->bytes, len))) {
+    while (der_next(&rest, &tag, &name)) {
+        if (tag == NAME_ADDRESS && slice_eq(name, slice_of(addr->bytes, len))) {
             return true;
         }
     }

@@ -210,7 +210,8 @@ static const struct conf_key keys[] = {
      AT(limits.message_bytes), DOC("Largest message taken, announced as SIZE (RFC 1870).")},
     {KEY("limits.recipients"), COUNT(1, LIMIT_RECIPIENTS, "1000"), .flags = CONF_RELOAD,
      AT(limits.recipients),
-     DOC("Recipients per message; RFC 5321 asks for at least 100. Beyond: 452 4.5.3.")},
+     DOC("Recipients per message; RFC 5321 asks for at least 100. Beyond, and beyond 448KiB of "
+         "envelope in all: 452 4.5.3.")},
     {KEY("limits.connections"), COUNT(1, 1000000, "10000"), AT(limits.connections),
      DOC("Open client connections of the whole engine. Beyond: 421 4.3.2.")},
     {KEY("limits.connections_per_ip"), COUNT(1, 1000000, "1000"), .flags = CONF_RELOAD,

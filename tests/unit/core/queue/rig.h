@@ -410,8 +410,8 @@ static inline void rig_remove(struct rig *r)
     nftw(r->folder, rig_remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-/* How often the log has this text: call after rig_stop. */
-static inline unsigned rig_log_count(struct rig *r, const char *text)
+/* How many lines of the log have both texts (NULL: any): call after rig_stop. */
+static inline unsigned rig_log_lines(struct rig *r, const char *text, const char *and)
 {
     char path[128];
     static char line[16384];
@@ -419,12 +419,17 @@ static inline unsigned rig_log_count(struct rig *r, const char *text)
     snprintf(path, sizeof(path), "%s/log", r->folder);
     FILE *f = fopen(path, "r");
     while (f && fgets(line, sizeof(line), f)) {
-        n += strstr(line, text) ? 1 : 0;
+        n += strstr(line, text) && (!and || strstr(line, and)) ? 1 : 0;
     }
     if (f) {
         fclose(f);
     }
     return n;
+}
+
+static inline unsigned rig_log_count(struct rig *r, const char *text)
+{
+    return rig_log_lines(r, text, NULL);
 }
 
 #endif

@@ -80,6 +80,7 @@ START_TEST(a_message_moves)
         assert_content(m);
         ck_assert_uint_eq(m->rcpts[0].due_ms, due_ms);
         ck_assert_uint_eq(rig.queue.counters.queued, 1);
+        RIG_UNTIL(&rig, rig.queue.messages.used == 1);
         spool_stats(rig.spool, &stats);
         ck_assert_uint_gt(stats.segments_reclaimed, 0);
         rig_init(&after);
@@ -114,7 +115,7 @@ static void on_read(void *ctx, struct handle owner, enum queue_read_status statu
 START_TEST(a_reader_follows)
 {
     setup();
-    struct queue_message *m = waiting(2, 300);
+    struct queue_message *m = waiting(1, 300);
     struct handle reader;
     size_t at = 0;
     ck_assert(queue_reader_open(&rig.queue, m, on_read, &at, HANDLE_NONE, &reader));
@@ -123,13 +124,11 @@ START_TEST(a_reader_follows)
     uint64_t segment = m->ref.segment;
     pass_through(40);
     RIG_UNTIL(&rig, m->ref.segment > segment && !rig.queue.compaction);
-    for (unsigned i = 1; i <= 2; i++) {
-        at = i * (size_t)RIG_PIECE_BYTES;
-        queue_reader_read(&rig.queue, reader, i);
-        RIG_UNTIL(&rig, got.count == i + 1);
-        ck_assert_int_eq(got.status, QUEUE_READ_OK);
-        ck_assert(got.right);
-    }
+    at = RIG_PIECE_BYTES;
+    queue_reader_read(&rig.queue, reader, 1);
+    RIG_UNTIL(&rig, got.count == 2);
+    ck_assert_int_eq(got.status, QUEUE_READ_OK);
+    ck_assert(got.right);
     queue_reader_close(&rig.queue, &reader);
     teardown();
 }
@@ -161,10 +160,11 @@ END_TEST
 START_TEST(it_ends_while_it_moves)
 {
     setup();
-    struct queue_message *m = waiting(3, 1000);
+    struct queue_message *m = waiting(2, 1000);
     struct handle self = m->self;
+    uint64_t segment = m->ref.segment;
     pass_through(36);
-    RIG_UNTIL(&rig, rig.queue.compaction || m->ref.segment > 1);
+    RIG_UNTIL(&rig, rig.queue.compaction || m->ref.segment > segment);
     m->rcpts[0].due_ms = 1; /* now */
     rig.script = rig_delivered;
     queue_schedule(&rig.queue, m);
@@ -179,10 +179,10 @@ END_TEST
 START_TEST(stop_while_it_moves)
 {
     setup();
-    struct queue_message *m = waiting(3, 1000);
-    uint64_t id = m->id;
+    struct queue_message *m = waiting(2, 1000);
+    uint64_t id = m->id, segment = m->ref.segment;
     pass_through(36);
-    RIG_UNTIL(&rig, rig.queue.compaction || m->ref.segment > 1);
+    RIG_UNTIL(&rig, rig.queue.compaction || m->ref.segment > segment);
     rig_stop(&rig);
     rig_start(&rig, NULL);
     ck_assert_uint_eq(rig.recovery.messages_live, 1);

@@ -129,12 +129,11 @@ START_TEST(no_route)
     ck_assert_uint_eq(rig.part_count, 0); /* nobody was connected to */
     rig_stop(&rig);
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        char want[128];
-        snprintf(want, sizeof(want), "\"to\":\"%s\",\"attempt\":1,", cases[i].rcpt);
-        ck_assert_uint_eq(rig_log_count(&rig, want), 1);
-        snprintf(want, sizeof(want), "\"stage\":\"route\",\"code\":%s",
-                 cases[i].permanent ? "5" : "4");
-        ck_assert_uint_ge(rig_log_count(&rig, cases[i].status), 1);
+        char to[128], status[32];
+        snprintf(to, sizeof(to), "\"to\":\"%s\",\"attempt\":1,", cases[i].rcpt);
+        snprintf(status, sizeof(status), "\"status\":\"%s\"", cases[i].status);
+        ck_assert_msg(rig_log_lines(&rig, to, status) == 1, "%s %s", to, status);
+        ck_assert_uint_eq(rig_log_lines(&rig, to, "\"stage\":\"route\""), 1);
     }
     rig_remove(&rig);
     script_stop(server);
