@@ -183,9 +183,10 @@ static bool demo_start(struct demo *d)
     if (!demo_start_engine(d) || !bench_engine_wait_ready(&d->engine, &to, DEMO_READY_MS)) {
         return false;
     }
-    printf("Ringpost listens on 127.0.0.1:%u (and with TLS and login on %u) and relays to a capture sink on port %u: "
-           "nothing leaves this machine.\n",
-           d->port_used, d->submission_port, bench_sink_port(d->sink));
+    printf(
+        "Ringpost listens on 127.0.0.1:%u (and with TLS and login on %u) and relays to a capture sink on port %u: "
+        "nothing leaves this machine.\n",
+        d->port_used, d->submission_port, bench_sink_port(d->sink));
     return true;
 }
 

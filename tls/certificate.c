@@ -56,6 +56,8 @@ static bool read_chain(struct tls_certificate *c, struct slice file, struct slic
                       "a block does not end, or is not base64: is the file still being written?");
         } else if (!slice_eq(block.label, SLICE("CERTIFICATE"))) {
             continue;
+        } else if (block.encrypted || der.len == 0) {
+            ok = fail(problem, file, "a certificate in it is encrypted: get it again");
         } else if (c->count == TLS_CHAIN_MAX) {
             ok = fail(problem, file,
                       "more than 10 certificates: keep the server's own and those "

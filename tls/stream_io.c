@@ -28,20 +28,19 @@ must_static((int)TLS_TICKET_MAC_BYTES == WOLFSSL_TICKET_MAC_SZ, "a ticket's mac"
 
 void stream_find_records(struct tls_stream *s)
 {
-    while (s->in.len - s->ready >= RECORD_HEADER) {
+    while (!s->is_garbage && s->in.len - s->ready >= RECORD_HEADER) {
         const uint8_t *p = (const uint8_t *)s->in.ptr + s->ready;
         size_t len = RECORD_HEADER + ((size_t)p[3] << 8 | p[4]);
-        bool valid = p[0] >= TYPE_CHANGE_CIPHER_SPEC && p[0] <= TYPE_DATA && p[1] == 3 &&
-                     len <= TLS_RECORD_BYTES_MAX;
-        if (!valid) {
-            /* No record ever follows: the library shall see it and say the right alert. */
-            s->ready = s->in.len;
+        s->is_garbage = p[0] < TYPE_CHANGE_CIPHER_SPEC || p[0] > TYPE_DATA || p[1] != 3 ||
+                        len > TLS_RECORD_BYTES_MAX;
+        if (!s->is_garbage && s->in.len - s->ready < len) {
             return;
         }
-        if (s->in.len - s->ready < len) {
-            return;
-        }
-        s->ready += len;
+        s->ready += s->is_garbage ? 0 : len;
+    }
+    /* No record follows any more: the library shall see all of it and say the right alert. */
+    if (s->is_garbage) {
+        s->ready = s->in.len;
     }
 }
 

@@ -21,8 +21,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ENGINE_LOG_CLOSE_MS = 3000, ENGINE_TEXT_BYTES = 64 * 1024, ENGINE_JOBS_MAX = 4096,
-       ENGINE_FILES_QUIET_MS = 500, ENGINE_TICK_MS = 60 * 1000 };
+enum {
+    ENGINE_LOG_CLOSE_MS = 3000,
+    ENGINE_TEXT_BYTES = 64 * 1024,
+    ENGINE_JOBS_MAX = 4096,
+    ENGINE_FILES_QUIET_MS = 500,
+    ENGINE_TICK_MS = 60 * 1000
+};
 
 struct engine_query {
     uint32_t token;   /* 0: free */
@@ -672,7 +677,8 @@ static bool engine_open(struct engine *e, struct buf *error)
         buf_add(error, SLICE("the log thread or the signal descriptor could not be made"));
         return false;
     }
-    e->offload = offload_open(e->worker_count, ENGINE_JOBS_MAX, relay_thread_hooks()); /* signals are blocked by now */
+    e->offload = offload_open(e->worker_count, ENGINE_JOBS_MAX,
+                              relay_thread_hooks()); /* signals are blocked by now */
     if (!e->offload) {
         buf_add(error, SLICE("the threads for passwords and signatures could not be made"));
         return false;

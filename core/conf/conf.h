@@ -24,18 +24,33 @@
 
 enum conf_io_backend { CONF_IO_AUTO, CONF_IO_URING };
 enum conf_listener_mode { CONF_MODE_RELAY, CONF_MODE_SUBMISSION };
-enum conf_listener_tls { CONF_LISTENER_TLS_NONE, CONF_LISTENER_TLS_MAY, CONF_LISTENER_TLS_ENCRYPT,
-                         CONF_LISTENER_TLS_IMPLICIT };
+enum conf_listener_tls {
+    CONF_LISTENER_TLS_NONE,
+    CONF_LISTENER_TLS_MAY,
+    CONF_LISTENER_TLS_ENCRYPT,
+    CONF_LISTENER_TLS_IMPLICIT
+};
 enum conf_proxy { CONF_PROXY_OFF, CONF_PROXY_REQUIRED };
-enum conf_access_rule { CONF_ACCESS_NETWORK, CONF_ACCESS_AUTH, CONF_ACCESS_AUTH_AND_NETWORK,
-                        CONF_ACCESS_AUTH_OR_NETWORK };
+enum conf_access_rule {
+    CONF_ACCESS_NETWORK,
+    CONF_ACCESS_AUTH,
+    CONF_ACCESS_AUTH_AND_NETWORK,
+    CONF_ACCESS_AUTH_OR_NETWORK
+};
 enum conf_reject_at { CONF_REJECT_AT_RCPT, CONF_REJECT_AT_MAIL };
-enum conf_tls_missing { CONF_TLS_MISSING_FAIL, CONF_TLS_MISSING_DISABLE,
-                        CONF_TLS_MISSING_SELF_SIGNED };
+enum conf_tls_missing {
+    CONF_TLS_MISSING_FAIL,
+    CONF_TLS_MISSING_DISABLE,
+    CONF_TLS_MISSING_SELF_SIGNED
+};
 enum conf_sender_restrict { CONF_SENDER_ANY, CONF_SENDER_DOMAIN, CONF_SENDER_EMAIL };
 enum conf_tls_policy { CONF_TLS_NONE, CONF_TLS_MAY, CONF_TLS_ENCRYPT, CONF_TLS_VERIFY };
-enum conf_dkim_canon { CONF_DKIM_RELAXED_RELAXED, CONF_DKIM_RELAXED_SIMPLE,
-                       CONF_DKIM_SIMPLE_RELAXED, CONF_DKIM_SIMPLE_SIMPLE };
+enum conf_dkim_canon {
+    CONF_DKIM_RELAXED_RELAXED,
+    CONF_DKIM_RELAXED_SIMPLE,
+    CONF_DKIM_SIMPLE_RELAXED,
+    CONF_DKIM_SIMPLE_SIMPLE
+};
 enum conf_line_action { CONF_LINE_REJECT, CONF_LINE_PASS };
 enum conf_received { CONF_RECEIVED_ADD, CONF_RECEIVED_NONE };
 enum conf_relay_lookup { CONF_LOOKUP_HOST, CONF_LOOKUP_MX };
@@ -50,6 +65,10 @@ struct conf_nets {
 };
 struct conf_endpoints {
     const struct ip_endpoint *items;
+    size_t count;
+};
+struct conf_addresses {
+    const struct ip_addr *items;
     size_t count;
 };
 struct conf_durations {
@@ -313,6 +332,9 @@ struct conf {
     struct conf_log log;
     struct conf_admin admin;
     struct conf_shutdown shutdown;
+    /* Not a key: this machine's addresses when the configuration was put to use (relay_settings_new,
+     * who owns the list). A listener on all addresses is at each of them. */
+    struct conf_addresses own;
     struct conf_arena *arena;
 };
 

@@ -39,9 +39,11 @@
 #define DOC(text) .doc = text
 /* Optional: empty unless set. */
 #define FILE_PATH .type = CONF_PATH, .max = 3800, .fallback = ""
-#define FILE_PATHS .type = CONF_PATH, .shape = CONF_ONE_OR_LIST, .min = 1, .max = 3800,            \
-    .items_max = 16, .fallback = ""
-#define DOMAINS .type = CONF_DOMAIN, .shape = CONF_LIST, .min = 1, .max = LIMIT_DOMAIN_BYTES,      \
+#define FILE_PATHS                                                                                 \
+    .type = CONF_PATH, .shape = CONF_ONE_OR_LIST, .min = 1, .max = 3800, .items_max = 16,          \
+    .fallback = ""
+#define DOMAINS                                                                                    \
+    .type = CONF_DOMAIN, .shape = CONF_LIST, .min = 1, .max = LIMIT_DOMAIN_BYTES,                  \
     .items_max = 10000, .fallback = ""
 #define SECRET(most) .type = CONF_TEXT, .max = most, .fallback = ""
 #define TLS_POLICY "none|may|encrypt|verify"
@@ -112,7 +114,8 @@ static const struct conf_key keys[] = {
      DOC("Mail for these domains is taken from anybody and sent to their MX hosts that are nearer "
          "than this one (backup MX).")},
     {KEY("access.local_domains"), DOMAINS, .flags = CONF_RELOAD, .empty = "none",
-     AT(access.local_domains), DOC("Mail for these domains is refused (550 5.1.1), never relayed.")},
+     AT(access.local_domains),
+     DOC("Mail for these domains is refused (550 5.1.1), never relayed.")},
 
     {KEY("tls.cert_file"), FILE_PATHS, .flags = CONF_RELOAD, .empty = "no certificate",
      AT(tls.cert_file),
@@ -161,7 +164,8 @@ static const struct conf_key keys[] = {
      AT(auth.lockout_ms), DOC("How long failures are counted, and how long a lockout lasts.")},
 
     {KEY("users[].name"), .type = CONF_TEXT, .min = 1, .max = 255, .fallback = "",
-     .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "must be given", AT_USER(name), DOC("Login name.")},
+     .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "must be given", AT_USER(name),
+     DOC("Login name.")},
     {KEY("users[].password"), SECRET(512), .flags = CONF_RELOAD | CONF_SECRET | CONF_EMPTY_OK,
      .empty = "this user cannot log in", AT_USER(password),
      DOC("In clear, as a crypt(5) hash (`$y$…`, `$2b$…`, `$6$…`) or as `{SHA256}` and hex digits. "
@@ -177,21 +181,23 @@ static const struct conf_key keys[] = {
          "has its own users[].allowed_from.")},
 
     {KEY("domains[].name"), .type = CONF_DOMAIN, .max = LIMIT_DOMAIN_BYTES, .fallback = "",
-     .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "must be given", AT_DOMAIN(name), DOC("The domain.")},
+     .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "must be given", AT_DOMAIN(name),
+     DOC("The domain.")},
     {KEY("domains[].dkim_selector"), .type = CONF_DOMAIN, .max = 63, .fallback = "",
      .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "dkim.selector", AT_DOMAIN(dkim_selector),
      DOC("Selector of its key.")},
     {KEY("domains[].dkim_key_file"), FILE_PATH, .flags = CONF_RELOAD | CONF_EMPTY_OK,
      .empty = "not signed with a key of its own", AT_DOMAIN(dkim_key_file),
      DOC("Private key in PEM: RSA or Ed25519.")},
-    {KEY("domains[].dkim_key_pem"), SECRET(16384), .flags = CONF_RELOAD | CONF_SECRET | CONF_EMPTY_OK,
-     .empty = "none", AT_DOMAIN(dkim_key_pem), DOC("The private key itself instead of a file.")},
+    {KEY("domains[].dkim_key_pem"), SECRET(16384),
+     .flags = CONF_RELOAD | CONF_SECRET | CONF_EMPTY_OK, .empty = "none", AT_DOMAIN(dkim_key_pem),
+     DOC("The private key itself instead of a file.")},
     {KEY("domains[].dkim_canonicalization"), ENUM(DKIM_CANON, "relaxed/relaxed"),
-     .flags = CONF_RELOAD, AT_DOMAIN(dkim_canonicalization), DOC("Header and body (RFC 6376 3.4).")},
+     .flags = CONF_RELOAD, AT_DOMAIN(dkim_canonicalization),
+     DOC("Header and body (RFC 6376 3.4).")},
 
-    {KEY("dkim.selector"), .type = CONF_DOMAIN, .max = 63, .fallback = "dkim",
-     .flags = CONF_RELOAD, AT(dkim.selector),
-     DOC("Selector of the default key, and of domains that name none.")},
+    {KEY("dkim.selector"), .type = CONF_DOMAIN, .max = 63, .fallback = "dkim", .flags = CONF_RELOAD,
+     AT(dkim.selector), DOC("Selector of the default key, and of domains that name none.")},
     {KEY("dkim.key_file"), FILE_PATH, .flags = CONF_RELOAD | CONF_EMPTY_OK,
      .empty = "only `domains` with a key are signed", AT(dkim.key_file),
      DOC("Default key: signs for every From domain that has none of its own.")},
@@ -287,7 +293,8 @@ static const struct conf_key keys[] = {
      DOC("Log in even when the connection is not encrypted.")},
     {KEY("relay.auth_hosts"), .type = CONF_TEXT, .shape = CONF_LIST, .min = 1, .max = 255,
      .items_max = 100, .fallback = "", .flags = CONF_RELOAD, .empty = "all relay hosts",
-     AT(relay.auth_hosts), DOC("Log in only at hosts of these names; `*.example.org` matches below.")},
+     AT(relay.auth_hosts),
+     DOC("Log in only at hosts of these names; `*.example.org` matches below.")},
     {KEY("relay.port"), PORT("25"), .flags = CONF_RELOAD, AT(relay.port),
      DOC("Port of the relay hosts that name none.")},
     {KEY("relay.lookup"), ENUM("host|mx", "host"), .flags = CONF_RELOAD, AT(relay.lookup),

@@ -76,6 +76,12 @@ struct conf_preset {
 
 struct conf_profile_load;
 
+struct conf_profile_more {
+    const char *title; /* NULL: none */
+    const struct conf_variable *rows;
+    const size_t *count;
+};
+
 struct conf_profile {
     struct slice name;  /* "000" */
     struct slice alias; /* "messages" */
@@ -86,6 +92,8 @@ struct conf_profile {
     const struct conf_preset *presets;
     size_t preset_count;
     const char *folder; /* files below it choose the profile; or NULL */
+    struct slice realm; /* users may log in as name@realm too; may be empty */
+    struct conf_profile_more more[2]; /* tables of files, for docs/PROFILES.md */
     void (*below)(struct conf_profile_load *p); /* low-level files; or NULL */
     void (*above)(struct conf_profile_load *p); /* after the rows; or NULL */
 };

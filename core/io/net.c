@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -129,6 +131,30 @@ unsigned net_accept_and_refuse(int listen_fd, struct slice line, unsigned max)
     }
     fcntl(listen_fd, F_SETFL, flags);
     return n;
+}
+
+struct ip_addr *net_own_addresses(size_t *count)
+{
+    struct ifaddrs *all, *i;
+    if (getifaddrs(&all) != 0) {
+        return NULL;
+    }
+    size_t n = 0;
+    for (i = all; i; i = i->ifa_next) {
+        n++;
+    }
+    struct ip_addr *out = calloc(n ? n : 1, sizeof(*out));
+    struct ip_endpoint e;
+    *count = 0;
+    for (i = all; out && i; i = i->ifa_next) {
+        bool ip = i->ifa_addr &&
+                  (i->ifa_addr->sa_family == AF_INET || i->ifa_addr->sa_family == AF_INET6);
+        if (ip && ip_endpoint_from_sockaddr(i->ifa_addr, sizeof(struct sockaddr_in6), &e)) {
+            out[(*count)++] = e.addr;
+        }
+    }
+    freeifaddrs(all);
+    return out;
 }
 
 int net_reserve_fd(void)

@@ -28,6 +28,8 @@ void net_shut_write(int fd);
 void net_close(int fd);
 /* Accepts and refuses everything that waits, at most max; returns how many. */
 unsigned net_accept_and_refuse(int listen_fd, struct slice line, unsigned max);
+/* The addresses of all interfaces, loopback included; the caller frees them. NULL: errno says why. */
+struct ip_addr *net_own_addresses(size_t *count);
 /* A descriptor kept for the moment when there are none left. */
 int net_reserve_fd(void);
 

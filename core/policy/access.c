@@ -4,9 +4,8 @@
 static bool refuse(struct access_refusal *out, uint16_t code, const char *enhanced,
                    struct slice text)
 {
-    out->verdict = (struct smtp_verdict){.code = code,
-                                         .enhanced = slice_str(enhanced),
-                                         .text = text};
+    out->verdict =
+        (struct smtp_verdict){.code = code, .enhanced = slice_str(enhanced), .text = text};
     return false;
 }
 
@@ -53,9 +52,8 @@ bool access_check_mail(const struct conf *conf, const struct access_client *c,
     if (c->listener->reject_at == CONF_REJECT_AT_RCPT || access_may_relay(conf, c)) {
         return true;
     }
-    return auth_would_help(conf, c)
-               ? refuse(out, 530, "5.7.0", SLICE("Authentication required"))
-               : refuse(out, 554, "5.7.1", SLICE("Relay access denied"));
+    return auth_would_help(conf, c) ? refuse(out, 530, "5.7.0", SLICE("Authentication required"))
+                                    : refuse(out, 554, "5.7.1", SLICE("Relay access denied"));
 }
 
 /* ---- in whose name ---- */
@@ -93,8 +91,7 @@ static bool owns(const struct conf_names *allowed, struct slice sender)
     struct slice domain = domain_of(sender);
     for (size_t i = 0; i < allowed->count; i++) {
         struct slice item = allowed->items[i];
-        bool whole = item.len && item.ptr[0] == '@' &&
-                     slice_eq_nocase(slice_skip(item, 1), domain);
+        bool whole = item.len && item.ptr[0] == '@' && slice_eq_nocase(slice_skip(item, 1), domain);
         if (whole || slice_eq_nocase(item, sender)) {
             return true;
         }

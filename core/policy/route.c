@@ -5,6 +5,24 @@
 #include <stdlib.h>
 #include <strings.h>
 
+/* Would a connection to e end at this listener of ours? */
+static bool route_reaches(const struct conf *conf, const struct conf_listener *l,
+                          const struct ip_endpoint *e)
+{
+    if (l->port != e->port || l->address.family != e->addr.family) {
+        return false;
+    }
+    if (!ip_addr_is_any(&l->address)) {
+        return ip_addr_eq(&l->address, &e->addr);
+    }
+    /* All of 127/8 is ours although no interface names it, and so is the unspecified address. */
+    bool ours = ip_addr_is_loopback(&e->addr) || ip_addr_is_any(&e->addr);
+    for (size_t i = 0; i < conf->own.count && !ours; i++) {
+        ours = ip_addr_eq(&conf->own.items[i], &e->addr);
+    }
+    return ours;
+}
+
 static bool route_is_self(const struct conf *conf, const struct route_host *host,
                           const struct ip_endpoint *endpoint)
 {
@@ -15,8 +33,7 @@ static bool route_is_self(const struct conf *conf, const struct route_host *host
         return true;
     }
     for (size_t i = 0; i < conf->listeners.count; i++) {
-        const struct conf_listener *l = &conf->listeners.items[i];
-        if (l->port == endpoint->port && ip_addr_eq(&l->address, &endpoint->addr)) {
+        if (route_reaches(conf, &conf->listeners.items[i], endpoint)) {
             return true;
         }
     }

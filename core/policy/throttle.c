@@ -4,11 +4,10 @@
  * out at most what falls into the same bucket. The hash is seeded, so buckets cannot be aimed at.
  */
 #include "core/policy/throttle.h"
+#include "core/base/hash.h"
 
 #include <pthread.h>
 #include <stdlib.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 enum { BUCKET_PAIRS = 8, BUCKETS = THROTTLE_PAIRS / BUCKET_PAIRS };
 
@@ -42,8 +41,8 @@ void throttle_close(struct throttle *t)
 
 static uint64_t pair_hash(const struct throttle *t, const struct ip_addr *addr, struct slice user)
 {
-    uint64_t seed = XXH3_64bits_withSeed(addr->bytes, sizeof(addr->bytes), t->seed);
-    uint64_t hash = XXH3_64bits_withSeed(user.ptr, user.len, seed);
+    uint64_t seed = hash_bytes(slice_of(addr->bytes, sizeof(addr->bytes)), t->seed);
+    uint64_t hash = hash_bytes(user, seed);
     return hash ? hash : 1;
 }
 

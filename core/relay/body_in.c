@@ -85,7 +85,8 @@ struct body_in *body_in_open(struct relay *r, const struct relay_settings *setti
         b->signer = dkim_signer_begin(settings->dkim, dkim_hash_sha256(),
                                       LIMIT_HEADER_BYTES + BODY_IN_FIRST_BYTES);
     }
-    bool ok = (b->signer || !dkim_table_count(settings->dkim)) && buf_reserve(&b->bytes, BODY_IN_FIRST_BYTES);
+    bool ok = (b->signer || !dkim_table_count(settings->dkim)) &&
+              buf_reserve(&b->bytes, BODY_IN_FIRST_BYTES);
     r->inflight_bytes += b->bytes.cap;
     b->counted = true;
     if (ok && settings->conf->headers.received == CONF_RECEIVED_ADD) {

@@ -98,11 +98,11 @@ static const struct smtp_verdict *inbound_admit(struct relay *r, const struct ip
                                                  .enhanced = SLICE_INIT("4.3.2"),
                                                  .text = SLICE_INIT(
                                                      "Too many connections, try again later")};
-    static const struct smtp_verdict too_many_of_address =
-        {.code = 421,
-         .close = true,
-         .enhanced = SLICE_INIT("4.7.0"),
-         .text = SLICE_INIT("Too many connections from your address")};
+    static const struct smtp_verdict too_many_of_address = {
+        .code = 421,
+        .close = true,
+        .enhanced = SLICE_INIT("4.7.0"),
+        .text = SLICE_INIT("Too many connections from your address")};
     const struct conf_limits *limits = &r->settings->conf->limits;
     switch (connections_admit(r->admitted, &peer->addr, limits->connections,
                               limits->connections_per_ip)) {
@@ -396,9 +396,8 @@ void inbound_answer(struct inbound *s, const struct smtp_verdict *v)
 
 bool inbound_blocked(const struct inbound *s)
 {
-    return s->waiting_commit || s->waiting_space || s->waiting_login ||
-           s->waiting_signature || s->starting_tls ||
-           s->state != INBOUND_OPEN ||
+    return s->waiting_commit || s->waiting_space || s->waiting_login || s->waiting_signature ||
+           s->starting_tls || s->state != INBOUND_OPEN ||
            (s->out.len >= SMTP_SERVER_OUT_HIGH && (s->ops & INBOUND_OP_SEND));
 }
 
@@ -522,8 +521,7 @@ void inbound_turn(struct inbound *s, struct slice in)
         return;
     }
     inbound_keep(s, in, was_held);
-    bool progress = s->out.len != out_before ||
-                    sending_before != ((s->ops & INBOUND_OP_SEND) != 0);
+    bool progress = s->out.len != out_before || sending_before != ((s->ops & INBOUND_OP_SEND) != 0);
     inbound_set_deadline(s, progress || s->waiting_commit);
     if (inbound_too_slow(s)) {
         inbound_log_reason(s, OBS_INBOUND_TROUBLE, SLICE("too slow while sending a message"));
@@ -639,4 +637,3 @@ void inbound_shut(struct inbound *s, bool at_once)
         inbound_flush(s);
     }
 }
-

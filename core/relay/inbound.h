@@ -54,10 +54,10 @@ struct inbound {
     size_t sent;        /* of sending */
     struct buf held;    /* input that waits */
     struct secure tls;
-    struct proxy_in *proxy; /* while the PROXY header is awaited */
-    struct buf user;        /* who logged in; empty: nobody */
+    struct proxy_in *proxy;              /* while the PROXY header is awaited */
+    struct buf user;                     /* who logged in; empty: nobody */
     const struct credential *credential; /* of settings; NULL: none */
-    uint64_t failed_user;   /* hash of the user whose failed login was counted */
+    uint64_t failed_user;                /* hash of the user whose failed login was counted */
     struct timer deadline;
     struct list link; /* relay->resume or relay->space_waiters */
     struct body_in *body;

@@ -6,12 +6,10 @@
  * Some clients try every mechanism they know with the same wrong password. That is one mistake, so the
  * throttle counts a user once per session.
  */
+#include "core/base/hash.h"
 #include "core/policy/throttle.h"
 #include "core/relay/inbound_private.h"
 #include "core/relay/login.h"
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 static const struct smtp_verdict verdict_wrong = {.code = 535,
                                                   .enhanced = SLICE_INIT("5.7.8"),
@@ -55,7 +53,7 @@ static void inbound_log_login(struct inbound *s, enum obs_event event, struct sl
 static void inbound_login_failed(struct inbound *s, struct slice user, struct slice reason)
 {
     struct throttle_rule rule = inbound_throttle_rule(s);
-    uint64_t hash = XXH3_64bits(user.ptr, user.len) | 1;
+    uint64_t hash = hash_bytes(user, 0) | 1;
     if (s->failed_user != hash) {
         s->failed_user = hash;
         throttle_failed(s->relay->throttle, &rule, &s->peer.addr, user,
@@ -107,8 +105,7 @@ void inbound_check_auth(struct inbound *s)
                                                       s->settings->conf->identity.hostname);
     struct slice user = known ? known->name : auth->authcid;
     if (throttle_locked(r->throttle, &rule, &s->peer.addr, user, io_now(r->io)->mono_ms)) {
-        inbound_log_login(s, OBS_LOGIN_FAILED, user,
-                          SLICE("locked out after too many failures"));
+        inbound_log_login(s, OBS_LOGIN_FAILED, user, SLICE("locked out after too many failures"));
         inbound_answer(s, &verdict_wrong);
         return;
     }

@@ -29,7 +29,7 @@ static uint32_t inbound_with(const struct inbound *s)
 /* ---- logging ---- */
 
 void inbound_log_rejected(struct inbound *s, enum outcome_stage stage, struct slice rcpt,
-                                 const struct smtp_verdict *v)
+                          const struct smtp_verdict *v)
 {
     if (inbound_event(s, OBS_REJECTED)) {
         struct obs_log *log = s->relay->log;
@@ -58,8 +58,7 @@ static void inbound_log_accepted(struct inbound *s, const struct queue_message *
         char id[QUEUE_ID_TEXT_BYTES + 1];
         obs_str(log, OBS_F_ID, queue_id_text(m->id, id));
         obs_str(log, OBS_F_HELO, smtp_server_helo(&s->smtp));
-        obs_str(log, OBS_F_PROTOCOL,
-                mail_trace_with(inbound_with(s)));
+        obs_str(log, OBS_F_PROTOCOL, mail_trace_with(inbound_with(s)));
         if (s->user.len) {
             obs_str(log, OBS_F_USER, buf_slice(&s->user));
         }

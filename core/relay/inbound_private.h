@@ -2,6 +2,9 @@
  *
  * inbound_private - what the parts of an inbound session share
  *
+ * Purpose:   one session's code in several files; nobody else includes this.
+ * Owner:     struct inbound. Thread: the worker's. Errors: as said at each.
+ *
  *   inbound.c         life, output, the loop around the machine, deadlines
  *   inbound_mail.c    what the machine asks about a message: policy, body, commit
  *   inbound_login.c   AUTH

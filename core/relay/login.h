@@ -27,9 +27,9 @@ struct login {
     bool known;  /* false: checked for the time it takes, and refused */
     bool passed; /* the answer */
     unsigned char digest[SMTP_AUTH_DIGEST_BYTES];
-    struct buf name;      /* as typed; the user's when it is known */
-    struct buf secret;    /* what we hold, NUL behind it */
-    struct buf proof;     /* the password, or the challenge of CRAM-MD5 */
+    struct buf name;   /* as typed; the user's when it is known */
+    struct buf secret; /* what we hold, NUL behind it */
+    struct buf proof;  /* the password, or the challenge of CRAM-MD5 */
     void (*answer)(void *ctx, struct login *l);
 };
 
@@ -37,7 +37,7 @@ struct login_request {
     struct handle session;
     const struct smtp_auth *auth;
     const struct credentials *credentials;
-    struct slice hostname; /* "user@hostname" is "user" */
+    struct slice hostname;                      /* "user@hostname" is "user" */
     void (*answer)(void *ctx, struct login *l); /* l lives until it returns */
 };
 

@@ -2,6 +2,9 @@
  *
  * outbound_private - what the parts of a connection share
  *
+ * Purpose:   one session's code in several files; nobody else includes this.
+ * Owner:     struct outbound. Thread: the worker's. Errors: as said at each.
+ *
  *   outbound.c         life, candidates, transactions, the loop around the machine, deadlines
  *   outbound_send.c    bodies and output
  *   outbound_secure.c  TLS and AUTH

@@ -5,11 +5,9 @@
  * log (never silently called verified).
  */
 #include "core/relay/outbound_private.h"
+#include "core/base/hash.h"
 #include "core/base/secret.h"
 #include "tls/hmac.h"
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 /* ---- configuration of one connection ---- */
 
@@ -55,8 +53,7 @@ struct smtp_client_config outbound_client_config(struct outbound *o)
 
 static struct tls_session **resumable(struct outbound *o)
 {
-    struct slice host = outbound_candidate(o)->host;
-    uint64_t hash = XXH3_64bits_withSeed(host.ptr, host.len, o->route);
+    uint64_t hash = hash_bytes(outbound_candidate(o)->host, o->route);
     return &o->relay->resumable[hash % RELAY_RESUMABLE];
 }
 

@@ -223,4 +223,3 @@ void relay_on_outbound_send(struct relay *r, const struct io_event *ev)
     }
     outbound_drive(o, (struct slice){NULL, 0});
 }
-

@@ -90,9 +90,9 @@ struct relay {
     struct list resume;        /* sessions whose commit was decided: replies go out in relay_run */
     struct list space_waiters; /* sessions the spool or memory had no room for */
     uint64_t inflight_bytes;   /* bodies being received */
-    uint64_t session_next; /* worker + n × workers: no two workers have the same number */
-    bool stopping; /* no new sessions, no new connections */
-    bool deadline; /* out of patience: everything is cut */
+    uint64_t session_next;     /* worker + n × workers: no two workers have the same number */
+    bool stopping;             /* no new sessions, no new connections */
+    bool deadline;             /* out of patience: everything is cut */
     struct relay_counters counters;
 };
 

@@ -3,6 +3,7 @@
 #include "core/base/clock.h"
 #include "core/base/must.h"
 #include "core/conf/file.h"
+#include "core/io/net.h"
 #include "core/relay/dkim_keys.h"
 #include "core/base/rng.h"
 #include "core/base/secret.h"
@@ -142,14 +143,14 @@ static void relay_settings_names(const struct conf_names *names,
     }
 }
 
-void relay_settings_files(const struct relay_settings *s, void (*each)(void *ctx, struct slice path),
-                          void *ctx)
+void relay_settings_files(const struct relay_settings *s,
+                          void (*each)(void *ctx, struct slice path), void *ctx)
 {
     const struct conf *c = s->conf;
     relay_settings_names(&c->tls.cert_file, each, ctx);
     relay_settings_names(&c->tls.key_file, each, ctx);
     relay_settings_names(&c->auth.users_file, each, ctx);
-    const struct slice files[] = {c->tls.ca_file,       c->tls.client_cert_file,
+    const struct slice files[] = {c->tls.ca_file,         c->tls.client_cert_file,
                                   c->tls.client_key_file, c->dkim.key_file,
                                   c->dkim.signing_table,  c->dkim.key_table,
                                   c->relay.token_file};
@@ -196,10 +197,25 @@ static bool relay_settings_token(struct relay_settings *s, const struct relay_se
     return ok;
 }
 
+/* ---- ourselves ---- */
+
+/* Without it mail may loop, which the hop limit ends: no reason not to start. */
+static void relay_settings_own(struct relay_settings *s, const struct relay_settings_messages *to)
+{
+    size_t count = 0;
+    s->own = net_own_addresses(&count);
+    if (!s->own && to->warnings) {
+        buf_add(to->warnings, SLICE("listeners: this machine's addresses are not known: a mail host "
+                                    "that is ourselves may not be recognised\n"));
+    }
+    s->conf->own = (struct conf_addresses){s->own, count};
+}
+
 /* ---- life ---- */
 
 static void relay_settings_free(struct relay_settings *s)
 {
+    free(s->own);
     relay_settings_close_tls(s);
     credentials_free(&s->credentials);
     dkim_table_put(&s->dkim);
@@ -229,6 +245,7 @@ struct relay_settings *relay_settings_new(struct conf *conf, const struct relay_
         relay_settings_free(s);
         return NULL;
     }
+    relay_settings_own(s, to);
     return s;
 }
 

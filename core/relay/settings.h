@@ -44,6 +44,7 @@ struct relay_settings {
     struct dkim_table *dkim; /* never NULL; no rules: nothing is signed */
     struct mail_headers_config headers;
     struct buf token; /* of relay.token_file */
+    struct ip_addr *own; /* conf->own */
     struct relay_route_settings routes[RELAY_ROUTES];
     size_t listener_count;
     struct relay_listener_settings listeners[];
@@ -62,8 +63,8 @@ struct relay_settings *relay_settings_ref(struct relay_settings *s);
 void relay_settings_put(struct relay_settings **s);
 
 /* Calls each for every file that was read to make these settings. */
-void relay_settings_files(const struct relay_settings *s, void (*each)(void *ctx, struct slice path),
-                          void *ctx);
+void relay_settings_files(const struct relay_settings *s,
+                          void (*each)(void *ctx, struct slice path), void *ctx);
 
 /* ---- settings_tls.c ---- */
 

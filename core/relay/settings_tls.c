@@ -92,8 +92,7 @@ static bool chain_make(const struct tls_work *w, struct chain_list *list)
     buf_init(&chain, 64 * 1024);
     buf_init(&key, 64 * 1024);
     buf_init(&problem, 4096);
-    struct tls_self_signed how = {.host = w->s->conf->identity.hostname,
-                                  .wall_us = w->wall_us};
+    struct tls_self_signed how = {.host = w->s->conf->identity.hostname, .wall_us = w->wall_us};
     struct tls_certificate_text text = {.chain_name = SLICE("self-signed certificate"),
                                         .key_name = SLICE("its key")};
     struct tls_certificate *c = NULL;
@@ -230,8 +229,9 @@ static bool listener_open(const struct tls_work *w, size_t index, const struct r
 
 /* ---- towards servers ---- */
 
-static bool route_open(const struct tls_work *w, enum relay_route route, enum conf_tls_policy policy,
-                       struct tls_trust *trust, const struct tls_certificate *certificate)
+static bool route_open(const struct tls_work *w, enum relay_route route,
+                       enum conf_tls_policy policy, struct tls_trust *trust,
+                       const struct tls_certificate *certificate)
 {
     static const enum tls_policy policies[] = {
         [CONF_TLS_NONE] = TLS_POLICY_MAY,

@@ -34,7 +34,7 @@ enum {
     SMTP_FEATURE_STARTTLS = 1 << 9,
     SMTP_FEATURE_AUTH = 1 << 10,
     SMTP_FEATURE_AUTH_EQUALS = 1 << 11, /* "AUTH=PLAIN" as well, for clients of the last century */
-    SMTP_FEATURE_VRFY = 1 << 12, /* no keyword: VRFY is answered at all */
+    SMTP_FEATURE_VRFY = 1 << 12,        /* no keyword: VRFY is answered at all */
     SMTP_FEATURES_DEFAULT = ((1 << 9) - 1) | SMTP_FEATURE_VRFY,
 };
 

@@ -130,7 +130,7 @@ def test_latency_per_reply_does_not_hold_other_sessions(sinks):
     began = time.monotonic()
     sent = source(sink.port, '--messages', 200, '--sessions', 100, '--pipelining')
     took = time.monotonic() - began
-    assert 0.2 <= took < 2
+    assert 0.2 <= took < 10  # one after the other: 20
     # The sink counts whole milliseconds: its 100 begin somewhere in the first.
     assert 99_000 <= sent['dot_to_250_us']['min'] and sent['dot_to_250_us']['p50'] < 400_000
     assert sink.report()['messages'] == 200

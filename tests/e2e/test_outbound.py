@@ -252,13 +252,13 @@ def test_connections_per_site(make):
 
 
 def test_a_slow_peer_gets_more_connections(make):
-    sink = make.sink(script={"dot": lambda s, a: Delay(0.3)})
+    sink = make.sink(script={"dot": lambda s, a: Delay(0.5)})
     engine = make.relay(sink=sink)
     start = time.monotonic()
     send_many(engine.port, 20)
     sink.wait(20)
     assert sink.peak > 3
-    assert time.monotonic() - start < 20 * 0.3
+    assert time.monotonic() - start < 20 * 0.5  # one after the other
 
 
 def test_idle_connections_are_closed_with_quit(make):

@@ -20,20 +20,20 @@ def test_first_attempt_is_at_once(make):
     engine = make.relay({"queue": {"schedule": ["1h"]}})
     start = time.monotonic()
     submit(engine.port)
-    engine.sink.wait(timeout=5)
-    assert time.monotonic() - start < 3
+    engine.sink.wait(timeout=15)
+    assert time.monotonic() - start < 15
 
 
 def test_attempts_follow_the_schedule_and_the_last_wait_repeats(make):
     sink = make.sink(script=refuse(4))
-    engine = make.relay({"queue": {"schedule": ["1s", "2s", "1s"], "jitter": 0}}, sink=sink)
+    engine = make.relay({"queue": {"schedule": ["1s", "3s", "1s"], "jitter": 0}}, sink=sink)
     submit(engine.port)
-    sink.wait(timeout=20)
+    sink.wait(timeout=30)
     at = [c.at for c in sink.commands("RCPT")]
     waits = [b - a for a, b in zip(at, at[1:])]
     assert len(waits) == 4
-    for wait, expected in zip(waits, [1, 2, 1, 1]):
-        assert expected - 0.15 < wait < expected + 0.8, waits
+    for wait, expected in zip(waits, [1, 3, 1, 1]):
+        assert expected - 0.15 < wait < expected + 1.8, waits
     attempts = [e["attempt"] for e in engine.events("deferred")]
     assert attempts == [1, 2, 3, 4]
     assert engine.event("delivered")["attempt"] == 5
@@ -55,7 +55,8 @@ def test_jitter_spreads_the_attempts(make):
     for c in sink.commands("RCPT"):
         (second if c.line in first else first).setdefault(c.line, c.at)
     waits = sorted(second[line] - first[line] for line in second)
-    assert 0.9 < waits[0] < 1.9 and 2.1 < waits[-1] < 4.0, waits
+    # 1 s … 3 s; a busy machine adds to all of them, it does not spread them like this.
+    assert 0.9 < waits[0] and waits[-1] - waits[0] > 0.5 and waits[len(waits) // 2] < 6, waits
 
 
 def test_only_the_deferred_recipients_are_tried_again(make):
@@ -75,7 +76,7 @@ def test_max_age_gives_up_with_one_report(make):
     submit(engine.port, message("old"))
     report = sink.wait(timeout=15)[0]
     took = time.monotonic() - start
-    assert 2.5 < took < 6
+    assert 2.5 < took < 15
     assert report.sender == b"" and b"mailbox busy" in report.data and b"Action: failed" in report.data
     counters = engine.wait_empty()
     assert counters["expired"] == 1 and counters["delivered"] == 1 and counters["bounced"] == 0
@@ -100,8 +101,8 @@ def test_age_counts_over_a_restart(make):
     engine.kill()
     time.sleep(3.1)
     engine.start()
-    report = sink.wait(timeout=2)[0]
-    assert report.sender == b""
+    report = sink.wait(timeout=15)[0]
+    assert report.sender == b"" and not engine.events("deferred"), "deferred once more though its time was over"
     assert engine.wait_empty()["expired"] == 1
 
 
@@ -245,6 +246,6 @@ def test_one_dead_destination_does_not_hold_up_others(make):
             assert c.submit(message(tag()), to=["x@tar.test"]).code == 250
         start = time.monotonic()
         assert c.submit(message("good"), to=["x@good.test"]).code == 250
-    good.with_subject("good", timeout=5)
-    assert time.monotonic() - start < 3
+    good.with_subject("good", timeout=15)
+    assert time.monotonic() - start < 15
     assert tarpit.peak <= 20

@@ -13,7 +13,8 @@ from .wait import wait_until
 
 
 class HeldDisk:
-    """An empty directory on such a disk. hold(): no flush returns until release(). fail(): EIO."""
+    """An empty directory on such a disk. hold(): no flush returns until release(). fail(): EIO.
+    read_only(): EROFS for whatever would change something, also on files that are open; heal(): well again."""
 
     def __init__(self, folder):
         from .peers import require_root, tool
@@ -61,8 +62,12 @@ class HeldDisk:
     def fail(self):
         self._set("fail")
 
+    def read_only(self):
+        self._set("readonly")
+
     def heal(self):
         self._clear("fail")
+        self._clear("readonly")
 
     @property
     def held(self):
@@ -100,6 +105,11 @@ def main(backing, mount, control):
         def real(path):
             return backing + path
 
+        @staticmethod
+        def writable():
+            if os.path.exists(os.path.join(control, "readonly")):
+                raise fusepy.FuseOSError(errno.EROFS)
+
         def getattr(self, path, fh=None):
             st = os.fstat(fh) if fh is not None else os.lstat(self.real(path))
             return {k: getattr(st, k) for k in ("st_mode", "st_nlink", "st_uid", "st_gid", "st_size",
@@ -117,6 +127,7 @@ def main(backing, mount, control):
             return os.open(self.real(path), flags & ~(os.O_DIRECT | os.O_CREAT | os.O_EXCL | os.O_TRUNC))
 
         def create(self, path, mode, fi=None):
+            self.writable()
             return os.open(self.real(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
 
         def release(self, path, fh):
@@ -126,18 +137,23 @@ def main(backing, mount, control):
             return os.pread(fh, size, offset)
 
         def write(self, path, data, offset, fh):
+            self.writable()
             return os.pwrite(fh, data, offset)
 
         def truncate(self, path, length, fh=None):
+            self.writable()
             os.truncate(self.real(path) if fh is None else fh, length)
 
         def unlink(self, path):
+            self.writable()
             os.unlink(self.real(path))
 
         def rename(self, old, new):
+            self.writable()
             os.rename(self.real(old), self.real(new))
 
         def mkdir(self, path, mode):
+            self.writable()
             os.mkdir(self.real(path), mode)
 
         def chmod(self, path, mode):
@@ -147,6 +163,7 @@ def main(backing, mount, control):
             return 0
 
         def fsync(self, path, datasync, fh):
+            self.writable()
             if os.path.exists(os.path.join(control, "fail")):
                 raise fusepy.FuseOSError(errno.EIO)
             hold = os.path.join(control, "hold")
@@ -162,6 +179,7 @@ def main(backing, mount, control):
             return 0
 
         def fsyncdir(self, path, datasync, fh):
+            self.writable()
             return 0
 
     fusepy.FUSE(HoldFs(), mount, foreground=True, nothreads=False, allow_other=True)

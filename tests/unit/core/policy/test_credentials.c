@@ -58,8 +58,8 @@ START_TEST(every_kind_of_secret)
     ck_assert(!logs_in("sha@other.example.test", "secret"));
     ck_assert(!logs_in("SHA", "secret"));
     ck_assert(!logs_in("nobody", ""));
-    static const char *const wrong[] = {"", "secre", "secret ", "Secret", "secretsecret",
-                                        SHA256_OF_SECRET};
+    static const char *const wrong[] = {"",       "secre",        "secret ",
+                                        "Secret", "secretsecret", SHA256_OF_SECRET};
     for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
         ck_assert_msg(!logs_in("clear", wrong[i]), "%s", wrong[i]);
         ck_assert_msg(!logs_in("sha", wrong[i]), "%s", wrong[i]);
@@ -100,12 +100,13 @@ START_TEST(what_is_refused_when_adding)
     ck_assert(!add("u", "$9$nonsense"));
     ck_assert(!add("u", "{SHA256}abc"));
     ck_assert(!add("u", "{SSHA}abc"));
-    errors_are("users[0]: user \"\": the name must have 1–255 bytes\n"
-               "users[0]: user \"u\": begins with $ but is no hash that this system knows (yescrypt "
-               "$y$, bcrypt $2b$, SHA-512 $6$)\n"
-               "users[0]: user \"u\": {SHA256} must be followed by 64 hex digits\n"
-               "users[0]: user \"u\": this kind of hash is not known; use {SHA256} or a crypt(5) "
-               "hash\n");
+    errors_are(
+        "users[0]: user \"\": the name must have 1–255 bytes\n"
+        "users[0]: user \"u\": begins with $ but is no hash that this system knows (yescrypt "
+        "$y$, bcrypt $2b$, SHA-512 $6$)\n"
+        "users[0]: user \"u\": {SHA256} must be followed by 64 hex digits\n"
+        "users[0]: user \"u\": this kind of hash is not known; use {SHA256} or a crypt(5) "
+        "hash\n");
     ck_assert_uint_eq(credentials_count(f.c), 0);
     teardown();
 }
@@ -127,14 +128,14 @@ static const struct file_case files[] = {
     {"alice\n:x\nb c\n", "b", "c", 1,
      "f:1: must be \"name password\" or \"name:password\"\n"
      "f:2: must be \"name password\" or \"name:password\"\n"},
-    {"{\"u@d\": {\"password_hash\": \"" SHA256_OF_SECRET "\", \"enabled\": true, \"rate_limit\": 5}}",
+    {"{\"u@d\": {\"password_hash\": \"" SHA256_OF_SECRET
+     "\", \"enabled\": true, \"rate_limit\": 5}}",
      "u@d", "secret", 1, ""},
     {" {\"u\": {\"password_hash\": \"" SHA256_OF_SECRET "\"}}\n", "u", "secret", 1, ""},
-    {"{\"users\": [{\"username\": \"x\", \"password\": \"p\", \"type\": \"plaintext\"}]}", "x", "p", 1,
-     ""},
+    {"{\"users\": [{\"username\": \"x\", \"password\": \"p\", \"type\": \"plaintext\"}]}", "x", "p",
+     1, ""},
     {"{\"users\": {\"password\": \"odd name\"}}", "users", "odd name", 1, ""},
-    {"{\"u\": 5}", "u", NULL, 0,
-     "f: each user must be an object with password_hash or password\n"},
+    {"{\"u\": 5}", "u", NULL, 0, "f: each user must be an object with password_hash or password\n"},
     {"{\"u\": ", "u", NULL, 0, "f: is not JSON of users: continue\n"},
     {"{\"u\": {\"password_hash\": \"12\"}}", "u", NULL, 0,
      "f: user \"u\": {SHA256} must be followed by 64 hex digits\n"},

@@ -145,6 +145,33 @@ START_TEST(ourselves_among_the_hosts)
 }
 END_TEST
 
+/* A listener on all addresses is at each address of the machine, of its own family only. */
+START_TEST(ourselves_behind_a_listener_on_all_addresses)
+{
+    static const struct conf_listener any[] = {{.address = {IP_V4, {0}}, .port = 25},
+                                               {.address = {IP_V6, {0}}, .port = 2525}};
+    static const struct ip_addr own[] = {{IP_V4, {127, 0, 0, 1}},
+                                         {IP_V4, {8, 8, 4, 4}},
+                                         {IP_V6, {0x20, 0x01, 0x48, 0x60, [15] = 8}}};
+    static const struct row rows[] = {
+        {"10 mx1 8.8.8.8; 20 alias 8.8.4.4; 30 mx3 9.9.9.9", "mx1 8.8.8.8:25"},
+        {"10 mx1 8.8.8.8; 20 a 9.9.9.9 8.8.4.4; 20 b 9.9.9.10", "mx1 8.8.8.8:25"},
+        {"10 alias 8.8.4.4; 20 mx2 8.8.8.8", "permanent 5.4.6"},
+        {"10 alias 8.8.4.5", "alias 8.8.4.5:25"},
+        {"10 six 2001:4860::8", "six [2001:4860::8]:25"}, /* there we are on another port */
+        {"10 loop 127.0.0.9", "permanent 5.4.6"},
+        {"10 none 0.0.0.0", "permanent 5.4.6"},
+        {"10 loop ::1", "loop [::1]:25"},
+        {"=10 next 8.8.4.4", "next 8.8.4.4:25"},
+    };
+    struct conf conf = defaults();
+    conf.listeners = (struct conf_listeners){any, ARRAY_COUNT(any)};
+    conf.own = (struct conf_addresses){own, ARRAY_COUNT(own)};
+    conf.delivery.private_targets = CONF_PRIVATE_ALLOW;
+    assert_rows(&conf, rows, ARRAY_COUNT(rows));
+}
+END_TEST
+
 /* A public MX must not steer us into the operator's network, unless that is allowed. */
 START_TEST(private_targets)
 {

@@ -41,6 +41,7 @@ struct rig {
     const char *dns_server;
     struct conf *conf;
     struct io *io;
+    struct io_route routes[IO_KIND_COUNT];
     struct timer_wheel timers;
     struct rng rng;
     struct obs_sink *sink;
@@ -53,6 +54,9 @@ struct rig {
     struct recovered_list recovered;
     int log_fd;
     rig_script *script; /* NULL: parts are left in their sites */
+    /* Of what is built upon a rig (tests/unit/core/relay/relay_rig.h); NULL: nothing. */
+    void (*on_other)(struct rig *r, const struct io_event *ev);
+    void (*on_turn)(struct rig *r);
     bool peer_has_dsn;
     uint64_t schedule[4]; /* ms */
     struct rig_part parts[RIG_PARTS_MAX];
@@ -117,6 +121,13 @@ static inline void rig_on_body(void *ctx, const struct io_event *ev)
 static inline void rig_on_dns(void *ctx, const struct io_event *ev)
 {
     dns_on_io(((struct rig *)ctx)->dns, ev);
+}
+
+static inline void rig_on_other(void *ctx, const struct io_event *ev)
+{
+    struct rig *r = ctx;
+    ck_assert(r->on_other != NULL);
+    r->on_other(r, ev);
 }
 
 static inline void rig_on_accepted(void *ctx, struct handle submitter, struct queue_message *m)
@@ -218,6 +229,9 @@ static inline void rig_turn(struct rig *r)
     struct queue_part *p;
     while (r->script && (p = rig_take(r))) {
         rig_end_part(r, p);
+    }
+    if (r->on_turn) {
+        r->on_turn(r);
     }
     rig_check_sum(r);
     spool_commit(r->spool);
@@ -328,11 +342,13 @@ static inline void rig_open_dns(struct rig *r)
 
 static inline void rig_start(struct rig *r, const char *const *extra)
 {
-    static const struct io_route routes[IO_KIND_COUNT] = {
-        [IO_KIND_SPOOL] = {"spool", rig_on_spool},
-        [IO_KIND_BODY_READ] = {"body", rig_on_body},
-        [IO_KIND_DNS] = {"dns", rig_on_dns},
-    };
+    struct io_route *routes = r->routes;
+    for (int kind = 0; kind < IO_KIND_COUNT; kind++) {
+        routes[kind] = (struct io_route){"other", rig_on_other};
+    }
+    routes[IO_KIND_SPOOL] = (struct io_route){"spool", rig_on_spool};
+    routes[IO_KIND_BODY_READ] = (struct io_route){"body", rig_on_body};
+    routes[IO_KIND_DNS] = (struct io_route){"dns", rig_on_dns};
     static const struct queue_events events = {rig_on_accepted, rig_on_space};
     int error = 0;
     char path[128];

@@ -240,7 +240,7 @@ static void config_make(struct smtp_server_config *c, int options)
                   (options & AUTH ? SMTP_FEATURE_AUTH : 0u) |
                   (options & EQUALS ? SMTP_FEATURE_AUTH_EQUALS : 0u) |
                   (options & BDAT ? SMTP_FEATURE_CHUNKING : 0u) |
-                  (options & HELP ? SMTP_FEATURE_HELP : 0u);
+                  (options & HELP ? SMTP_FEATURE_HELP | SMTP_FEATURE_VRFY : 0u);
     c->tls_required = (options & ENCRYPT) != 0;
     c->auth_needs_tls = !(options & CLEAR);
     c->auth_says_530 = (options & SAY_530) != 0;

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A disk in trouble: full, failing, read-only, or no room left by the configuration.
+
+Each time: new mail gets 452 4.3.1 or 451 4.3.0, nothing crashes, what is queued goes on being delivered,
+`queue stats` says so, the engine recovers by itself, and after a restart nothing is lost or sent again."""
+import os
+import tempfile
+from collections import Counter
+
+import pytest
+
+from conftest import Makers
+from disk import LoopDisk, as_nobody
+from harness.client import Client, submit
+from harness.holdfs import HeldDisk
+from harness.message import message, tag
+from harness.wait import stays_false, wait_until
+
+FULL, FAILED = "452 4.3.1", "451 4.3.0"
+MIB = 1 << 20
+
+
+@pytest.fixture
+def make():
+    """Folders that nobody may enter, unlike the runner's own."""
+    folder = tempfile.mkdtemp(prefix="ringpost-disk-")
+    os.chmod(folder, 0o755)
+    makers = Makers(folder)
+    yield makers
+    makers.finish()
+
+
+class Gate:
+    """A destination that puts everybody off until it is open."""
+
+    def __init__(self):
+        self.is_open = False
+
+    def __call__(self, session, arg):
+        return None if self.is_open else "451 4.2.0 later"
+
+
+class Case:
+    """An engine, its gated destination, and what was promised to clients."""
+
+    def __init__(self, make, spool_dir, conf=None, **kwargs):
+        self.gate = Gate()
+        self.sink = make.sink(script={"rcpt": self.gate})
+        self.engine = make.engine({"spool": {"dir": spool_dir, **(conf or {})},
+                                   "relay": {"host": self.sink.endpoint}, "queue": {"schedule": ["2s"]}}, **kwargs)
+        self.accepted = []
+        self.refused = []
+
+    def try_one(self, client, size=1000):
+        """A message; its first refusal or the 250: (status, the command it answered)."""
+        subject = tag()
+        for line in ("MAIL FROM:<a@example.test>", "RCPT TO:<b@example.test>", "DATA"):
+            reply = client.cmd(line)
+            if reply.code >= 400:
+                self.refused.append(subject)
+                client.cmd("RSET")
+                return reply.status, line[:4]
+        client.send(message(subject, b"x" * 70 + b"\r\n" + b"y" * 70 + b"\r\n" * (size // 2)) + b".\r\n")
+        reply = client.reply()
+        (self.accepted if reply.code == 250 else self.refused).append(subject)
+        return reply.status, "dot"
+
+    def one(self, size=1000):
+        with Client(self.engine.port) as c:
+            c.ehlo()
+            return self.try_one(c, size)
+
+    def fill(self, status, size=100000, limit=600):
+        """Until MAIL itself is refused; every refusal on the way has this status."""
+        with Client(self.engine.port) as c:
+            c.ehlo()
+            for _ in range(limit):
+                found, where = self.try_one(c, size)
+                assert found in (status, "250 2.0.0"), (found, where)
+                if where == "MAIL":
+                    return
+        raise AssertionError(f"after {limit} messages mail is still taken: {self.engine.stats()}")
+
+    def state(self):
+        spool = self.engine.stats()["spool"]
+        assert spool["ready"] == (spool["state"] == "ready"), spool
+        return spool["state"]
+
+    def wait_state(self, state, timeout=20):
+        wait_until(lambda: self.state() == state, timeout, f"the state {state}", interval=0.05)
+
+    def copies(self):
+        return Counter(m.subject for m in list(self.sink.messages))
+
+    def delivered(self, timeout=40):
+        """Everything promised is there; nothing that was refused."""
+        wait_until(lambda: all(s in self.copies() for s in self.accepted), timeout,
+                   "everything that was accepted", interval=0.05)
+        assert not set(self.refused) & set(self.copies()), "a copy after a refusal"
+
+    def exactly_once(self):
+        self.delivered()
+        self.engine.wait_empty()
+        assert all(n == 1 for n in self.copies().values()), self.copies()
+
+    def restart_is_clean(self):
+        """Nothing comes again, and mail flows."""
+        self.engine.wait_empty()
+        self.engine.wait_durable()
+        self.engine.restart()
+        assert self.one() == ("250 2.0.0", "dot")
+        self.exactly_once()
+
+    def said(self, text):
+        return sum(text in e.get("reason", "") for e in self.engine.events("spool_state"))
+
+
+def is_unprivileged(engine):
+    with open(f"/proc/{engine.process.pid}/status", encoding="ascii") as f:
+        fields = dict(line.split(":", 1) for line in f)
+    return "0" not in fields["Uid"].split() and int(fields["CapEff"], 16) == 0
+
+
+@pytest.fixture
+def full(make):
+    """A case on 24 MiB that are full, with 4 MiB more that can be given back."""
+    disk = make.add(LoopDisk(make.folder, 24))
+    disk.ballast(4 * MIB)
+    case = Case(make, os.path.join(disk.path, "spool"), prefix=as_nobody(make.folder))
+    case.disk = disk
+    assert is_unprivileged(case.engine)
+    case.fill(FULL)
+    assert len(case.accepted) > 50
+    assert case.state() == "full"
+    assert case.engine.stats()["spool"]["full"] is True
+    assert case.said("a new segment could not be made") == 1, "said once, not at each attempt"
+    return case
+
+
+def test_a_full_file_system_drains_and_takes_mail_again(full):
+    full.gate.is_open = True
+    full.delivered()
+    full.wait_state("ready")
+    assert full.one() == ("250 2.0.0", "dot")
+    full.exactly_once()
+    full.restart_is_clean()
+
+
+def test_room_that_comes_from_elsewhere_is_found(full):
+    """Nothing is delivered: somebody else deletes a file."""
+    before = len(full.accepted)
+    full.disk.lighten()
+    full.wait_state("ready")
+    full.fill(FULL)
+    assert len(full.accepted) > before
+    full.gate.is_open = True
+    full.exactly_once()
+    full.restart_is_clean()
+
+
+def test_a_start_on_a_full_disk_sends_nothing_it_could_not_remember(full):
+    """No segment can be made: each start would send all of it again."""
+    full.engine.kill()
+    full.engine.spawn().wait_for_port()
+    assert full.one() == (FULL, "MAIL")
+    assert full.state() == "full"
+    full.gate.is_open = True
+    assert stays_false(lambda: full.sink.attempts, 3)
+    full.disk.lighten()
+    full.wait_state("ready")
+    full.exactly_once()
+    full.restart_is_clean()
+
+
+def test_spool_min_free(make):
+    disk = make.add(LoopDisk(make.folder, 64))
+    case = Case(make, os.path.join(disk.path, "spool"), {"min_free": "20MiB"}, prefix=as_nobody(make.folder))
+    for _ in range(5):
+        assert case.one() == ("250 2.0.0", "dot")
+    with Client(case.engine.port) as early:
+        early.ehlo()
+        early.envelope()
+        disk.ballast(disk.free - 15 * MIB)
+        case.wait_state("min_free")
+        assert case.engine.stats()["spool"]["free_bytes"] < 20 * MIB
+        assert case.one() == (FULL, "MAIL")
+        assert early.data(message(tag())).code == 250, "who was let in may finish"
+    case.gate.is_open = True
+    case.delivered()
+    assert case.state() == "min_free", "nothing changed by itself"
+    assert case.said("less than spool.min_free") == 1
+    # Half a segment more than the limit is not enough to come back, a segment and a half is.
+    disk.lighten()
+    disk.ballast(disk.free - 20 * MIB - MIB // 2)
+    assert stays_false(lambda: case.state() == "ready", 2.5)
+    disk.lighten()
+    disk.ballast(disk.free - 21 * MIB - MIB // 2)
+    case.wait_state("ready")
+    assert case.said("there is room again") == 1
+    assert case.one() == ("250 2.0.0", "dot")
+    # A reload counts at once.
+    case.engine.write({"spool": {"min_free": "1GiB"}})
+    case.engine.hup()
+    case.engine.event("reloaded")
+    case.wait_state("min_free", 2)
+    case.engine.write({"spool": {"min_free": 0}})
+    case.engine.hup()
+    case.engine.event("reloaded", count=2)
+    case.wait_state("ready", 2)
+    assert case.said("less than spool.min_free") == 2 and case.said("there is room again") == 2
+    case.delivered()
+
+
+def test_spool_max_size(make):
+    spool = os.path.join(make.folder, "spool")
+    case = Case(make, spool, {"max_size": "16MiB"}, name="limited")
+    case.fill(FULL, size=200000)
+    assert case.state() == "max_size"
+    size = sum(os.path.getsize(os.path.join(spool, n)) for n in os.listdir(spool) if n.startswith("seg-"))
+    assert 16 * MIB < size <= 32 * MIB, "a look each second"
+    assert case.said("larger than spool.max_size") == 1
+    case.gate.is_open = True
+    case.delivered()
+    case.wait_state("ready")
+    assert case.said("there is room again") == 1
+    assert case.one() == ("250 2.0.0", "dot")
+    case.exactly_once()
+    case.restart_is_clean()
+
+
+@pytest.mark.parametrize("trouble", ["fail", "read_only"])
+def test_a_disk_that_refuses_to_write(make, trouble):
+    """EIO from each fdatasync, EROFS from each change, also of open files; then it is well again."""
+    disk = make.add(HeldDisk(make.folder))
+    case = Case(make, os.path.join(disk.path, "spool"))
+    for _ in range(10):
+        assert case.one(20000) == ("250 2.0.0", "dot")
+    getattr(disk, trouble)()
+    assert case.one() == (FAILED, "dot"), "the one that met the failure"
+    case.wait_state("read-only")
+    assert case.one() == (FAILED, "MAIL")
+    assert case.engine.stats()["spool"]["failures"] > 0
+    assert case.said("nothing can be written; new mail is refused") == 1
+    case.gate.is_open = True
+    case.delivered()
+    assert case.state() == "read-only"
+    disk.heal()
+    case.wait_state("ready")
+    assert case.said("writing works again") == 1
+    assert case.one() == ("250 2.0.0", "dot")
+    case.exactly_once()
+    case.restart_is_clean()
+
+
+def test_a_failure_that_passes_costs_only_who_met_it(make):
+    """One failed flush: that segment has ended, the next one takes over, nobody needs to do anything."""
+    disk = make.add(HeldDisk(make.folder))
+    case = Case(make, os.path.join(disk.path, "spool"))
+    assert case.one() == ("250 2.0.0", "dot")
+    wait_until(lambda: case.engine.stats()["spool"]["segments"] == 2, 10, "the segment made ahead")
+    disk.hold()
+    with Client(case.engine.port) as c:
+        c.ehlo()
+        c.envelope()
+        assert c.cmd("DATA").code == 354
+        c.send(message("lost") + b".\r\n")
+        case.refused.append("lost")
+        disk.wait_held()
+        disk.fail()
+        disk.release()
+        # The seal in the next segment meets the same disk unless it is well again by then.
+        disk.heal()
+        assert c.reply().status in (FAILED, "250 2.0.0")
+    case.wait_state("ready")
+    assert case.one() == ("250 2.0.0", "dot")
+
+
+def test_a_file_system_that_has_turned_read_only(make):
+    """ext4 after an error: nothing can be written any more until it is repaired, which needs a restart.
+    What was delivered meanwhile could not be recorded: it may come twice."""
+    disk = make.add(LoopDisk(make.folder, 64))
+    case = Case(make, os.path.join(disk.path, "spool"), prefix=as_nobody(make.folder))
+    for _ in range(10):
+        assert case.one(20000) == ("250 2.0.0", "dot")
+    disk.break_down()
+    assert case.one()[0] == FAILED
+    case.wait_state("read-only")
+    assert case.one() == (FAILED, "MAIL")
+    case.gate.is_open = True
+    case.delivered()
+    case.engine.stop()
+    disk.repair()
+    case.engine.start()
+    assert case.one() == ("250 2.0.0", "dot")
+    case.delivered()
+    case.engine.wait_empty()
+    assert all(n <= 2 for n in case.copies().values()), case.copies()

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What the drivers derive from a configuration, and how long it lives.
+ */
+#include "core/relay/settings.h"
+#include "tests/unit/core/base/testing.h"
+
+#include <pthread.h>
+
+static struct buf errors, warnings;
+
+static struct relay_settings *settings(const char *const *sets, size_t count)
+{
+    struct conf_source src = {.set = sets, .set_count = count};
+    const struct relay_settings_messages to = {&errors, &warnings};
+    buf_init(&errors, 65536);
+    buf_init(&warnings, 65536);
+    struct conf *conf = conf_load(&src, &errors, NULL);
+    ck_assert_msg(conf != NULL, "%.*s", SLICE_ARG(buf_slice(&errors)));
+    struct relay_settings *s = relay_settings_new(conf, NULL, &to);
+    if (!s) {
+        conf_free(conf);
+    }
+    return s;
+}
+
+static void done(struct relay_settings *s)
+{
+    relay_settings_put(&s);
+    ck_assert_ptr_null(s);
+    buf_deinit(&errors);
+    buf_deinit(&warnings);
+}
+
+#define SETTINGS(...)                                                                              \
+    settings((const char *const[]){__VA_ARGS__}, ARRAY_COUNT(((const char *const[]){__VA_ARGS__})))
+
+START_TEST(limits_reach_the_server)
+{
+    struct relay_settings *s = SETTINGS("identity.hostname=relay.example.test",
+                                        "listeners.0.port=2525", "listeners.1.port=2526",
+                                        "listeners.1.normalize_bare_lf=true",
+                                        "limits.message_size=3MiB", "limits.recipients=7",
+                                        "limits.header_size=8KiB", "limits.hops=9",
+                                        "limits.errors=5", "limits.junk=6", "smtp.banner=hello",
+                                        "limits.line_length=2000");
+    ck_assert_msg(s != NULL, "%.*s", SLICE_ARG(buf_slice(&errors)));
+    ck_assert_uint_eq(s->listener_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const struct smtp_server_config *c = &s->listeners[i].server;
+        ck_assert(slice_eq(c->hostname, SLICE("relay.example.test")));
+        ck_assert(slice_eq(c->greeting, SLICE("hello")));
+        ck_assert_uint_eq(c->size_max, 3 * 1024 * 1024);
+        ck_assert_uint_eq(c->recipients_max, 7);
+        ck_assert_uint_eq(c->header_bytes_max, 8 * 1024);
+        ck_assert_uint_eq(c->hops_max, 9);
+        ck_assert_uint_eq(c->errors_max, 5);
+        ck_assert_uint_eq(c->junk_max, 6);
+        ck_assert_int_eq(c->normalize_bare_lf, i == 1);
+    }
+    done(s);
+}
+END_TEST
+
+/* An extension that is switched off is not offered, and the others are. */
+START_TEST(features)
+{
+    static const struct {
+        const char *key;
+        uint32_t feature;
+    } rows[] = {
+        {"smtp.pipelining", SMTP_FEATURE_PIPELINING},
+        {"smtp.chunking", SMTP_FEATURE_CHUNKING},
+        {"smtp.smtputf8", SMTP_FEATURE_SMTPUTF8},
+        {"smtp.dsn", SMTP_FEATURE_DSN},
+    };
+    uint32_t all = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        all |= rows[i].feature;
+    }
+    struct relay_settings *s = SETTINGS("listeners.0.port=2525");
+    ck_assert_uint_eq(s->listeners[0].server.features & all, all);
+    ck_assert_uint_eq(s->listeners[0].server.features & SMTP_FEATURE_AUTH, 0); /* nobody could */
+    done(s);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        char off[64];
+        snprintf(off, sizeof(off), "%s=false", rows[i].key);
+        s = SETTINGS("listeners.0.port=2525", off);
+        ck_assert_uint_eq(s->listeners[0].server.features & all, all & ~rows[i].feature);
+        done(s);
+    }
+}
+END_TEST
+
+START_TEST(long_lines)
+{
+    static const struct {
+        const char *action;
+        uint32_t max;
+    } rows[] = {{"limits.line_length_action=reject", 1500},
+                {"limits.line_length_action=accept", 0}};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct relay_settings *s = SETTINGS("listeners.0.port=2525", "limits.line_length=1500",
+                                            rows[i].action);
+        ck_assert_uint_eq(s->listeners[0].server.line_length_max, rows[i].max);
+        done(s);
+    }
+}
+END_TEST
+
+START_TEST(the_client_side)
+{
+    struct relay_settings *s = SETTINGS("identity.hostname=relay.example.test",
+                                        "delivery.helo_name=out.example.test",
+                                        "delivery.pipelining=false");
+    for (size_t i = 0; i < RELAY_ROUTES; i++) {
+        const struct smtp_client_config *c = &s->routes[i].client;
+        ck_assert(slice_eq(c->helo_name, SLICE("out.example.test")));
+        ck_assert(!c->pipelining);
+        ck_assert(c->chunking);
+    }
+    done(s);
+    s = SETTINGS("identity.hostname=relay.example.test");
+    ck_assert(slice_eq(s->routes[RELAY_ROUTE_MX].client.helo_name, SLICE("relay.example.test")));
+    done(s);
+}
+END_TEST
+
+START_TEST(headers)
+{
+    static const struct {
+        const char *received, *missing;
+        bool adds;
+    } rows[] = {
+        {"headers.received=add", "headers.add_missing=false", true},
+        {"headers.received=add", "headers.add_missing=true", true},
+        {"headers.received=none", "headers.add_missing=true", true},
+        {"headers.received=none", "headers.add_missing=false", false}, /* P5: byte-identical */
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct relay_settings *s = SETTINGS(rows[i].received, rows[i].missing,
+                                            "headers.strip=X-Secret,Bcc");
+        ck_assert_msg(s->headers.adds_fields == rows[i].adds, "row %zu", i);
+        ck_assert_uint_eq(s->headers.strip_count, 2);
+        ck_assert(slice_eq(s->headers.strip[0], SLICE("X-Secret")));
+        done(s);
+    }
+}
+END_TEST
+
+static void *holder_main(void *arg)
+{
+    struct relay_settings *s = arg;
+    for (unsigned i = 0; i < 20000; i++) {
+        struct relay_settings *mine = relay_settings_ref(s);
+        testing_that(mine->listener_count == 1);
+        relay_settings_put(&mine);
+    }
+    relay_settings_put(&s); /* the one it was given */
+    return NULL;
+}
+
+/* Sessions of all workers hold it; the last one frees it, once (ASan would tell). */
+START_TEST(references_between_threads)
+{
+    struct relay_settings *s = SETTINGS("listeners.0.port=2525"), *none = NULL;
+    pthread_t threads[4];
+    for (size_t i = 0; i < ARRAY_COUNT(threads); i++) {
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, holder_main, relay_settings_ref(s)), 0);
+    }
+    done(s);
+    for (size_t i = 0; i < ARRAY_COUNT(threads); i++) {
+        pthread_join(threads[i], NULL);
+    }
+    relay_settings_put(&none); /* nothing */
+}
+END_TEST
+
+/* What a configuration names must be there: all problems are told, nothing is half made. */
+START_TEST(files_that_are_not_there)
+{
+    struct relay_settings *s = SETTINGS("listeners.0.port=2525", "auth.users_file=/none/users",
+                                        "relay.host=smart.test", "relay.username=u",
+                                        "relay.token_file=/none/token");
+    ck_assert_ptr_null(s);
+    struct slice text = buf_slice(&errors);
+    ck_assert_msg(memmem(text.ptr, text.len, "/none/users", 11) != NULL, "%.*s", SLICE_ARG(text));
+    ck_assert_msg(memmem(text.ptr, text.len, "/none/token", 11) != NULL, "%.*s", SLICE_ARG(text));
+    buf_deinit(&errors);
+    buf_deinit(&warnings);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *tests[] = {limits_reach_the_server, features, long_lines,
+                            the_client_side,         headers,  references_between_threads,
+                            files_that_are_not_there};
+    return testing_run("core/relay/settings", tests, ARRAY_COUNT(tests));
+}
