@@ -53,7 +53,9 @@ struct spool_dir {
     atomic_bool past_busy;   /* one worker at a time removes from the past */
     atomic_uint bad_count;
     atomic_bool reclaim_stopped; /* a directory fsync has failed */
-    atomic_uint room;            /* enum spool_room: what the last look found */
+    atomic_uint room;            /* enum spool_room: the verdict on new mail */
+    unsigned room_told;          /* the same as the last look returned it; control thread's */
+    atomic_uint_fast64_t room_size_max; /* as the last look found it, 0: no limit */
     atomic_uint_fast64_t number_next;
     atomic_uint_fast64_t bytes_total; /* segment files, without spares */
     atomic_uint_fast64_t bytes_live;  /* held */
@@ -69,6 +71,9 @@ void spool_name_make(char out[DISK_NAME_MAX], enum spool_name kind, uint64_t num
 bool spool_name_parse(const char *name, enum spool_name *kind, uint64_t *number);
 
 uint64_t spool_dir_number(struct spool_dir *dir);
+
+/* A worker has made a segment: the log may be too large now (spool/room.c). */
+void spool_room_grown(struct spool_dir *dir);
 
 enum spool_fence { SPOOL_FENCE_OURS, SPOOL_FENCE_TAKEN, SPOOL_FENCE_UNREADABLE };
 enum spool_fence spool_dir_fence(const struct spool_dir *dir);

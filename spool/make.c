@@ -230,6 +230,7 @@ static void make_ready(struct spool *spool)
     }
     spool->stats.segments_made++;
     atomic_fetch_add(&spool->dir->bytes_total, spool->next->file_bytes);
+    spool_room_grown(spool->dir);
     spool_commit_on_segment(spool);
 }
 

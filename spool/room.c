@@ -4,23 +4,25 @@
  * would refuse mail for ever, because nothing that is delivered could bring the size down: so the limit
  * is never less than these and one more (the step back).
  *
- * Rejected: looking at each message. statvfs takes a lock of the file system, and both numbers change
- * only when a segment is made or given back; who comes between two looks finds the room that a segment
- * made ahead is there for.
+ * Rejected: looking at each message. statvfs is a system call, and both numbers change only when a segment
+ * is made or given back. A busy worker can make many segments between two looks, so the size is compared
+ * when one is made (spool_room_grown: may only close the door, the next look says so and may open it).
  */
 #include "spool/room.h"
 #include "spool/dir.h"
 
 enum { ROOM_SEGMENTS_OF_A_WORKER = 2 };
 
+static uint64_t room_size_max(uint64_t size_max, const struct spool_room_sizes *s)
+{
+    uint64_t least = (uint64_t)(s->workers * ROOM_SEGMENTS_OF_A_WORKER + 1) * s->segment_bytes;
+    return size_max == 0 || size_max > least ? size_max : least;
+}
+
 static bool room_too_big(bool before, uint64_t size_max, const struct spool_room_sizes *s)
 {
-    if (size_max == 0) {
-        return false;
-    }
-    uint64_t least = (uint64_t)(s->workers * ROOM_SEGMENTS_OF_A_WORKER + 1) * s->segment_bytes;
-    uint64_t max = size_max > least ? size_max : least;
-    return s->size_bytes > (before ? max - s->segment_bytes : max);
+    uint64_t max = room_size_max(size_max, s);
+    return max != 0 && s->size_bytes > (before ? max - s->segment_bytes : max);
 }
 
 static bool room_too_little(bool before, uint64_t free_min, const struct spool_room_sizes *s)
@@ -52,11 +54,23 @@ void spool_dir_look(struct spool_dir *dir, const struct spool_room_limits *limit
     };
     enum spool_room before = (enum spool_room)atomic_load(&dir->room);
     enum spool_room now = spool_room_decide(before, limits, &sizes);
+    atomic_store(&dir->room_size_max, room_size_max(limits->size_max, &sizes));
     atomic_store(&dir->room, (unsigned)now);
+    bool changed = dir->room_told != (unsigned)now;
+    dir->room_told = (unsigned)now;
     *out = (struct spool_room_look){
         .room = now,
-        .changed = now != before,
+        .changed = changed,
         .size_bytes = sizes.size_bytes,
         .free_bytes = sizes.free_bytes,
     };
+}
+
+void spool_room_grown(struct spool_dir *dir)
+{
+    uint64_t max = atomic_load(&dir->room_size_max);
+    unsigned was = SPOOL_ROOM_OK;
+    if (max != 0 && atomic_load(&dir->bytes_total) > max) {
+        (void)atomic_compare_exchange_strong(&dir->room, &was, (unsigned)SPOOL_ROOM_MAX_SIZE);
+    }
 }

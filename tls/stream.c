@@ -186,6 +186,7 @@ static enum tls_step start_server(struct tls_stream *s)
         return choose_certificate(s, &hello);
     case TLS_HELLO_MORE:
         if (s->in.len < s->in.cap_max) {
+            s->tried = s->in.len;
             return TLS_STEP_WANT_INPUT;
         }
         return refuse(s, TLS_ERROR_PROTOCOL, ALERT_DECODE_ERROR, "the ClientHello is too large");
@@ -287,6 +288,7 @@ bool tls_stream_has_work(const struct tls_stream *s)
 {
     switch (s->phase) {
     case STREAM_HELLO:
+        return s->in.len > s->tried;
     case STREAM_HANDSHAKE:
         return s->ready > s->used;
     case STREAM_OPEN:

@@ -79,8 +79,8 @@ enum tls_read {
 /* Appends at most max bytes to plain. After TLS_STEP_DONE only. */
 enum tls_read tls_stream_read(struct tls_stream *s, struct buf *plain, size_t max, struct buf *out);
 
-/* Encrypts as much of plain as fits into out; returns how much (0: no room, or failed). After
- * TLS_STEP_DONE only. */
+/* Encrypts as much of plain as fits into out; returns how much (0: no room, or the stream failed, or
+ * the peer has closed). After TLS_STEP_DONE and before shutdown only. */
 size_t tls_stream_write(struct tls_stream *s, struct slice plain, struct buf *out);
 
 /* Says close_notify (once). False: no room in out. Nothing can be written after it. */

@@ -137,7 +137,12 @@ static struct tls_verdict judge(const struct tls_stream *s, const WOLFSSL_X509_S
         .rsa_bits_min = c->rsa_bits_min,
         .wall_us = s->wall_us,
     };
-    return tls_verdict_of(&q);
+    struct tls_verdict v = tls_verdict_of(&q);
+    /* Whoever connects without a name has nothing to check, but it is not this host's certificate. */
+    if (!c->is_server && q.name.len == 0) {
+        tls_verdict_add(&v, TLS_VERDICT_WRONG_NAME);
+    }
+    return v;
 }
 
 /* Things the library finds too, or finds only because its own store is empty. */

@@ -33,6 +33,7 @@ struct tls_stream {
     bool rejected;     /* our verdict refused the certificate */
     struct buf in;     /* ciphertext: [0, used) the library has, [used, ready) are whole records */
     size_t used, ready;
+    size_t tried;       /* STREAM_HELLO: so much of `in` was not enough */
     size_t record_left; /* of the record at `used` */
     struct buf *out;    /* during a call */
     uint64_t wall_us;

@@ -144,15 +144,25 @@ void x509_free(struct x509 *c)
     *c = (struct x509){0};
 }
 
+/* An issuer that has expired still has signed what it has signed. */
+static bool load_issuer(WOLFSSL_CERT_MANAGER *cm, struct slice der)
+{
+    const unsigned char *p = (const unsigned char *)der.ptr;
+#if LIBWOLFSSL_VERSION_HEX >= 0x05006000
+    return wolfSSL_CertManagerLoadCABuffer_ex(cm, p, (long)der.len, WOLFSSL_FILETYPE_ASN1, 0,
+                                              WOLFSSL_LOAD_FLAG_DATE_ERR_OKAY) == WOLFSSL_SUCCESS;
+#else
+    return wolfSSL_CertManagerLoadCABuffer(cm, p, (long)der.len, WOLFSSL_FILETYPE_ASN1) ==
+           WOLFSSL_SUCCESS;
+#endif
+}
+
 enum x509_signature x509_signed_by(const struct x509 *c, const struct x509 *issuer)
 {
     must(c->decoded != NULL && issuer->decoded != NULL);
     WOLFSSL_CERT_MANAGER *cm = wolfSSL_CertManagerNew();
     int rc = WOLFSSL_FAILURE;
-    if (cm &&
-        wolfSSL_CertManagerLoadCABuffer_ex(cm, (const unsigned char *)issuer->der.ptr,
-                                           (long)issuer->der.len, WOLFSSL_FILETYPE_ASN1, 0,
-                                           WOLFSSL_LOAD_FLAG_DATE_ERR_OKAY) == WOLFSSL_SUCCESS) {
+    if (cm && load_issuer(cm, issuer->der)) {
         rc = wolfSSL_CertManagerVerifyBuffer(cm, (const unsigned char *)c->der.ptr,
                                              (long)c->der.len, WOLFSSL_FILETYPE_ASN1);
     }

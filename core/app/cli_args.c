@@ -82,6 +82,13 @@ static bool set_canon(struct cli_args *args, const char *value, struct buf *why)
     return true;
 }
 
+static bool set_root(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)why;
+    args->root = value;
+    return true;
+}
+
 static bool set_json(struct cli_args *args, const char *value, struct buf *why)
 {
     (void)value;
@@ -101,7 +108,7 @@ static bool set_help(struct cli_args *args, const char *value, struct buf *why)
 static bool set_print(struct cli_args *args, enum cli_print print, struct buf *why)
 {
     if (args->print != CLI_PRINT_EFFECTIVE) {
-        buf_add(why, SLICE("--defaults, --schema and --markdown exclude each other"));
+        buf_add(why, SLICE("--defaults, --schema, --markdown and --profiles exclude each other"));
         return false;
     }
     args->print = print;
@@ -126,6 +133,12 @@ static bool set_markdown(struct cli_args *args, const char *value, struct buf *w
     return set_print(args, CLI_PRINT_MARKDOWN, why);
 }
 
+static bool set_profiles(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)value;
+    return set_print(args, CLI_PRINT_PROFILES, why);
+}
+
 static const struct cli_option options_table[] = {
     {SLICE_INIT("--config"), SLICE_INIT("-c"), "FILE", CLI_OPT_CONFIG, false,
      "configuration file; without it: defaults and RINGPOST_* variables", set_file},
@@ -137,6 +150,10 @@ static const struct cli_option options_table[] = {
      "JSON Schema of the configuration file", set_schema},
     {SLICE_INIT("--markdown"), SLICE_INIT(""), NULL, CLI_OPT_PRINT, false,
      "reference of all keys, as Markdown", set_markdown},
+    {SLICE_INIT("--profiles"), SLICE_INIT(""), NULL, CLI_OPT_PRINT, false,
+     "the variables of the replaced systems, as Markdown", set_profiles},
+    {SLICE_INIT("--root"), SLICE_INIT(""), "DIR", CLI_OPT_ROOT, false,
+     "stands before every absolute path of a profile", set_root},
     {SLICE_INIT("--socket"), SLICE_INIT(""), "PATH", CLI_OPT_SOCKET, false,
      "the engine's admin socket, instead of the configuration's admin.socket", set_socket},
     {SLICE_INIT("--limit"), SLICE_INIT(""), "N", CLI_OPT_LIMIT, false, "messages to list (100)",

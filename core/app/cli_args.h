@@ -25,9 +25,16 @@ enum cli_option_bit {
     CLI_OPT_KEY_TYPE = 128,
     CLI_OPT_OUT = 256,
     CLI_OPT_CANON = 512,
+    CLI_OPT_ROOT = 1024,
 };
 
-enum cli_print { CLI_PRINT_EFFECTIVE, CLI_PRINT_DEFAULTS, CLI_PRINT_SCHEMA, CLI_PRINT_MARKDOWN };
+enum cli_print {
+    CLI_PRINT_EFFECTIVE,
+    CLI_PRINT_DEFAULTS,
+    CLI_PRINT_SCHEMA,
+    CLI_PRINT_MARKDOWN,
+    CLI_PRINT_PROFILES,
+};
 
 struct cli_args {
     const char *file;
@@ -39,6 +46,7 @@ struct cli_args {
     const char *key_type;
     const char *out;
     const char *canon;
+    const char *root;
     bool json;
     bool help;
     enum cli_print print;

@@ -17,6 +17,7 @@ struct conf_source cli_conf_source(const struct cli *cli, const struct cli_args 
         .environment = cli->environment,
         .set = args->set_count ? args->set : NULL,
         .set_count = args->set_count,
+        .root = args->root,
     };
 }
 
@@ -68,7 +69,7 @@ int cli_serve(struct cli *cli, const struct cli_args *args)
     must(cli->serve != NULL);
     struct relay_settings *settings = cli_settings_load(cli, &src);
     if (!settings) {
-        return CLI_CONFIG;
+        return conf_failure_status(&src);
     }
     fflush(cli->err);
     return cli->serve(&src, settings);
@@ -79,7 +80,7 @@ int cli_check(struct cli *cli, const struct cli_args *args)
     struct conf_source src = cli_conf_source(cli, args);
     struct relay_settings *settings = cli_settings_load(cli, &src);
     if (!settings) {
-        return CLI_CONFIG;
+        return conf_failure_status(&src);
     }
     fprintf(cli->out, "configuration is valid\n");
     relay_settings_put(&settings);
@@ -91,7 +92,7 @@ int cli_config(struct cli *cli, const struct cli_args *args)
     struct conf_source src = cli_conf_source(cli, args);
     struct conf *conf = NULL;
     struct buf text;
-    int status = CLI_CONFIG;
+    int status = conf_failure_status(&src);
     buf_init(&text, CLI_PRINT_BYTES_MAX);
     switch (args->print) {
     case CLI_PRINT_EFFECTIVE:
@@ -109,6 +110,9 @@ int cli_config(struct cli *cli, const struct cli_args *args)
         break;
     case CLI_PRINT_MARKDOWN:
         conf_print_markdown(&text);
+        break;
+    case CLI_PRINT_PROFILES:
+        conf_print_profiles(&text);
         break;
     }
     must(!text.overflow);

@@ -8,6 +8,7 @@
 #include "core/conf/check.h"
 #include "core/conf/env.h"
 #include "core/conf/file.h"
+#include "core/conf/profile.h"
 #include "core/conf/yaml.h"
 
 #include <stdlib.h>
@@ -19,8 +20,9 @@ enum {
      * escapes are resolved ("\L" is three bytes); variables and --set are copied twice (whole, item
      * by item), each with a name; files of secrets; file names and defaults. */
     SCRATCH_BYTES = NODES_MAX * (sizeof(struct conf_node) + 64) + 2 * FILES_BYTES_MAX +
-                    4 * CONF_ENV_BYTES_MAX + 4 * CONF_ENV_VARIABLES_MAX * 64 +
-                    2 * CONF_SECRETS_BYTES_MAX + 2 * CONF_FOLDER_FILES_MAX * 4096 + 65536,
+                    3 * CONF_PROFILE_BYTES_MAX + 4 * CONF_ENV_BYTES_MAX +
+                    4 * CONF_ENV_VARIABLES_MAX * 64 + 2 * CONF_SECRETS_BYTES_MAX +
+                    2 * CONF_FOLDER_FILES_MAX * 4096 + 65536,
 };
 
 struct loader {
@@ -30,7 +32,9 @@ struct loader {
     struct conf_node *root;
     size_t nodes_left;
     size_t file_bytes;
-    bool incomplete; /* a file could not be read: what it says is not known */
+    struct conf_profile_source profile_source;
+    const struct conf_profile *profile; /* NULL: native */
+    bool incomplete;                    /* a file could not be read: what it says is not known */
 };
 
 /* ---- files --------------------------------------------------------------------------------- */
@@ -92,11 +96,36 @@ static void folder_load(struct loader *l, const char *file)
     buf_deinit(&why);
 }
 
+static void profile_choose(struct loader *l)
+{
+    struct conf_origin from = {.kind = CONF_FROM_DEFAULT};
+    struct buf why;
+    buf_init(&why, 4096);
+    if (!conf_profile_choose(&l->profile_source, &l->profile, &why)) {
+        conf_report_error(&l->report, &from, SLICE(""), "%.*s", SLICE_ARG(buf_slice(&why)));
+    }
+    buf_deinit(&why);
+}
+
 static void sources_load(struct loader *l, const struct conf_source *src)
 {
+    struct conf_profile_load p = {
+        .source = &l->profile_source,
+        .apply = &l->apply,
+        .root = l->root,
+        .nodes_left = &l->nodes_left,
+    };
+    profile_choose(l);
+    p.profile = l->profile;
+    if (p.profile) {
+        conf_profile_below(&p);
+    }
     if (src->file) {
         file_load(l, src->file);
         folder_load(l, src->file);
+    }
+    if (p.profile) {
+        conf_profile_above(&p);
     }
     if (src->environment) {
         conf_env_apply(&l->apply, l->root, src->environment, &l->nodes_left);
@@ -177,8 +206,9 @@ static struct conf *build(struct loader *l)
     const struct conf_table *t = l->apply.table;
     struct buf mute;
     default_lists(l);
-    size_t arena_bytes = cost_of(l->root) + CONF_DERIVE_BYTES_MAX + cost_of_defaults(t, NULL) +
-                         cost_of_list_groups(t, l->root);
+    struct slice root = slice_str(l->profile ? l->profile_source.root : NULL);
+    size_t arena_bytes = cost_of(l->root) + conf_arena_cost(root.len) + CONF_DERIVE_BYTES_MAX +
+                         cost_of_defaults(t, NULL) + cost_of_list_groups(t, l->root);
     struct conf *c = calloc(1, sizeof(*c));
     struct conf_arena *arena = c ? conf_arena_new(arena_bytes) : NULL;
     if (!arena) {
@@ -189,6 +219,8 @@ static struct conf *build(struct loader *l)
     }
     must(t->conf_size == sizeof(*c));
     c->arena = arena;
+    c->profile = l->profile ? l->profile->name : SLICE("");
+    c->root = conf_arena_copy(arena, root);
     /* What is wrong in the tree has been said; a value that was refused stays at its default. */
     buf_init(&mute, 4096);
     struct conf_report muted = {.errors = &mute};
@@ -211,6 +243,7 @@ struct conf *conf_load(const struct conf_source *src, struct buf *errors, struct
     struct conf_origin from = {.kind = CONF_FROM_DEFAULT};
     struct conf *c = NULL;
     l.report = (struct conf_report){.errors = errors, .warnings = warnings};
+    l.profile_source = (struct conf_profile_source){src->environment, src->root};
     l.scratch = conf_arena_new(SCRATCH_BYTES);
     bool *bad_keys = calloc(conf_table.key_count, sizeof(*bad_keys));
     if (!l.scratch || !bad_keys) {
@@ -229,6 +262,18 @@ out:
     free(bad_keys);
     conf_arena_free(l.scratch);
     return c;
+}
+
+int conf_failure_status(const struct conf_source *src)
+{
+    enum { STATUS_NATIVE = 78, STATUS_PROFILE = 1 };
+    const struct conf_profile_source from = {src->environment, src->root};
+    const struct conf_profile *profile = NULL;
+    struct buf why;
+    buf_init(&why, 4096);
+    bool clear = conf_profile_choose(&from, &profile, &why);
+    buf_deinit(&why);
+    return clear && profile ? STATUS_PROFILE : STATUS_NATIVE;
 }
 
 void conf_free(struct conf *c)

@@ -140,6 +140,9 @@ void conf_print_yaml_table(const struct conf_table *t, const void *conf, struct 
 
 void conf_print_yaml(const struct conf *c, struct buf *out)
 {
+    if (c->profile.len) {
+        buf_addf(out, "# profile: %.*s\n", SLICE_ARG(c->profile));
+    }
     conf_print_yaml_table(&conf_table, c, out);
 }
 

@@ -61,10 +61,11 @@ struct conf_variable {
     struct slice name;
     enum conf_variable_kind kind;
     unsigned flags;
-    const char *keys;  /* paths separated by spaces; "listeners[*].tls": of every listener */
-    const char *text;  /* see kind */
-    const char *needs; /* "A B|C !D @E": A, one of B and C, not D, E names a file that is not empty */
-    const char *unmet; /* the warning when that is not so; NULL: none */
+    const char *keys; /* paths separated by spaces; "listeners[*].tls": of every listener */
+    const char *text; /* see kind */
+    const char
+        *needs; /* "A B|C !D @E": A, one of B and C, not D, E names a file that is not empty */
+    const char *unmet;   /* the warning when that is not so; NULL: none */
     const char *initial; /* what holds when it is not set, for docs/PROFILES.md */
     const char *note;    /* what differs from the original, for docs/PROFILES.md; or NULL */
 };
@@ -77,8 +78,8 @@ struct conf_preset {
 struct conf_profile_load;
 
 struct conf_profile_more {
-    const char *title; /* NULL: none */
-    const struct conf_variable *rows;
+    const char *title;                /* NULL: none */
+    const struct conf_variable *rows; /* NULL: Postfix' parameters */
     const size_t *count;
 };
 
@@ -91,8 +92,8 @@ struct conf_profile {
     size_t variable_count;
     const struct conf_preset *presets;
     size_t preset_count;
-    const char *folder; /* files below it choose the profile; or NULL */
-    struct slice realm; /* users may log in as name@realm too; may be empty */
+    const char *folder;               /* files below it choose the profile; or NULL */
+    struct slice realm;               /* users may log in as name@realm too; may be empty */
     struct conf_profile_more more[2]; /* tables of files, for docs/PROFILES.md */
     void (*below)(struct conf_profile_load *p); /* low-level files; or NULL */
     void (*above)(struct conf_profile_load *p); /* after the rows; or NULL */
@@ -126,8 +127,5 @@ bool conf_profile_choose(const struct conf_profile_source *source,
 /* The two layers of the chosen profile; p->profile must not be NULL. */
 void conf_profile_below(struct conf_profile_load *p);
 void conf_profile_above(struct conf_profile_load *p);
-
-/* docs/PROFILES.md. */
-void conf_print_profiles(struct buf *out);
 
 #endif

@@ -55,6 +55,9 @@ bool conf_profile_put_domain(struct conf_profile_load *p, const struct conf_orig
 void conf_profile_put_item(struct conf_profile_load *p, const struct conf_origin *from,
                            const char *group, size_t index, const char *leaf, struct slice value);
 
+/* Credentials may go out in clear: says so, unless TLS is asked for. */
+void conf_profile_warn_clear_relay(struct conf_profile_load *p, struct slice variable);
+
 /* ---- rows: profile_row.c ---- */
 
 /* name: how messages call it when `from` is a file. */
@@ -81,7 +84,6 @@ void conf_relay_add(struct buf *out, struct slice text);
 /* "4000s", "5d", "300" (in `unit`) as ours; false: it is none. */
 bool conf_postfix_time_add(struct buf *out, struct slice text, char unit);
 /* ${NAME}, ${NAME:-default} out of the environment. */
-void conf_template_add(struct buf *out, const struct conf_profile_source *source,
-                       const char *text);
+void conf_template_add(struct buf *out, const struct conf_profile_source *source, const char *text);
 
 #endif

@@ -30,8 +30,8 @@ enum {
 /* Parameters that only mean something together are noted until conf_postfix_end. */
 struct conf_postfix {
     struct conf_profile_load *p;
-    unsigned relay, client, recipient; /* restrictions: truth tables; 0: not given */
-    struct conf_origin access_from;    /* of the last of them */
+    unsigned relay, client, recipient;     /* restrictions: truth tables; 0: not given */
+    struct conf_origin access_from;        /* of the last of them */
     uint64_t backoff_min_s, backoff_max_s; /* 0: not given */
     struct conf_origin backoff_from;
     bool sasl; /* smtpd_sasl_auth_enable */
@@ -83,8 +83,5 @@ bool conf_interface_nets(struct slice name, struct buf *out);
  * False: there is no public address, or no name. */
 bool conf_host_reverse_name(struct buf *out);
 bool conf_host_has_ipv6(void);
-
-/* Credentials may go out in clear: says so, unless the tree asks for TLS or forbids it by now. */
-void conf_profile_warn_clear_relay(struct conf_profile_load *p, struct slice variable);
 
 #endif

@@ -51,7 +51,7 @@ struct queue_rcpt {
     uint8_t notify;   /* MAIL_NOTIFY_* */
     uint8_t state;    /* enum queue_rcpt_state */
     uint8_t result;   /* enum spool_result_kind once ENDED */
-    uint8_t requeues; /* returns to the ready list without an attempt that counted */
+    bool delay_told;  /* the sender had its one report of delay about this recipient */
 };
 
 /* Flags, stored in the spool record. */
@@ -59,9 +59,11 @@ enum {
     QUEUE_MSG_8BIT = 1,
     QUEUE_MSG_SMTPUTF8 = 2,
     QUEUE_MSG_LEADING_DOT = 4,
-    QUEUE_MSG_DELAY_NOTIFIED = 8,
-    QUEUE_MSG_DSN = 16, /* made by us */
+    QUEUE_MSG_DSN = 16, /* made by us; 8 was in use once */
 };
+
+/* Why a message whose content is not what was stored has bounced (5.3.0). */
+#define QUEUE_TEXT_DAMAGED SLICE("the stored message is damaged and was not sent")
 
 /* A hold that knows its message: compaction is given holds. */
 struct queue_hold {
@@ -99,6 +101,7 @@ struct queue_message {
     uint32_t flags;
     uint8_t ret;               /* enum mail_ret */
     bool queued;               /* committed and counted */
+    bool damaged;              /* found at start without all of its content: bounced, never sent */
     uint64_t compact_after_ms; /* mono; a piece could not be read: not before */
 };
 

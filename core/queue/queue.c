@@ -277,6 +277,8 @@ void queue_recover(struct queue *q, const struct spool_recovered *found)
     m->body_bytes = s->body_bytes;
     m->ref = found->ref;
     m->inline_bytes = found->inline_bytes;
+    m->damaged = found->damaged;
+    q->counters.damaged += found->damaged ? 1 : 0;
     spool_hold(q->spool, &m->hold.hold, m->ref);
     if (s->fragment_count) {
         m->fragments = calloc(s->fragment_count, sizeof(*m->fragments));
@@ -295,18 +297,18 @@ void queue_recover(struct queue *q, const struct spool_recovered *found)
         const struct spool_rcpt *from = &s->rcpts[i];
         struct queue_rcpt *r = queue_message_add_rcpt(m, from->address, from->orcpt, from->notify);
         r->attempts = from->attempts;
-        r->due_ms = from->next_due_ms;
+        r->due_ms = m->damaged ? 0 : from->next_due_ms;
         if (from->status != SPOOL_RCPT_QUEUED) {
             r->result = (uint8_t)(from->status - SPOOL_RCPT_DELIVERED + SPOOL_RESULT_DELIVERED);
             queue_rcpt_set_state(m, r, QUEUE_RCPT_ENDED);
             continue;
         }
         queued++;
-        /* A report of delay was sent by the attempt that first failed after that time. */
-        if (from->attempts && q->conf->dsn.delay_after_ms &&
-            m->arrival_us / 1000 + q->conf->dsn.delay_after_ms <= now_ms) {
-            m->flags |= QUEUE_MSG_DELAY_NOTIFIED;
-        }
+        /* The attempt that first failed after this time has reported the delay. When that was is not
+         * stored: it was not if the attempt that failed last was due to be followed before it; else it
+         * counts as told, for a report too few is better than one twice. */
+        uint64_t report_ms = m->arrival_us / 1000 + q->conf->dsn.delay_after_ms;
+        r->delay_told = from->attempts && report_ms <= now_ms && report_ms <= from->next_due_ms;
     }
     must(queued > 0);
     m->queued = true;

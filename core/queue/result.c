@@ -111,9 +111,9 @@ static void queue_defer_or_expire(struct queue *q, struct queue_message *m, stru
     r->due_ms = d.due_ms;
     row->kind = SPOOL_RESULT_DEFERRED;
     uint64_t delay_after = q->conf->dsn.delay_after_ms;
-    if (delay_after && wall_ms >= arrival_ms + delay_after &&
-        !(m->flags & QUEUE_MSG_DELAY_NOTIFIED)) {
+    if (delay_after && wall_ms >= arrival_ms + delay_after && !r->delay_told) {
         row->notice = queue_notice(m, r, DSN_DELAYED);
+        r->delay_told = true;
     }
     queue_rcpt_set_state(m, r, QUEUE_RCPT_WAITING);
     queue_log_result(q, m, r, OBS_DEFERRED, o, end);
@@ -184,21 +184,16 @@ void queue_results(struct queue *q, struct queue_message *m, const uint32_t *rcp
     copy.retry = &retry;
     const struct queue_part_end *end = &copy;
     struct queue_batch *b = queue_batch_new(q, m, count, end);
-    bool delayed = false;
     for (uint32_t i = 0; i < count; i++) {
         b->rows[i] = (struct queue_batch_row){.rcpt = rcpts[i]};
         queue_apply_outcome(q, m, &b->rows[i], &end->outcomes[i], end);
         b->wants_dsn = b->wants_dsn || b->rows[i].notice;
-        delayed = delayed || b->rows[i].notice == DSN_DELAYED + 1;
         bool failed = b->rows[i].kind == SPOOL_RESULT_BOUNCED ||
                       b->rows[i].kind == SPOOL_RESULT_EXPIRED;
         if (failed && (m->flags & QUEUE_MSG_DSN)) {
             q->counters.dsn_dropped++;
             queue_log_result(q, m, &m->rcpts[rcpts[i]], OBS_DSN_DROPPED, &end->outcomes[i], end);
         }
-    }
-    if (delayed) {
-        m->flags |= QUEUE_MSG_DELAY_NOTIFIED;
     }
     queue_schedule(q, m);
     if (b->wants_dsn) {

@@ -453,8 +453,17 @@ static bool queue_domain_resolve(struct queue *q, struct queue_domain *d)
 static void queue_site_file(struct queue *q, struct queue_site *s, struct queue_message *m,
                             struct queue_part *p);
 
+static void queue_parts_release(struct list *parts);
+
+/* The route is known. A refusal is told by queue_route_message: what fails in one turn of the loop is one
+ * result of its message, with one report. */
 static void queue_domain_flush(struct queue *q, struct queue_domain *d)
 {
+    if (!d->site) {
+        d->last = NULL;
+        queue_parts_release(&d->waiting);
+        return;
+    }
     struct list waiting;
     list_init(&waiting);
     list_splice_back(&waiting, &d->waiting);
@@ -463,11 +472,7 @@ static void queue_domain_flush(struct queue *q, struct queue_domain *d)
     while ((node = list_pop_front(&waiting))) {
         struct queue_part *p = LIST_ENTRY(node, struct queue_part, in_list);
         p->domain = NULL;
-        if (d->site) {
-            queue_site_file(q, d->site, p->message, p);
-        } else {
-            queue_part_refuse(q, p, &d->refusal);
-        }
+        queue_site_file(q, d->site, p->message, p);
     }
 }
 
@@ -540,16 +545,50 @@ static bool queue_file_rcpt(struct queue *q, struct queue_domain *d, struct queu
     return true;
 }
 
+/* Recipients of one message that end, or are put off, without an attempt. */
+struct queue_refused {
+    uint32_t count;
+    uint32_t rcpts[QUEUE_BATCH_RCPTS_MAX];
+    struct outcome outcomes[QUEUE_BATCH_RCPTS_MAX];
+};
+
+static void queue_refused_tell(struct queue *q, struct queue_message *m, struct queue_refused *r)
+{
+    if (r->count) {
+        struct queue_part_end end = {.outcomes = r->outcomes};
+        queue_results(q, m, r->rcpts, r->count, &end);
+        r->count = 0;
+    }
+}
+
+static void queue_refused_add(struct queue *q, struct queue_message *m, struct queue_refused *r,
+                              uint32_t index, const struct outcome *o)
+{
+    queue_rcpt_set_state(m, &m->rcpts[index], QUEUE_RCPT_READY);
+    r->rcpts[r->count] = index;
+    r->outcomes[r->count++] = *o;
+    if (r->count == QUEUE_BATCH_RCPTS_MAX) {
+        queue_refused_tell(q, m, r);
+    }
+}
+
 void queue_route_message(struct queue *q, struct queue_message *m)
 {
     uint64_t wall_ms = io_now(q->io)->wall_us / 1000;
     bool smarthost = q->conf->relay.host.count > 0;
-    struct list refused, *node;
-    list_init(&refused);
+    struct queue_refused refused;
+    refused.count = 0;
     m->readers++; /* a refusal must not free it while we walk */
     for (uint32_t i = 0; i < m->rcpt_count; i++) {
         struct queue_rcpt *r = &m->rcpts[i];
         if (r->state != QUEUE_RCPT_WAITING || r->due_ms > wall_ms) {
+            continue;
+        }
+        if (m->damaged) {
+            struct outcome o = outcome_local(OUTCOME_PERMANENT, OUTCOME_MESSAGE,
+                                             OUTCOME_STAGE_ROUTE, (struct enhanced){5, 3, 0},
+                                             QUEUE_TEXT_DAMAGED);
+            queue_refused_add(q, m, &refused, i, &o);
             continue;
         }
         struct queue_key key = {smarthost ? (struct slice){NULL, 0} : queue_rcpt_domain(q, r),
@@ -562,18 +601,13 @@ void queue_route_message(struct queue *q, struct queue_message *m)
         if (d && !fresh && d->pending == 0) {
             fresh = queue_domain_resolve(q, d);
         }
-        if (!d || !queue_file_rcpt(q, d, m, i)) {
+        if (fresh && !d->site) {
+            queue_refused_add(q, m, &refused, i, &d->refusal);
+        } else if (!d || !queue_file_rcpt(q, d, m, i)) {
             r->due_ms = wall_ms + 1000; /* no memory: soon again */
-            continue;
-        }
-        if (fresh && !d->site && !list_linked(&d->refused)) {
-            list_push_back(&refused, &d->refused);
         }
     }
-    while (
-        (node = list_pop_front(&refused))) { /* one result for all of its recipients: one report */
-        queue_domain_flush(q, LIST_ENTRY(node, struct queue_domain, refused));
-    }
+    queue_refused_tell(q, m, &refused);
     m->readers--;
     queue_body_unused(q, m);
     queue_schedule(q, m);

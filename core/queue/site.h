@@ -51,7 +51,6 @@ struct queue_domain {
     struct map_node by_name;
     struct slice name;   /* behind the struct, lower case as given */
     struct list waiting; /* parts until the route is known */
-    struct list refused; /* queue_route_message's: to be flushed when the whole message is filed */
     struct queue_part *last;
     struct queue_site *site; /* NULL: not resolved, or the route is a refusal */
     uint64_t expires_ms;     /* of the route */

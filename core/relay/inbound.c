@@ -235,7 +235,7 @@ static void inbound_free(struct inbound *s)
     buf_deinit(&s->user);
     buf_deinit(&s->out);
     buf_deinit(&s->sending);
-    buf_deinit(&s->held);
+    secret_buf_release(&s->held);
     if (s->admitted) {
         connections_leave(r->admitted, &s->peer.addr);
     }
@@ -497,7 +497,10 @@ static void inbound_keep(struct inbound *s, struct slice left, bool was_held)
         buf_add(&s->held, left);
         must(!s->held.overflow);
     }
-    if (s->held.len == 0 && s->held.cap) {
+    if (s->held.len == 0 && s->held.cap && s->held_secret) {
+        s->held_secret = false;
+        secret_buf_release(&s->held);
+    } else if (s->held.len == 0 && s->held.cap) {
         buf_release(&s->held);
     }
 }
@@ -515,6 +518,7 @@ void inbound_turn(struct inbound *s, struct slice in)
     in = inbound_step(s, in);
     if (smtp_server_had_secret(&s->smtp) && whole.len > in.len) {
         secret_wipe((char *)whole.ptr, whole.len - in.len); /* our own buffer, on loan */
+        s->held_secret = true;
     }
     s->phase_bytes += whole.len - in.len;
     if (s->state != INBOUND_OPEN) {

@@ -158,6 +158,12 @@ static bool outbound_secure_step(struct outbound *o)
     return false;
 }
 
+static bool outbound_lives(const struct outbound *o)
+{
+    return o->state != OUTBOUND_GONE && o->state != OUTBOUND_NEXT &&
+           o->state != OUTBOUND_CONNECTING && secure_is_open(&o->tls);
+}
+
 void outbound_receive(struct outbound *o, struct slice in)
 {
     if (!secure_is_open(&o->tls)) {
@@ -177,7 +183,7 @@ void outbound_receive(struct outbound *o, struct slice in)
         o->plain.len = 0;
         if (more || plain.len || o->smtp.state == SMTP_CLIENT_ENDED) {
             outbound_drive(o, plain);
-            if (pool_resolve(&r->outbound, self) != o || !secure_is_open(&o->tls)) {
+            if (pool_resolve(&r->outbound, self) != o || !outbound_lives(o)) {
                 return;
             }
         }
@@ -185,9 +191,7 @@ void outbound_receive(struct outbound *o, struct slice in)
     if (o->plain.cap && o->plain.len == 0) {
         buf_release(&o->plain);
     }
-    if (o->state != OUTBOUND_GONE && o->state != OUTBOUND_NEXT) {
-        outbound_drive(o, (struct slice){NULL, 0});
-    }
+    outbound_drive(o, (struct slice){NULL, 0});
 }
 
 bool outbound_encrypt(struct outbound *o)

@@ -95,7 +95,13 @@ def at_rest(port):
 def test_a_peer_answers_the_next_message_before_it_has_read_this_one(make):
     """Two bodies from disk: the last piece of one is stuck in the kernel, the other is being read, and then
     the connection ends."""
-    room, go, hit = [], threading.Event(), threading.Event()
+    # How much the kernel takes differs a little from connection to connection.
+    assert any(answered_early(make) for _ in range(5)), "the last piece was never the one that is stuck"
+
+
+def answered_early(make):
+    """False: the kernel took more, or less, than it did a moment ago; nothing was tried."""
+    room, go, hit, missed = [], threading.Event(), threading.Event(), threading.Event()
 
     def talk(sock, reader, number):
         hello(sock, reader, b"PIPELINING")
@@ -109,7 +115,10 @@ def test_a_peer_answers_the_next_message_before_it_has_read_this_one(make):
         if number == 1:
             room.append(at_rest(peer.port))
             return
-        assert room[1] - FRAGMENT < at_rest(peer.port) < room[1], "not stuck in the last piece"
+        if not room[1] - FRAGMENT < at_rest(peer.port) < room[1]:
+            missed.set()
+            hit.set()
+            return
         sock.sendall(b"250 stored\r\n250 ok\r\n250 ok\r\n354 go\r\n")
         wait_until(lambda: engine.counters()["delivered"], 10, "the first is delivered")
         sock.shutdown(socket.SHUT_WR)
@@ -130,8 +139,11 @@ def test_a_peer_answers_the_next_message_before_it_has_read_this_one(make):
     wait_until(lambda: engine.counters()["queued"] == 3, 10, "both queued")
     go.set()
     assert hit.wait(30), peer.errors
+    if missed.is_set():
+        return False
     engine.event("deferred", count=2)
     assert engine.counters()["delivered"] == 1
+    return True
 
 
 def test_connections_that_are_refused_together_are_one_failure(make):

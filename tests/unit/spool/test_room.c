@@ -100,12 +100,42 @@ START_TEST(refuses_mail_only)
 }
 END_TEST
 
+/* Between two looks the log may grow: the door is closed when the segment is made, the next look tells. */
+START_TEST(growth_closes_at_once)
+{
+    struct model m;
+    struct spool_room_look look;
+    const struct spool_room_limits limits = {.size_max = 1}; /* raised to three segments */
+    fake_init(4);
+    model_init(&m, 4);
+    struct model_options o = {.workers = 1, .body_max = 100 * 1024, .load = 60, .no_results = true};
+    model_start(&m, &o);
+    model_run(&m, 20);
+    spool_dir_look(m.dir, &limits, &look);
+    ck_assert(look.room == SPOOL_ROOM_OK);
+    for (unsigned i = 0; i < 5000 && spool_takes_mail(m.spools[0]) != SPOOL_FULL; i++) {
+        model_run(&m, 1);
+    }
+    ck_assert(spool_takes_mail(m.spools[0]) == SPOOL_FULL);
+    spool_dir_look(m.dir, &limits, &look);
+    ck_assert(look.room == SPOOL_ROOM_MAX_SIZE && look.changed);
+    ck_assert_uint_eq(look.size_bytes, 4 * SPOOL_SEGMENT_BYTES_MIN);
+    spool_dir_look(m.dir, &limits, &look);
+    ck_assert(look.room == SPOOL_ROOM_MAX_SIZE && !look.changed);
+    model_settle(&m, 20000);
+    model_stop(&m);
+    model_deinit(&m);
+    fake_deinit();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("spool room");
     TCase *t = tcase_create("room");
     tcase_add_test(t, decides);
     tcase_add_test(t, refuses_mail_only);
+    tcase_add_test(t, growth_closes_at_once);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

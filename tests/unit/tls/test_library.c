@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,12 +32,29 @@ START_TEST(aes_as_the_processor_says)
 }
 END_TEST
 
+/* One TLS library per process: two would bind each other's symbols (docs of the libraries we use). */
+START_TEST(no_other_library_is_loaded)
+{
+    static const char *const others[] = {"libssl", "libcrypto", "libgnutls"};
+    char line[4096];
+    FILE *f = fopen("/proc/self/maps", "r");
+    ck_assert_ptr_nonnull(f);
+    while (fgets(line, sizeof(line), f)) {
+        for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+            ck_assert_msg(strstr(line, others[i]) == NULL, "%s", line);
+        }
+    }
+    fclose(f);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("tls/library");
     TCase *t = tcase_create("library");
     tcase_add_test(t, version_has_numbers);
     tcase_add_test(t, aes_as_the_processor_says);
+    tcase_add_test(t, no_other_library_is_loaded);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

@@ -249,6 +249,13 @@ START_TEST(no_name_and_odd_names)
         rig_run(&l);
         ck_assert(rig_is_open(&l));
         ck_assert_str_eq(tls_stream_facts(l.server.stream)->server_name, names[i].sni);
+        ck_assert_int_eq(tls_stream_facts(l.client.stream)->verdict.kind,
+                         i == 3 ? TLS_VERDICT_TRUSTED : TLS_VERDICT_WRONG_NAME);
+        rig_hang_up(&l);
+        /* Who verifies cannot do so without a name. */
+        l = rig_connect(client, server, slice_str(names[i].name), NULL);
+        rig_run(&l);
+        ck_assert(rig_is_open(&l) == (i == 3));
         rig_hang_up(&l);
     }
     tls_context_put(&any);

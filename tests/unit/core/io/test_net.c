@@ -184,9 +184,24 @@ START_TEST(half_closed)
 }
 END_TEST
 
+START_TEST(own_addresses)
+{
+    size_t count = 0;
+    struct ip_addr *own = net_own_addresses(&count), home = ip_addr_v4(0x7f000001);
+    ck_assert_ptr_nonnull(own);
+    bool found = false;
+    for (size_t i = 0; i < count; i++) {
+        ck_assert(own[i].family == IP_V4 || own[i].family == IP_V6);
+        found = found || ip_addr_eq(&own[i], &home);
+    }
+    ck_assert(found);
+    free(own);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {listening, any_of_both_families, addresses_of_others, source_addresses,
-                            refusing,  refusing_the_dead,    half_closed};
+                            refusing,  refusing_the_dead,    half_closed,         own_addresses};
     return testing_run("core/io/net", tests, ARRAY_COUNT(tests));
 }

@@ -357,6 +357,7 @@ int main(void)
 {
     const TTest *tests[] = {hosts_in_order,
                             ourselves_among_the_hosts,
+                            ourselves_behind_a_listener_on_all_addresses,
                             private_targets,
                             address_families,
                             nothing_to_try,

@@ -144,14 +144,18 @@ START_TEST(a_readers_hold_does_not_move)
     ck_assert(queue_reader_open(&rig.queue, m, on_read, &at, HANDLE_NONE, &reader));
     queue_reader_read(&rig.queue, reader, 0);
     RIG_UNTIL(&rig, got.count == 1);
-    uint64_t segment = m->ref.segment;
+    struct spool_ref before = m->ref;
+    uint64_t segment = before.segment;
     pass_through(40);
     RIG_UNTIL(&rig, m->ref.segment > segment && !rig.queue.compaction);
     rig_run_ms(&rig, 50); /* only the reader's is left in the old segment */
     ck_assert_ptr_null(rig.queue.compaction);
     struct spool_hold *next = spool_compact_next(rig.spool);
     ck_assert(!next || !next->pinned);
+    struct spool_place place;
+    ck_assert(spool_locate(rig.spool, before, &place)); /* what it reads stays readable */
     queue_reader_close(&rig.queue, &reader);
+    RIG_UNTIL(&rig, !spool_locate(rig.spool, before, &place));
     teardown();
 }
 END_TEST

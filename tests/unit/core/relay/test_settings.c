@@ -97,8 +97,7 @@ START_TEST(long_lines)
     static const struct {
         const char *action;
         uint32_t max;
-    } rows[] = {{"limits.line_length_action=reject", 1500},
-                {"limits.line_length_action=accept", 0}};
+    } rows[] = {{"limits.line_length_action=reject", 1500}, {"limits.line_length_action=pass", 0}};
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct relay_settings *s = SETTINGS("listeners.0.port=2525", "limits.line_length=1500",
                                             rows[i].action);
