@@ -182,6 +182,7 @@ static uint32_t log_limit(const struct spool *spool, enum spool_class cls)
     uint32_t reserve = block_up((size_t)spool->current->file_bytes / 8);
     switch (cls) {
     case SPOOL_CLASS_MAIL:
+    case SPOOL_CLASS_DEFERRAL:
         return end - reserve;
     case SPOOL_CLASS_COMPACT:
         return end - reserve / 2;

@@ -215,7 +215,10 @@ static uint64_t filling_due_ms(const struct spool *spool)
     if (!g || g->frames == 0) {
         return TIMER_NEVER;
     }
-    return g->urgent ? 0 : g->lazy_since_ms + spool->dir->options.lazy_ms;
+    /* On a full disk the last bytes are for results: fewer, fuller groups (each is padded to a block). */
+    bool scarce = !spool->next && spool->make.failure == IO_NO_SPACE;
+    uint32_t lazy_ms = spool->dir->options.lazy_ms * (scarce ? SPOOL_LAZY_TIMES_SCARCE : 1);
+    return g->urgent ? 0 : g->lazy_since_ms + lazy_ms;
 }
 
 uint64_t spool_commit_due_ms(const struct spool *spool)

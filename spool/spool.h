@@ -274,8 +274,9 @@ enum spool_append {
  * disk can drain. */
 enum spool_class {
     SPOOL_CLASS_MAIL,
-    SPOOL_CLASS_COMPACT, /* a message appended again, see spool_compact_next */
-    SPOOL_CLASS_RESULT,  /* results; also a DSN in the frame of the result that caused it */
+    SPOOL_CLASS_DEFERRAL, /* a result that may be forgotten: it ends nothing */
+    SPOOL_CLASS_COMPACT,  /* a message appended again, see spool_compact_next */
+    SPOOL_CLASS_RESULT,   /* results; also a DSN in the frame of the result that caused it */
 };
 
 enum spool_urgency {

@@ -45,18 +45,31 @@ static WOLFSSL_METHOD *method_of(bool server, enum tls_versions versions)
     must(false);
 }
 
-/* Everything that is the same for every context. */
-static bool set_common(WOLFSSL_CTX *ctx, bool verify)
+static bool set_groups(WOLFSSL_CTX *ctx, enum tls_versions versions)
 {
     int groups[] = {WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP384R1,
                     WOLFSSL_ECC_SECP521R1};
+    /* wolfSSL 5.5 (-DRINGPOST_WOLFSSL=system) knows this only for TLS 1.3. */
+    if (versions != TLS_VERSIONS_ONLY_12) {
+        return wolfSSL_CTX_set_groups(ctx, groups, ARRAY_COUNT(groups)) == WOLFSSL_SUCCESS;
+    }
+    bool ok = true;
+    for (size_t i = 0; i < ARRAY_COUNT(groups); i++) {
+        ok = ok && wolfSSL_CTX_UseSupportedCurve(ctx, (word16)groups[i]) == WOLFSSL_SUCCESS;
+    }
+    return ok;
+}
+
+/* Everything that is the same for every context. */
+static bool set_common(WOLFSSL_CTX *ctx, enum tls_versions versions, bool verify)
+{
     wolfSSL_CTX_SetIORecv(ctx, stream_on_recv);
     wolfSSL_CTX_SetIOSend(ctx, stream_on_send);
     wolfSSL_CTX_set_verify(ctx, verify ? WOLFSSL_VERIFY_PEER : WOLFSSL_VERIFY_NONE,
                            stream_on_verify);
     return wolfSSL_CTX_SetMinVersion(ctx, WOLFSSL_TLSV1_2) == WOLFSSL_SUCCESS &&
            wolfSSL_CTX_set_cipher_list(ctx, suites) == WOLFSSL_SUCCESS &&
-           wolfSSL_CTX_set_groups(ctx, groups, ARRAY_COUNT(groups)) == WOLFSSL_SUCCESS &&
+           set_groups(ctx, versions) &&
            wolfSSL_CTX_set_session_cache_mode(ctx, WOLFSSL_SESS_CACHE_OFF) == WOLFSSL_SUCCESS &&
            wolfSSL_CTX_SetMinRsaKey_Sz(ctx, RSA_BITS_LIBRARY_MIN) == WOLFSSL_SUCCESS &&
            wolfSSL_CTX_SetMinEccKey_Sz(ctx, ECC_BITS_LIBRARY_MIN) == WOLFSSL_SUCCESS;
@@ -112,7 +125,7 @@ static bool open_entry(struct tls_context *c, struct tls_context_entry *e,
     bool verify = !c->is_server || c->client_cert != TLS_CLIENT_CERT_NONE;
     buf_init(&e->names, NAMES_MAX);
     e->library = wolfSSL_CTX_new(method_of(c->is_server, c->versions));
-    if (!e->library || !set_common(e->library, verify) ||
+    if (!e->library || !set_common(e->library, c->versions, verify) ||
         (certificate && !set_certificate(e->library, certificate))) {
         return false;
     }

@@ -148,15 +148,26 @@ static struct tls_verdict judge(const struct tls_stream *s, const WOLFSSL_X509_S
 /* Things the library finds too, or finds only because its own store is empty. */
 static bool is_covered(int error)
 {
-    static const int covered[] = {0,
-                                  ASN_NO_SIGNER_E,
-                                  ASN_SELF_SIGNED_E,
-                                  ASN_BEFORE_DATE_E,
-                                  ASN_AFTER_DATE_E,
-                                  ASN_CRIT_EXT_E,
-                                  KEYUSE_SIGNATURE_E,
-                                  KEYUSE_ENCIPHER_E,
-                                  EXTKEYUSE_AUTH_E};
+    static const int covered[] = {
+        0,
+        ASN_NO_SIGNER_E,
+        ASN_SELF_SIGNED_E,
+        ASN_BEFORE_DATE_E,
+        ASN_AFTER_DATE_E,
+        ASN_CRIT_EXT_E,
+        KEYUSE_SIGNATURE_E,
+        KEYUSE_ENCIPHER_E,
+        EXTKEYUSE_AUTH_E,
+#ifdef OPENSSL_COMPATIBLE_DEFAULTS
+        /* The distribution's build says it in OpenSSL's numbers. */
+        X509_V_ERR_CERT_NOT_YET_VALID,
+        X509_V_ERR_CERT_HAS_EXPIRED,
+        X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
+        X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
+        X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+        X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
+#endif
+    };
     for (size_t i = 0; i < ARRAY_COUNT(covered); i++) {
         if (error == covered[i]) {
             return true;

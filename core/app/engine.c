@@ -19,6 +19,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
@@ -725,10 +727,20 @@ static void engine_close(struct engine *e)
     free(e->listen_fds);
 }
 
+/* Passwords and keys are in this memory, and may be in the environment: no core file of it, and nobody but
+ * root looks into it (/proc, ptrace), not even under the same user. */
+static void engine_keep_secrets(void)
+{
+    const struct rlimit none = {0, 0};
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)prctl(PR_SET_DUMPABLE, 0);
+}
+
 int engine_run(const struct conf_source *src, struct relay_settings *settings)
 {
     struct engine engine = {.source = src, .settings = settings};
     struct buf error;
+    engine_keep_secrets();
     buf_init(&error, ENGINE_TEXT_BYTES);
     if (!engine_open(&engine, &error)) {
         engine_error("cannot start", buf_slice(&error));

@@ -353,7 +353,8 @@ static const struct conf_key keys[] = {
      AT(delivery.data_timeout_ms), DOC("Wait for the 354 after DATA (RFC 5321 4.5.3.2.4).")},
     {KEY("delivery.body_timeout"), DURATION(100, 1 * HOUR, "3m"), .flags = CONF_RELOAD,
      AT(delivery.body_timeout_ms),
-     DOC("Longest time in which the peer takes no byte of the message (RFC 5321 4.5.3.2.5).")},
+     DOC("Longest time in which the peer takes no byte of the message (RFC 5321 4.5.3.2.5). "
+         "Found by looking at intervals of it: a peer that stops is given up after one to two.")},
     {KEY("delivery.data_done_timeout"), DURATION(100, 1 * HOUR, "10m"), .flags = CONF_RELOAD,
      AT(delivery.data_done_timeout_ms),
      DOC("Wait for the answer to the end of the message (RFC 5321 4.5.3.2.6). Shorter makes "

@@ -54,6 +54,7 @@ enum {
     CONF_VAR_SECRET = 8,   /* NAME_FILE names a file that holds it */
     CONF_VAR_PREFIX = 16,  /* every variable that begins with this name … */
     CONF_VAR_LOWER = 32,   /* … and a lower-case letter */
+    CONF_VAR_QUIET = 64,   /* another row says what is wrong with the value */
 };
 
 /* One row: what one variable means for some keys. A variable may have several rows. */

@@ -208,17 +208,17 @@ static void macro_file(struct conf_profile_load *p)
 
 /* ---- networks ------------------------------------------------------------------------------ */
 
-/* Loopback and the interface, then what RELAY_NETWORKS adds. */
-static void networks_add(struct conf_profile_load *p, struct buf *out)
+/* Loopback and the interface, then what `nets`, the value of RELAY_NETWORKS, adds. */
+static void networks_add(struct conf_profile_load *p, struct slice nets, struct buf *out)
 {
     struct slice device = conf_vars_get(p->source, SLICE("NET_DEV"));
-    struct slice nets = conf_vars_get(p->source, SLICE("RELAY_NETWORKS"));
     struct buf own;
     char separator;
     struct slice rest = conf_exim_list(nets, &separator), item;
     buf_init(&own, 4096);
     buf_add(out, SLICE(LOOPBACK));
-    if (!conf_interface_nets(device.len ? device : SLICE("eth0"), &own) && device.len) {
+    bool found = conf_interface_nets(device.len ? device : SLICE("eth0"), &own);
+    if (!found && device.len && nets.len == 0) {
         struct conf_origin from = conf_profile_variable(p, SLICE("NET_DEV"));
         conf_report_warning(p->apply->report, &from, SLICE(""), "there is no such interface");
     }
@@ -234,23 +234,23 @@ static void networks_add(struct conf_profile_load *p, struct buf *out)
     buf_deinit(&own);
 }
 
-static void networks_put(struct conf_profile_load *p, const struct conf_origin *from)
+static void networks_put(struct conf_profile_load *p, const struct conf_origin *from,
+                         struct slice more)
 {
     struct buf nets;
     buf_init(&nets, 1 << 20);
-    networks_add(p, &nets);
+    networks_add(p, more, &nets);
     conf_profile_put(p, from, "access.networks", conf_profile_keep(p, buf_slice(&nets)));
     buf_deinit(&nets);
 }
 
 /* "@" in Exim: the own name. */
-static void local_domains_put(struct conf_profile_load *p, const struct conf_origin *from)
+static void local_domains_put(struct conf_profile_load *p, const struct conf_origin *from,
+                              struct slice more)
 {
     struct slice own = conf_vars_get(p->source, SLICE("MAILNAME"));
     char separator, machine[256] = "";
-    struct slice rest = conf_exim_list(conf_vars_get(p->source, SLICE("OTHER_HOSTNAMES")),
-                                       &separator);
-    struct slice item;
+    struct slice rest = conf_exim_list(more, &separator), item;
     struct buf names;
     buf_init(&names, 1 << 20);
     if (own.len == 0 && gethostname(machine, sizeof(machine) - 1) == 0) {
@@ -279,8 +279,8 @@ static void below(struct conf_profile_load *p)
         conf_profile_put(p, &from, "listeners[1].port", SLICE("25"));
         conf_profile_put(p, &from, "listeners[1].tls", SLICE("may"));
     }
-    networks_put(p, &from);
-    local_domains_put(p, &from);
+    networks_put(p, &from, SLICE(""));
+    local_domains_put(p, &from, SLICE(""));
     macro_file(p);
 }
 
@@ -289,15 +289,16 @@ static void above(struct conf_profile_load *p)
     struct slice nets = slice_trim(conf_vars_get(p->source, SLICE("RELAY_NETWORKS")));
     if (nets.len) {
         struct conf_origin from = conf_profile_variable(p, SLICE("RELAY_NETWORKS"));
-        networks_put(p, &from);
+        networks_put(p, &from, nets);
         if (nets.ptr[0] != ':' && nets.ptr[0] != '<') {
             conf_report_warning(p->apply->report, &from, SLICE(""),
                                 "does not begin with \":\"; taken as if it did");
         }
     }
-    if (conf_vars_get(p->source, SLICE("OTHER_HOSTNAMES")).len) {
+    struct slice names = conf_vars_get(p->source, SLICE("OTHER_HOSTNAMES"));
+    if (names.len) {
         struct conf_origin from = conf_profile_variable(p, SLICE("OTHER_HOSTNAMES"));
-        local_domains_put(p, &from);
+        local_domains_put(p, &from, names);
     }
 }
 

@@ -26,7 +26,7 @@ static const struct conf_variable variables[] = {
     {SLICE_INIT("SH_TLS_LEVEL"), CONF_VAR_WORDS, CONF_VAR_SELECTS, .keys = "listeners[*].tls",
      .text = "none=none|may=may|encrypt=encrypt", .initial = "STARTTLS is not offered",
      .note = "Anything else stops the start."},
-    {SLICE_INIT("SH_TLS_LEVEL"), CONF_VAR_WORDS, 0, .keys = "auth.require_tls",
+    {SLICE_INIT("SH_TLS_LEVEL"), CONF_VAR_WORDS, CONF_VAR_QUIET, .keys = "auth.require_tls",
      .text = "none=false|may=false|encrypt=true"},
     {SLICE_INIT("SH_TLS_CRT"), CONF_VAR_PATH, CONF_VAR_SELECTS, .keys = "tls.cert_file",
      .text = FOLDER, .initial = "`" FOLDER "/postfix.tls/tls.crt`, else self-signed",

@@ -112,7 +112,9 @@ static void words_apply(const struct row_work *w)
         buf_addf(&known, first ? "%.*s" : ", %.*s", SLICE_ARG(word));
     }
     buf_add_byte(&known, '\0');
-    refuse(w, known.ptr);
+    if (!(w->v->flags & CONF_VAR_QUIET)) {
+        refuse(w, known.ptr);
+    }
     buf_deinit(&known);
 }
 

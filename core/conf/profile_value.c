@@ -72,6 +72,24 @@ static bool is_doubled_net(struct slice text)
     return n < sizeof(single) && is_net(slice_of(single, n));
 }
 
+/* An item between colons. Of what begins with colons only ::1 is one: a list that was meant otherwise
+ * must not become a wide network like ::/8. */
+static bool is_item(struct slice text)
+{
+    static const struct slice loopback[] = {
+        SLICE_INIT("::1"),
+        SLICE_INIT("::1/128"),
+        SLICE_INIT("::::1"),
+        SLICE_INIT("::::1/128"),
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(loopback); i++) {
+        if (slice_eq(text, loopback[i])) {
+            return true;
+        }
+    }
+    return text.len && text.ptr[0] != ':' && (is_net(text) || is_doubled_net(text));
+}
+
 /* With colons between the items and inside of them, the longest piece that is a network is one. */
 bool conf_exim_net_next(struct slice *rest, char separator, struct slice *item)
 {
@@ -83,7 +101,7 @@ bool conf_exim_net_next(struct slice *rest, char separator, struct slice *item)
         for (size_t n = longest; n > 0; n--) {
             bool ends = n == rest->len || rest->ptr[n] == ':';
             *item = slice_trim(slice_first(*rest, n));
-            if (ends && (is_net(*item) || is_doubled_net(*item))) {
+            if (ends && is_item(*item)) {
                 *rest = slice_skip(*rest, n);
                 return true;
             }

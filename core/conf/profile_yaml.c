@@ -23,7 +23,7 @@ const struct conf_variable conf_yaml_names[] = {
      .text = "domain=domain|email=email"},
     {SLICE_INIT("config.tls.level"), CONF_VAR_WORDS, 0, .keys = "listeners[*].tls",
      .text = "none=none|may=may|encrypt=encrypt"},
-    {SLICE_INIT("config.tls.level"), CONF_VAR_WORDS, 0, .keys = "auth.require_tls",
+    {SLICE_INIT("config.tls.level"), CONF_VAR_WORDS, CONF_VAR_QUIET, .keys = "auth.require_tls",
      .text = "none=false|may=false|encrypt=true"},
     {SLICE_INIT("config.tls.crt_file"), CONF_VAR_PATH, 0, .keys = "tls.cert_file", .text = FOLDER},
     {SLICE_INIT("config.tls.key_file"), CONF_VAR_PATH, 0, .keys = "tls.key_file", .text = FOLDER},

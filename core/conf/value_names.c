@@ -280,6 +280,18 @@ static bool relay_split(struct slice text, struct conf_relay_host *h, struct sli
     return true;
 }
 
+/* Containers have names with '_' ("project_mail_1"), which a resolver finds all the same. */
+static bool relay_name_valid(struct slice name)
+{
+    char plain[256];
+    size_t n = 0;
+    while (n < name.len && n < sizeof(plain)) {
+        plain[n] = name.ptr[n] == '_' ? 'u' : name.ptr[n];
+        n++;
+    }
+    return n == name.len && conf_domain_valid(slice_of(plain, n));
+}
+
 bool conf_relay_host_parse(const struct conf_key *key, struct slice text, union conf_value *out,
                            struct buf *why)
 {
@@ -296,7 +308,7 @@ bool conf_relay_host_parse(const struct conf_key *key, struct slice text, union 
         buf_add(why, SLICE(" is not a port (1–65535)"));
         return false;
     }
-    if (!ok || (!ip_addr_parse(h.name, &h.addr) && !conf_domain_valid(h.name))) {
+    if (!ok || (!ip_addr_parse(h.name, &h.addr) && !relay_name_valid(h.name))) {
         return refuse(text,
                       "is not a relay host, like smtp.example.org:587, [smtp.example.org]:587 or "
                       "[192.0.2.1]",

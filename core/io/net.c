@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -96,9 +98,20 @@ bool net_peer(int fd, struct ip_endpoint *out)
            ip_endpoint_from_sockaddr((struct sockaddr *)&sa, len, out);
 }
 
+bool net_say(int fd, struct slice text)
+{
+    return text.len && send(fd, text.ptr, text.len, MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
+}
+
+int net_unacked(int fd)
+{
+    int bytes;
+    return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : -1;
+}
+
 void net_refuse(int fd, struct slice line)
 {
-    if (send(fd, line.ptr, line.len, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+    if (net_say(fd, line)) {
         net_shut_write(fd);
     }
     close(fd);

@@ -21,7 +21,11 @@ int net_socket(const struct ip_addr *peer, const struct ip_addr *source);
 /* No delay for small writes: replies are written whole. */
 void net_no_delay(int fd);
 bool net_peer(int fd, struct ip_endpoint *out);
-/* Says one line, as far as the socket takes it without waiting, and closes. */
+/* Bytes of ours that the peer has not acknowledged yet; negative: not known. */
+int net_unacked(int fd);
+/* Sends what the socket takes without waiting; returns whether it took anything. */
+bool net_say(int fd, struct slice text);
+/* Says one line, and closes. */
 void net_refuse(int fd, struct slice line);
 /* Our half is closed: the peer gets what was sent, then the end. */
 void net_shut_write(int fd);

@@ -37,7 +37,7 @@ enum obs_level { OBS_DEBUG, OBS_INFO, OBS_WARN, OBS_ERROR };
     X(OBS_INBOUND_TLS, "inbound_tls", OBS_DEBUG)                                                   \
     X(OBS_LOGIN, "login", OBS_INFO)                                                                \
     X(OBS_LOGIN_FAILED, "login_failed", OBS_WARN)                                                  \
-    X(OBS_OUTBOUND_TLS, "outbound_tls", OBS_DEBUG)                                                 \
+    X(OBS_OUTBOUND_TLS, "outbound_tls", OBS_INFO)                                                  \
     X(OBS_OUTBOUND_OPEN, "outbound_open", OBS_DEBUG)                                               \
     X(OBS_OUTBOUND_CLOSE, "outbound_close", OBS_DEBUG)                                             \
     X(OBS_OUTBOUND_TROUBLE, "outbound_trouble", OBS_WARN)                                          \

@@ -149,14 +149,23 @@ bool access_check_sender(const struct conf *conf, const struct access_client *c,
 
 /* ---- to whom ---- */
 
+/* "u%far@us", "far!u@us", "\"u@far\"@us": to us such a local part is only a name. But the server that we
+ * are the backup of trusts us, and may send it on to `far` (the oldest hole of open relays). */
+static bool routed_by_sender(struct slice local)
+{
+    return slice_find_byte(local, '%') >= 0 || slice_find_byte(local, '!') >= 0 ||
+           slice_find_byte(local, '@') >= 0;
+}
+
 bool access_check_rcpt(const struct conf *conf, const struct access_client *c, struct slice sender,
-                       struct slice domain, struct access_refusal *out)
+                       const struct smtp_address *rcpt, struct access_refusal *out)
 {
     bool trusted = access_may_relay(conf, c);
-    if (access_domain_in(&conf->access.local_domains, domain)) {
+    if (access_domain_in(&conf->access.local_domains, rcpt->domain)) {
         return refuse(out, 550, "5.1.1", SLICE("No such user here"));
     }
-    if (!trusted && !access_domain_in(&conf->access.relay_domains, domain)) {
+    if (!trusted && (!access_domain_in(&conf->access.relay_domains, rcpt->domain) ||
+                     routed_by_sender(rcpt->local))) {
         return refuse(out, 554, "5.7.1", SLICE("Relay access denied"));
     }
     /* Strangers who send to a relay domain have their own senders, but none that belong to a user. */

@@ -16,6 +16,7 @@
 #define RINGPOST_POLICY_ACCESS_H
 
 #include "core/conf/conf.h"
+#include "proto/smtp/path.h"
 #include "proto/smtp/reply_out.h"
 
 struct access_client {
@@ -36,10 +37,9 @@ bool access_may_relay(const struct conf *conf, const struct access_client *c);
 /* At MAIL: listeners that refuse there. */
 bool access_check_mail(const struct conf *conf, const struct access_client *c,
                        struct access_refusal *out);
-/* At RCPT: everything else. sender: the envelope's, empty for the null sender; domain: the
- * recipient's. */
+/* At RCPT: everything else. sender: the envelope's, empty for the null sender. */
 bool access_check_rcpt(const struct conf *conf, const struct access_client *c, struct slice sender,
-                       struct slice domain, struct access_refusal *out);
+                       const struct smtp_address *rcpt, struct access_refusal *out);
 /* sender.restrict for an envelope sender, or an address of the From field. */
 bool access_check_sender(const struct conf *conf, const struct access_client *c,
                          struct slice sender, struct access_refusal *out);

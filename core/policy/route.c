@@ -179,6 +179,16 @@ static void route_key_write(struct route_plan *p, char *at, const struct route_h
     buf_deinit(&b);
 }
 
+static struct slice route_keep(char **text, struct slice s)
+{
+    struct slice kept = {*text, s.len};
+    if (s.len) {
+        memcpy(*text, s.ptr, s.len);
+    }
+    *text += s.len;
+    return kept;
+}
+
 static void route_fill(struct route_plan *p, const struct conf *conf,
                        const struct route_host *hosts, const size_t *order, size_t count,
                        uint32_t self_preference)
@@ -188,16 +198,13 @@ static void route_fill(struct route_plan *p, const struct conf *conf,
     struct route_totals ignored = {0};
     for (size_t i = 0; i < count; i++) {
         const struct route_host *h = &hosts[order[i]];
-        struct slice name = {text, h->name.len};
-        if (h->name.len) {
-            memcpy(text, h->name.ptr, h->name.len);
-        }
-        text += h->name.len;
+        struct slice name = route_keep(&text, h->name), named = route_keep(&text, h->named);
         for (size_t k = 0; k < h->address_count && at < p->count; k++) {
             if (route_usable(conf, h, k, self_preference, &ignored)) {
                 p->candidates[at++] = (struct route_candidate){.endpoint = {h->addresses[k],
                                                                             h->port},
                                                                .host = name,
+                                                               .named = named,
                                                                .preference = h->preference};
             }
         }
@@ -213,7 +220,7 @@ struct route_plan *route_plan_new(const struct conf *conf, const struct route_ho
     struct route_totals totals = {0};
     uint32_t self_preference = route_self_preference(conf, hosts, count);
     for (size_t i = 0; i < count; i++) {
-        totals.text_bytes += hosts[i].name.len;
+        totals.text_bytes += hosts[i].name.len + hosts[i].named.len;
         bool may_try = hosts[i].explicit || hosts[i].preference < self_preference;
         totals.unresolved = totals.unresolved || (hosts[i].unresolved && may_try);
         for (size_t k = 0; k < hosts[i].address_count; k++) {

@@ -23,6 +23,7 @@
  * other): the queue converts. */
 struct route_host {
     struct slice name;
+    struct slice named; /* a smarthost as the operator wrote it; empty: an MX host */
     uint16_t preference;
     uint16_t port;
     bool explicit;   /* named by the operator (smarthost): private addresses are fine */
@@ -33,7 +34,8 @@ struct route_host {
 
 struct route_candidate {
     struct ip_endpoint endpoint;
-    struct slice host; /* behind the plan */
+    struct slice host;  /* behind the plan */
+    struct slice named; /* too; see route_host: nobody but a smarthost is logged in to */
     uint16_t preference;
     uint64_t bad_until_ms; /* the pool's memory of a failure */
 };

@@ -107,7 +107,7 @@ static void queue_compact_step(struct queue *q, struct queue_compaction *c)
     uint32_t pieces = queue_message_pieces(c->message);
     bool is_fragment = c->piece < c->message->fragment_count;
     if (is_fragment && !queue_compact_append_fragment(q, c)) {
-        return; /* no room: queue_compact_run tries again */
+        return; /* no room: see queue_compact_again */
     }
     if (is_fragment) {
         c->piece++;
@@ -170,12 +170,25 @@ static void queue_compact_start(struct queue *q, struct queue_message *m)
     queue_reader_read(q, c->reader, 0);
 }
 
+/* Its piece found no room. The reader keeps the message and its segment, so to wait for room could be to
+ * wait for oneself: a message that has ended meanwhile goes, and on a full disk this is not the time. */
+static void queue_compact_again(struct queue *q, struct queue_compaction *c)
+{
+    enum spool_append prospect = spool_takes_mail(q->spool);
+    if (c->message->open_count > 0 && prospect != SPOOL_FULL && prospect != SPOOL_FAILED) {
+        queue_compact_step(q, c);
+        return;
+    }
+    c->message->compact_after_ms = io_now(q->io)->mono_ms + COMPACT_AGAIN_MS;
+    queue_compact_drop(q, c);
+}
+
 void queue_compact_run(struct queue *q)
 {
     struct queue_compaction *c = q->compaction;
     if (c) {
         if (c->state == COMPACT_APPENDING) {
-            queue_compact_step(q, c);
+            queue_compact_again(q, c);
         }
         return;
     }

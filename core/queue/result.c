@@ -8,6 +8,10 @@
  *
  *   queue_results ─► (bounce.c: the report) ─► queue_batch_append ─► batches ─► decided: settled
  *                                                    └ no room ─► unsaved ─(space)─┘ lost ┘ again
+ *
+ * On a disk without room the last bytes must be left to what ends a message, because only that brings room
+ * back. So a batch of nothing but deferrals is forgotten then: at worst its recipients are tried earlier
+ * after a crash. (Kept in memory they would also grow with each round of attempts, as long as it lasts.)
  */
 #include "core/policy/retry.h"
 #include "core/queue/queue.h"
@@ -225,7 +229,18 @@ static void queue_batch_result(const struct queue_batch *b, uint32_t i, struct s
     }
 }
 
-static bool queue_batch_write(struct queue *q, struct queue_batch *b)
+/* It ends nothing and reports nothing. */
+static bool queue_batch_is_deferral(const struct queue_batch *b)
+{
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (b->rows[i].kind != SPOOL_RESULT_DEFERRED) {
+            return false;
+        }
+    }
+    return b->dsn == NULL;
+}
+
+static enum spool_append queue_batch_write(struct queue *q, struct queue_batch *b)
 {
     struct spool_result result;
     struct spool_message record;
@@ -244,8 +259,10 @@ static bool queue_batch_write(struct queue *q, struct queue_batch *b)
         record.body_count = 1;
         bytes += spool_message_bytes(&record);
     }
-    if (spool_frame_begin(q->spool, SPOOL_CLASS_RESULT, bytes) != SPOOL_APPENDED) {
-        return false;
+    enum spool_class cls = queue_batch_is_deferral(b) ? SPOOL_CLASS_DEFERRAL : SPOOL_CLASS_RESULT;
+    enum spool_append verdict = spool_frame_begin(q->spool, cls, bytes);
+    if (verdict != SPOOL_APPENDED) {
+        return verdict;
     }
     if (b->dsn) {
         spool_add_message(q->spool, &record);
@@ -264,29 +281,11 @@ static bool queue_batch_write(struct queue *q, struct queue_batch *b)
         b->dsn->inline_bytes = (uint32_t)b->dsn->body_bytes;
         spool_hold(q->spool, &b->dsn->hold.hold, ref);
     }
-    return true;
+    return SPOOL_APPENDED;
 }
 
-void queue_batch_append(struct queue *q, struct queue_batch *b)
-{
-    bool ordered = list_empty(&q->unsaved);
-    list_push_back(ordered && queue_batch_write(q, b) ? &q->batches : &q->unsaved, &b->link);
-}
-
-void queue_results_retry(struct queue *q)
-{
-    struct list *node;
-    while ((node = list_first(&q->unsaved))) {
-        struct queue_batch *b = LIST_ENTRY(node, struct queue_batch, link);
-        if (!queue_batch_write(q, b)) {
-            return;
-        }
-        list_remove(&b->link);
-        list_push_back(&q->batches, &b->link);
-    }
-}
-
-static void queue_batch_durable(struct queue *q, struct queue_batch *b)
+/* Durable, or forgotten. */
+static void queue_batch_over(struct queue *q, struct queue_batch *b)
 {
     struct queue_message *m = b->message;
     if (b->dsn) {
@@ -299,6 +298,46 @@ static void queue_batch_durable(struct queue *q, struct queue_batch *b)
     queue_settle(q, m);
 }
 
+/* b is in no list. False: it waits, in `unsaved` now; what is behind it must not overtake it. */
+static bool queue_batch_try(struct queue *q, struct queue_batch *b)
+{
+    enum spool_append verdict = queue_batch_write(q, b);
+    bool hopeless = verdict == SPOOL_FULL || verdict == SPOOL_FAILED;
+    if (verdict == SPOOL_APPENDED) {
+        list_push_back(&q->batches, &b->link);
+    } else if (hopeless && queue_batch_is_deferral(b)) {
+        queue_batch_over(q, b);
+    } else {
+        list_push_front(&q->unsaved, &b->link);
+        return false;
+    }
+    return true;
+}
+
+void queue_batch_append(struct queue *q, struct queue_batch *b)
+{
+    queue_results_retry(q);
+    if (list_empty(&q->unsaved)) {
+        (void)queue_batch_try(q, b);
+        return;
+    }
+    enum spool_append prospect = spool_takes_mail(q->spool);
+    if (prospect != SPOOL_APPENDED && prospect != SPOOL_WAIT && queue_batch_is_deferral(b)) {
+        queue_batch_over(q, b);
+        return;
+    }
+    list_push_back(&q->unsaved, &b->link);
+}
+
+void queue_results_retry(struct queue *q)
+{
+    struct list *node;
+    bool more = true;
+    while (more && (node = list_pop_front(&q->unsaved))) {
+        more = queue_batch_try(q, LIST_ENTRY(node, struct queue_batch, link));
+    }
+}
+
 void queue_results_decided(struct queue *q, uint64_t lsn_upto, enum spool_commit_result result)
 {
     struct list *node;
@@ -309,7 +348,7 @@ void queue_results_decided(struct queue *q, uint64_t lsn_upto, enum spool_commit
         }
         list_remove(&b->link);
         if (result == SPOOL_COMMITTED) {
-            queue_batch_durable(q, b);
+            queue_batch_over(q, b);
         } else {
             list_push_back(&q->unsaved, &b->link); /* written again at events->space */
         }

@@ -345,6 +345,7 @@ static void queue_domain_build_smarthosts(struct queue *q, struct queue_domain *
         const struct dns_plan *plan = d->plans[i];
         if (r->addr.family != IP_NONE) {
             hosts[count++] = (struct route_host){.name = r->name,
+                                                 .named = r->name,
                                                  .preference = (uint16_t)i,
                                                  .port = r->port,
                                                  .explicit = true,
@@ -360,6 +361,7 @@ static void queue_domain_build_smarthosts(struct queue *q, struct queue_domain *
         for (size_t k = 0; plan->status == DNS_OK && k < plan->host_count && count < LIMIT_MX_HOSTS;
              k++) {
             hosts[count++] = (struct route_host){.name = plan->hosts[k].name,
+                                                 .named = r->name,
                                                  .preference = (uint16_t)i,
                                                  .port = r->port,
                                                  .explicit = true,

@@ -20,6 +20,11 @@ static const struct smtp_verdict verdict_timeout = {.code = 421,
                                                     .enhanced = SLICE_INIT("4.4.2"),
                                                     .text = SLICE_INIT(
                                                         "Timeout, closing connection")};
+static const struct smtp_verdict verdict_no_memory = {.code = 421,
+                                                      .close = true,
+                                                      .enhanced = SLICE_INIT("4.3.0"),
+                                                      .text = SLICE_INIT(
+                                                          "Out of memory, closing connection")};
 static const struct smtp_verdict verdict_stopping = {.code = 421,
                                                      .close = true,
                                                      .enhanced = SLICE_INIT("4.3.2"),
@@ -488,21 +493,34 @@ static bool inbound_too_slow(const struct inbound *s)
            s->phase_bytes * 1000 < limits->data_rate_min * spent_ms;
 }
 
-static void inbound_keep(struct inbound *s, struct slice left, bool was_held)
+/* False: no memory for it. */
+static bool inbound_keep(struct inbound *s, struct slice left, bool was_held)
 {
     if (was_held) {
         buf_consume(&s->held, s->held.len - left.len);
     } else {
         must(s->held.len == 0);
         buf_add(&s->held, left);
-        must(!s->held.overflow);
     }
+    bool ok = !s->held.overflow;
     if (s->held.len == 0 && s->held.cap && s->held_secret) {
         s->held_secret = false;
         secret_buf_release(&s->held);
     } else if (s->held.len == 0 && s->held.cap) {
         buf_release(&s->held);
     }
+    return ok;
+}
+
+/* Its input is lost, so is the session. A client whose message is being committed is told nothing: it
+ * would take any reply for the one to that. */
+static void inbound_end_without_memory(struct inbound *s)
+{
+    inbound_log_reason(s, OBS_INBOUND_TROUBLE, SLICE("no memory"));
+    if (!s->waiting_commit) {
+        smtp_server_shut(&s->smtp, &verdict_no_memory, &s->out);
+    }
+    inbound_close_soon(s);
 }
 
 void inbound_turn(struct inbound *s, struct slice in)
@@ -524,7 +542,10 @@ void inbound_turn(struct inbound *s, struct slice in)
     if (s->state != INBOUND_OPEN) {
         return;
     }
-    inbound_keep(s, in, was_held);
+    if (!inbound_keep(s, in, was_held)) {
+        inbound_end_without_memory(s);
+        return;
+    }
     bool progress = s->out.len != out_before || sending_before != ((s->ops & INBOUND_OP_SEND) != 0);
     inbound_set_deadline(s, progress || s->waiting_commit);
     if (inbound_too_slow(s)) {
@@ -554,8 +575,9 @@ static void inbound_received(struct inbound *s, struct slice in)
     }
     if (!secure_is_open(&s->tls)) {
         inbound_drive(s, in);
+    } else if (in.len && !secure_feed(&s->tls, in)) {
+        inbound_lost(s, SLICE("no memory"));
     } else if (in.len) {
-        secure_feed(&s->tls, in);
         inbound_pump(s);
     }
 }

@@ -4,7 +4,7 @@
  * on another thread (login.h). While that runs the session waits like for a commit: nothing is read.
  *
  * Some clients try every mechanism they know with the same wrong password. That is one mistake, so the
- * throttle counts a user once per session.
+ * throttle counts a user again only when a mechanism comes round again in the session.
  */
 #include "core/base/hash.h"
 #include "core/policy/throttle.h"
@@ -50,16 +50,19 @@ static void inbound_log_login(struct inbound *s, enum obs_event event, struct sl
     }
 }
 
-static void inbound_login_failed(struct inbound *s, struct slice user, struct slice reason)
+static void inbound_login_failed(struct inbound *s, const struct login *l)
 {
     struct throttle_rule rule = inbound_throttle_rule(s);
+    struct slice user = buf_slice(&l->name);
     uint64_t hash = hash_bytes(user, 0) | 1;
-    if (s->failed_user != hash) {
+    if (s->failed_user != hash || (s->failed_mechanisms & l->mechanism)) {
         s->failed_user = hash;
+        s->failed_mechanisms = 0;
         throttle_failed(s->relay->throttle, &rule, &s->peer.addr, user,
                         io_now(s->relay->io)->mono_ms);
     }
-    inbound_log_login(s, OBS_LOGIN_FAILED, user, reason);
+    s->failed_mechanisms |= (uint32_t)l->mechanism;
+    inbound_log_login(s, OBS_LOGIN_FAILED, user, SLICE("wrong user or password"));
     inbound_answer(s, &verdict_wrong);
 }
 
@@ -90,7 +93,7 @@ static void inbound_on_login(void *ctx, struct login *l)
         login_cache_keep(&r->logins, l, io_now(r->io)->mono_ms);
         inbound_logged_in(s, buf_slice(&l->name));
     } else {
-        inbound_login_failed(s, buf_slice(&l->name), SLICE("wrong user or password"));
+        inbound_login_failed(s, l);
     }
     inbound_drive(s, (struct slice){NULL, 0});
 }

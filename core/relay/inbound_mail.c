@@ -92,8 +92,7 @@ void inbound_check_rcpt(struct inbound *s)
     const struct smtp_verdict *v = NULL;
     smtp_envelope_sender(e, &sender);
     smtp_envelope_rcpt(e, e->rcpt_count - 1, &rcpt);
-    if (!access_check_rcpt(s->settings->conf, &client, sender.address, rcpt.parts.domain,
-                           &refusal)) {
+    if (!access_check_rcpt(s->settings->conf, &client, sender.address, &rcpt.parts, &refusal)) {
         v = &refusal.verdict;
     } else if (queue_is_full(s->relay->queue, e->rcpt_count)) {
         v = &verdict_no_space;

@@ -90,8 +90,12 @@ bool inbound_take_proxy(struct inbound *s, struct slice *in)
 
 /* ---- TLS ---- */
 
+/* A handshake takes two round trips: it gets no command's patience. */
+enum { INBOUND_HANDSHAKE_MS = 30 * 1000 };
+
 bool inbound_start_tls(struct inbound *s)
 {
+    uint64_t patience_ms = s->settings->conf->limits.command_timeout_ms;
     struct tls_stream_config config = {
         .context = s->settings->listeners[s->listener].tls,
         .wall_us = io_now(s->relay->io)->wall_us,
@@ -100,8 +104,8 @@ bool inbound_start_tls(struct inbound *s)
         inbound_lost(s, SLICE("no memory for TLS"));
         return false;
     }
-    timer_start(s->relay->timers, &s->deadline,
-                io_now(s->relay->io)->mono_ms + s->settings->conf->limits.command_timeout_ms);
+    patience_ms = patience_ms < INBOUND_HANDSHAKE_MS ? patience_ms : INBOUND_HANDSHAKE_MS;
+    timer_start(s->relay->timers, &s->deadline, io_now(s->relay->io)->mono_ms + patience_ms);
     return true;
 }
 

@@ -34,12 +34,13 @@ const struct route_candidate *outbound_candidate(const struct outbound *o)
     return &o->plan->candidates[o->candidate];
 }
 
-/* Leaving IDLE takes it out of the site's list: the one place where state and list are joined. */
+/* Leaving IDLE takes it out of the lists: the one place where state and lists are joined. */
 static void outbound_set_state(struct outbound *o, enum outbound_state state)
 {
     must(o->state != OUTBOUND_GONE);
     if (o->state == OUTBOUND_IDLE) {
         list_remove(&o->link);
+        list_remove(&o->idle_link);
     }
     if (o->state == OUTBOUND_CONNECTING && state != OUTBOUND_CONNECTING) {
         must(o->site->connecting > 0);
@@ -47,6 +48,7 @@ static void outbound_set_state(struct outbound *o, enum outbound_state state)
     }
     if (state == OUTBOUND_IDLE) {
         list_push_front(&o->site->idle, &o->link);
+        list_push_back(&o->relay->idle, &o->idle_link);
     }
     if (state == OUTBOUND_CONNECTING) {
         o->site->connecting++;
@@ -245,6 +247,7 @@ static void outbound_free(struct outbound *o)
     site->connections--;
     must(site->working >= (o->greeted ? 1u : 0u));
     site->working -= o->greeted ? 1 : 0;
+    r->evicting -= o->evicted ? 1 : 0;
     bool wasted = o->wasted;
     struct outcome why = o->failure;
     char text[LIMIT_OUTCOME_TEXT_BYTES];
@@ -309,6 +312,7 @@ void outbound_gone(struct outbound *o, enum outbound_state state)
     }
     outbound_sent(o);
     if (o->fd >= 0) {
+        outbound_secure_goodbye(o);
         o->ops |= OUTBOUND_OP_CLOSE;
         io_close_fd(o->relay->io, outbound_tag(o, IO_KIND_OUTBOUND_CLOSE), o->fd);
         o->fd = -1;
@@ -365,12 +369,18 @@ static struct outbound_tx *outbound_tx_new(struct outbound *o, struct queue_part
     return t;
 }
 
+/* A new configuration may ask for TLS, or another login: what was opened before it ends its transactions. */
+static bool outbound_has_enough(const struct outbound *o)
+{
+    return o->begun >= o->settings->conf->delivery.messages_per_connection || o->relay->stopping ||
+           o->settings != o->relay->settings;
+}
+
 /* Begins the site's next part; false: none, or this connection has had enough. */
 bool outbound_begin(struct outbound *o)
 {
     struct relay *r = o->relay;
-    if (o->begun >= o->settings->conf->delivery.messages_per_connection || r->stopping ||
-        !smtp_client_can_begin(&o->smtp) || (o->suspect && !o->served)) {
+    if (outbound_has_enough(o) || !smtp_client_can_begin(&o->smtp) || (o->suspect && !o->served)) {
         return false;
     }
     struct queue_part *p = queue_site_take(r->queue, o->site);
@@ -483,6 +493,9 @@ static void outbound_set_deadline(struct outbound *o)
 {
     const struct conf_delivery *d = &o->settings->conf->delivery;
     uint64_t wait_ms = d->mail_timeout_ms;
+    if (secure_is_open(&o->tls) && !o->tls.up) {
+        return; /* one deadline for the whole handshake */
+    }
     switch (smtp_client_stage(&o->smtp)) {
     case OUTCOME_STAGE_NONE:
     case OUTCOME_STAGE_ROUTE:
@@ -521,15 +534,32 @@ static void outbound_set_deadline(struct outbound *o)
     if (o->body && wait_ms > d->body_timeout_ms) {
         wait_ms = d->body_timeout_ms;
     }
+    o->unacked = 0;
     timer_start(o->relay->timers, &o->deadline, outbound_now(o) + wait_ms);
+}
+
+/* The time is over, but is a slow peer still taking the message? The socket's buffer may be megabytes
+ * ahead of it, so only the kernel knows. The first time the answer is only noted: a peer that takes nothing
+ * is given up after the second. */
+static bool outbound_is_taken(struct outbound *o)
+{
+    enum outcome_stage stage = smtp_client_stage(&o->smtp);
+    bool sending = o->body || stage == OUTCOME_STAGE_BODY || stage == OUTCOME_STAGE_FINAL_DOT ||
+                   stage == OUTCOME_STAGE_BDAT;
+    int before = o->unacked;
+    int left = sending ? net_unacked(o->fd) : 0;
+    if (left <= 0 || (before && left >= before)) {
+        return false;
+    }
+    outbound_set_deadline(o);
+    o->unacked = left;
+    return true;
 }
 
 /* Nothing to do for it now: idle, or QUIT when it has had enough. */
 static void outbound_rest(struct outbound *o)
 {
-    bool enough = o->begun >= o->settings->conf->delivery.messages_per_connection ||
-                  o->relay->stopping;
-    if (o->state == OUTBOUND_UP && enough) {
+    if (o->state == OUTBOUND_UP && outbound_has_enough(o)) {
         outbound_set_state(o, OUTBOUND_QUITTING);
         smtp_client_quit(&o->smtp);
     } else if (o->state == OUTBOUND_UP) {
@@ -649,6 +679,9 @@ static void outbound_on_deadline(struct timer *t, void *ctx)
         return;
     case OUTBOUND_UP:
     case OUTBOUND_QUITTING:
+        if (outbound_is_taken(o)) {
+            return;
+        }
         if (secure_is_open(&o->tls) && !o->tls.up) {
             smtp_client_tls_failed(&o->smtp, SLICE("the TLS handshake took too long"));
         }

@@ -55,6 +55,7 @@ struct outbound {
     bool greeted;  /* a transaction was possible */
     bool served;   /* the peer has judged a message: the host works */
     bool wasted;   /* it ended before that; `failure` says how */
+    bool evicted;  /* counted in relay->evicting */
     bool suspect;  /* its first message has ended a connection before: alone until served */
     int fd;
     uint64_t id; /* for the log */
@@ -85,7 +86,9 @@ struct outbound {
     bool sending_secret; /* sending is to be wiped */
 
     struct timer deadline;
+    int unacked;            /* bytes the peer had not taken when a deadline was over; 0: not asked */
     struct list link;       /* site->idle */
+    struct list idle_link;  /* relay->idle */
     struct outcome failure; /* of the last candidate, or what made it `wasted` */
     char failure_text[LIMIT_OUTCOME_TEXT_BYTES];
 };

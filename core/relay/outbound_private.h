@@ -60,6 +60,8 @@ bool outbound_encrypt(struct outbound *o);
 void outbound_answer_challenge(struct outbound *o);
 /* The machine's configuration for this connection: policy and login of its route and host. */
 struct smtp_client_config outbound_client_config(struct outbound *o);
+/* Before the socket is closed: close_notify, or the alert of a handshake that failed. */
+void outbound_secure_goodbye(struct outbound *o);
 void outbound_secure_free(struct outbound *o);
 
 #endif

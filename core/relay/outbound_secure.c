@@ -7,6 +7,7 @@
 #include "core/relay/outbound_private.h"
 #include "core/base/hash.h"
 #include "core/base/secret.h"
+#include "core/io/net.h"
 #include "tls/hmac.h"
 
 /* ---- configuration of one connection ---- */
@@ -21,29 +22,31 @@ static bool host_matches(struct slice pattern, struct slice host)
     return slice_eq_nocase(pattern, host);
 }
 
-static bool login_is_for(const struct conf_relay *relay, struct slice host)
+/* Its name in the configuration counts too: MX and CNAME give a host another one. A route may be older than
+ * the configuration: what was a relay host then gets nothing of what is for those of now. */
+static bool login_is_for(const struct conf_relay *relay, const struct route_candidate *c)
 {
-    bool all = relay->auth_hosts.count == 0;
-    for (size_t i = 0; i < relay->auth_hosts.count && !all; i++) {
-        struct slice pattern = relay->auth_hosts.items[i];
-        all = host_matches(pattern, host);
-        /* The name in the configuration counts too: MX and CNAME give the host another one. */
-        for (size_t k = 0; k < relay->host.count && !all; k++) {
-            all = host_matches(pattern, relay->host.items[k].name);
-        }
+    bool is_relay = false, fits = relay->auth_hosts.count == 0;
+    for (size_t i = 0; i < relay->host.count && !is_relay; i++) {
+        is_relay = slice_eq_nocase(relay->host.items[i].name, c->named);
     }
-    return all;
+    for (size_t i = 0; i < relay->auth_hosts.count && !fits; i++) {
+        struct slice pattern = relay->auth_hosts.items[i];
+        fits = host_matches(pattern, c->host) || host_matches(pattern, c->named);
+    }
+    return is_relay && fits;
 }
 
 struct smtp_client_config outbound_client_config(struct outbound *o)
 {
     const struct conf *conf = o->settings->conf;
-    o->route = conf->relay.host.count ? RELAY_ROUTE_SMARTHOST : RELAY_ROUTE_MX;
+    const struct route_candidate *c = outbound_candidate(o);
+    o->route = c->named.len ? RELAY_ROUTE_SMARTHOST : RELAY_ROUTE_MX;
     struct smtp_client_config config = o->settings->routes[o->route].client;
     if (o->plaintext) {
         config.tls = SMTP_TLS_NONE;
     }
-    if (config.auth_user.len && !login_is_for(&conf->relay, outbound_candidate(o)->host)) {
+    if (config.auth_user.len && !login_is_for(&conf->relay, c)) {
         config.auth_user = slice_of("", 0);
     }
     return config;
@@ -67,11 +70,23 @@ static void resumable_keep(struct outbound *o)
     }
 }
 
+/* As far as the socket takes it at once: the connection is over, nobody waits for this. */
+void outbound_secure_goodbye(struct outbound *o)
+{
+    if (secure_is_open(&o->tls)) {
+        secure_shutdown(&o->tls);
+        net_say(o->fd, buf_slice(&o->tls.wire));
+    }
+}
+
 void outbound_secure_free(struct outbound *o)
 {
     if (secure_is_open(&o->tls)) {
         if (o->tls.up) {
             resumable_keep(o);
+        } else {
+            /* If the host cannot deal with it, the next handshake is a full one. */
+            tls_session_free(resumable(o));
         }
         secure_close(&o->tls);
     }
@@ -118,14 +133,25 @@ static void outbound_tls_failed(struct outbound *o)
     buf_deinit(&text);
 }
 
+/* Whom the certificate must name: of a recipient at an address literal the address. */
+static struct slice server_name(const struct outbound *o, char text[IP_TEXT_MAX])
+{
+    const struct route_candidate *c = outbound_candidate(o);
+    bool literal = c->host.len && c->host.ptr[0] == '[';
+    return literal ? slice_str(ip_addr_text(&c->endpoint.addr, text)) : c->host;
+}
+
 void outbound_start_tls(struct outbound *o)
 {
+    char text[IP_TEXT_MAX];
     struct tls_stream_config config = {
         .context = o->settings->routes[o->route].tls,
         .wall_us = io_now(o->relay->io)->wall_us,
-        .server_name = outbound_candidate(o)->host,
+        .server_name = server_name(o, text),
         .session = *resumable(o),
     };
+    timer_start(o->relay->timers, &o->deadline,
+                outbound_now(o) + o->settings->conf->delivery.ehlo_timeout_ms);
     if (!secure_open(&o->tls, &config, OUTBOUND_CIPHER_BYTES) ||
         secure_step(&o->tls, &o->plain, 0) == SECURE_FAILED) {
         smtp_client_tls_failed(&o->smtp, SLICE("TLS could not be started here"));
@@ -172,8 +198,8 @@ void outbound_receive(struct outbound *o, struct slice in)
     }
     struct handle self = o->self;
     struct relay *r = o->relay;
-    if (in.len) {
-        secure_feed(&o->tls, in);
+    if (in.len && !secure_feed(&o->tls, in)) {
+        smtp_client_fail(&o->smtp, SMTP_FAIL_LOCAL);
     }
     bool more = true;
     while (more) {

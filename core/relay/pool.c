@@ -21,13 +21,30 @@ static uint32_t pool_limit(const struct relay *r, struct queue_site *site)
     return site->limit && site->limit < limit ? site->limit : limit;
 }
 
+static bool pool_full(const struct relay *r)
+{
+    return r->outbound.used >= pool_share(r->settings->conf->delivery.connections_total, r->workers);
+}
+
 static bool pool_can_open(const struct relay *r, struct queue_site *site)
 {
     /* After a failure one connection finds out whether the host works again. */
     return !timer_armed(&site->pause) && site->connections < pool_limit(r, site) &&
            (site->failures == 0 || site->connections == 0) &&
-           site->connecting < site->ready_count &&
-           r->outbound.used < pool_share(r->settings->conf->delivery.connections_total, r->workers);
+           site->connecting < site->ready_count && !pool_full(r);
+}
+
+/* Idle connections are a courtesy to their own site: those that have waited longest give their places to
+ * sites that have none. */
+static void pool_evict(struct relay *r, uint32_t wanted)
+{
+    struct list *node;
+    while (r->evicting < wanted && (node = list_first(&r->idle))) {
+        struct outbound *o = LIST_ENTRY(node, struct outbound, idle_link);
+        o->evicted = true;
+        r->evicting++;
+        outbound_shut(o, false);
+    }
 }
 
 static void pool_serve(struct relay *r, struct queue_site *site)
@@ -52,6 +69,7 @@ void pool_run(struct relay *r)
     list_init(&now);
     list_splice_back(&now, &r->queue->active_sites);
     struct list *node;
+    uint32_t starved = 0;
     while ((node = list_pop_front(&now))) {
         struct queue_site *site = LIST_ENTRY(node, struct queue_site, active);
         pool_serve(r, site);
@@ -59,8 +77,10 @@ void pool_run(struct relay *r)
         if (site->ready_count && site->connections == 0 && !timer_armed(&site->pause) &&
             !list_linked(&site->active)) {
             list_push_back(&r->queue->active_sites, &site->active);
+            starved += pool_full(r) ? 1 : 0;
         }
     }
+    pool_evict(r, starved);
 }
 
 void pool_site_again(struct relay *r, struct queue_site *site)

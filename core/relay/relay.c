@@ -23,6 +23,7 @@ bool relay_open(struct relay *r, const struct relay_parts *parts)
     /* Sessions of one worker: the kernel may send it all of them; and those that end. */
     pool_init(&r->inbound, sizeof(struct inbound), conf->limits.connections + RELAY_BACKLOG);
     pool_init(&r->outbound, sizeof(struct outbound), conf->delivery.connections_total + 1);
+    list_init(&r->idle);
     list_init(&r->resume);
     list_init(&r->space_waiters);
     login_cache_init(&r->logins, r->rng);

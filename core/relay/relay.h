@@ -87,6 +87,8 @@ struct relay {
     struct pool listeners;
     struct pool inbound;
     struct pool outbound;
+    struct list idle;          /* struct outbound.idle_link of all sites, longest idle first */
+    uint32_t evicting;         /* connections that leave to make room for another site's */
     struct list resume;        /* sessions whose commit was decided: replies go out in relay_run */
     struct list space_waiters; /* sessions the spool or memory had no room for */
     uint64_t inflight_bytes;   /* bodies being received */

@@ -27,15 +27,16 @@ const struct tls_failure *secure_error(const struct secure *x)
     return tls_stream_error(x->stream);
 }
 
-void secure_feed(struct secure *x, struct slice received)
+bool secure_feed(struct secure *x, struct slice received)
 {
     if (x->input.len == 0) {
         received = slice_skip(received, tls_stream_feed(x->stream, received));
     }
     if (received.len) {
+        must(x->input.len + received.len <= x->input.cap_max); /* none is received while some waits */
         buf_add(&x->input, received);
-        must(!x->input.overflow); /* nothing is received while input waits */
     }
+    return !x->input.overflow;
 }
 
 /* More of the waiting ciphertext; false: there was none, or no room for it. */

@@ -47,7 +47,8 @@ static inline bool secure_is_open(const struct secure *x)
     return x->stream != NULL;
 }
 
-void secure_feed(struct secure *x, struct slice received);
+/* False: no memory, what was received is lost. */
+bool secure_feed(struct secure *x, struct slice received);
 /* One step. Data is appended to plain, at most max bytes. */
 enum secure_result secure_step(struct secure *x, struct buf *plain, size_t max);
 /* Encrypts as much as wire has room for; returns how much. */

@@ -27,6 +27,7 @@ struct relay_listener_settings {
     struct smtp_server_config server;
     struct tls_context *tls;     /* NULL: TLS is not offered */
     struct tls_tickets *tickets; /* survive a reload */
+    bool has_files;              /* its certificates come from files */
 };
 
 /* Towards servers: relay hosts and MX hosts have each their own. */

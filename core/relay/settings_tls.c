@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Certificates and contexts of one configuration. A pair that is there and is not good is always an error:
- * only a pair that is not there falls under tls.on_missing.
+ * only a pair that is not there falls under tls.on_missing. A pair that was there and is gone is one that is
+ * being replaced: an error too, so that a running listener never loses its TLS or its name.
  */
 #include "core/base/clock.h"
 #include "core/base/must.h"
@@ -126,7 +127,8 @@ static bool files_are_there(const struct conf_names *files)
 }
 
 /* The certificates of one listener; an empty list: TLS is not to be offered. */
-static bool listener_chains(const struct tls_work *w, size_t index, struct chain_list *list)
+static bool listener_chains(const struct tls_work *w, size_t index, struct chain_list *list,
+                            bool had_files)
 {
     const struct conf *conf = w->s->conf;
     const struct conf_listener *l = &conf->listeners.items[index];
@@ -137,12 +139,13 @@ static bool listener_chains(const struct tls_work *w, size_t index, struct chain
         return work_error(w, "key_file", index, "each certificate needs its key");
     }
     if (files_are_there(certs) && files_are_there(keys)) {
+        w->s->listeners[index].has_files = true;
         return chains_load(w, certs, keys, list);
     }
     if (certs->count == 0 && conf->tls.cert_pem.len) {
         return chain_inline(w, list);
     }
-    switch (conf->tls.on_missing) {
+    switch (had_files && certs->count ? CONF_TLS_MISSING_FAIL : conf->tls.on_missing) {
     case CONF_TLS_MISSING_FAIL:
         if (certs->count) {
             buf_addf(w->to->errors, "Error: TLS certificate/key files not found: %.*s, %.*s\n",
@@ -217,7 +220,8 @@ static bool listener_open(const struct tls_work *w, size_t index, const struct r
     if (tls == CONF_LISTENER_TLS_NONE) {
         return true;
     }
-    bool ok = listener_chains(w, index, &list) &&
+    bool had_files = old && index < old->listener_count && old->listeners[index].has_files;
+    bool ok = listener_chains(w, index, &list, had_files) &&
               (list.count == 0 || listener_context(w, index, &list, old));
     chains_free(&list);
     if (ok && ls->tls) {

@@ -28,12 +28,13 @@ _keys = {}
 
 
 def key_file(kind, number=0):
-    """kind: ec, rsa, rsa1024, ed25519. The path of the number-th key of that kind."""
+    """kind: ec, rsa, rsa1024, rsa512, ed25519. The path of the number-th key of that kind."""
     if (kind, number) not in _keys:
         path = os.path.join(scratch(), f"{kind}-{number}.key")
         words = {"ec": ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
                  "rsa": ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
                  "rsa1024": ["RSA", "-pkeyopt", "rsa_keygen_bits:1024"],
+                 "rsa512": ["RSA", "-pkeyopt", "rsa_keygen_bits:512"],
                  "ed25519": ["ed25519"]}[kind]
         openssl("genpkey", "-algorithm", *words, "-out", path)
         os.chmod(path, 0o600)
@@ -74,12 +75,30 @@ class Authority:
         """name: of the files; names: DNS names (default: the name itself)."""
         key = key_file(kind, number)
         san = ",".join(f"DNS:{n}" for n in (names if names is not None else [name]))
-        words = ["req", "-x509", "-CA", self.file, "-CAkey", self.key, "-key", key, "-days", str(days),
-                 "-subj", subject or f"/CN={name}", "-addext", "basicConstraints=critical,CA:FALSE"]
-        if san:
-            words += ["-addext", "subjectAltName=" + san]
-        if usage:
-            words += ["-addext", "extendedKeyUsage=" + usage]
-        cert = openssl(*words)
+        extensions = ["basicConstraints=critical,CA:FALSE"]
+        extensions += ["subjectAltName=" + san] if san else []
+        extensions += ["extendedKeyUsage=" + usage] if usage else []
+        subject = ["-subj", subject or f"/CN={name}"]
+        if days > 0:
+            cert = openssl("req", "-x509", "-CA", self.file, "-CAkey", self.key, "-key", key, "-days", days, *subject,
+                           *(w for e in extensions for w in ("-addext", e)))
+        else:
+            cert = self._expired(openssl("req", "-new", "-key", key, *subject), extensions)
         with open(key, "rb") as f:
             return Certificate(self.folder, name, cert, f.read())
+
+    def _expired(self, request, extensions):
+        """`openssl req` makes none; `openssl ca` wants some files around it."""
+        with tempfile.TemporaryDirectory(dir=scratch()) as folder:
+            def write(name, text):
+                path = os.path.join(folder, name)
+                with open(path, "w", encoding="ascii") as f:
+                    f.write(text)
+                return path
+            conf = write("conf", "[ca]\ndefault_ca=x\n[x]\nnew_certs_dir=%s\npolicy=p\nrand_serial=yes\n"
+                         "database=%s\n[p]\ncommonName=optional\n" % (folder, write("index", "")))
+            with open(os.path.join(folder, "request"), "wb") as f:
+                f.write(request)
+            return openssl("ca", "-config", conf, "-batch", "-notext", "-md", "sha256", "-cert", self.file, "-keyfile",
+                           self.key, "-in", f.name, "-extfile", write("extensions", "\n".join(extensions) + "\n"),
+                           "-startdate", "20200101000000Z", "-enddate", "20210101000000Z")

@@ -318,6 +318,8 @@ def path_of(line):
 
 
 class Sink:
+    session_type = Session
+
     def __init__(self, features=ALL, script=None, host="127.0.0.1", port=0, keep=None):
         self.features = list(features)
         self.script = dict(script or {})
@@ -377,7 +379,7 @@ class Sink:
                 return
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            session = Session(self, sock, peer)
+            session = self.session_type(self, sock, peer)
             with self.lock:
                 self.sessions.append(session)
                 self.peak = max(self.peak, self.open_sessions)

@@ -30,7 +30,7 @@ static size_t allocated(void)
 enum {
     IDLE_SESSIONS = 100,
     IDLE_BYTES_MAX = 20 * 1024,
-    HANDSHAKES = SANITIZED ? 20 : 400,
+    HANDSHAKES = SANITIZED ? 20 : 200,
     ROUNDS = 3,
     PIPE_BYTES = 64 * 1024,
 };
@@ -297,6 +297,7 @@ int main(void)
 {
     Suite *s = suite_create("tls/cost");
     TCase *t = tcase_create("cost");
+    tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_test(t, an_idle_session_is_small);
     tcase_add_test(t, a_stalled_record_is_small);

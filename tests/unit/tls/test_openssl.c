@@ -24,7 +24,7 @@ static char folder[64];
 
 static const char *in_folder(const char *name)
 {
-    static char path[4][256];
+    static char path[4][512];
     static unsigned turn;
     char *p = path[turn++ % 4];
     (void)snprintf(p, sizeof(path[0]), "%s/%s", folder, name);

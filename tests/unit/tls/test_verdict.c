@@ -4,10 +4,13 @@
  * connection with it under each policy and version.
  */
 #include "tests/unit/tls/tls_rig.h"
+#include "tls/context_private.h"
 #include "tls/der.h"
 #include "tls/verdict.h"
 
 #include <check.h>
+#include <wolfssl/options.h>
+#include <wolfssl/ssl.h>
 
 enum { CHAIN_MAX = 10 };
 
@@ -544,6 +547,34 @@ START_TEST(a_shown_authority_is_not_an_authority)
 }
 END_TEST
 
+/* Under MAY everything is let in, but nothing is kept: no CA of any peer stays in the shared context. */
+START_TEST(no_peer_leaves_a_certificate_behind)
+{
+#ifdef PERSIST_CERT_CACHE
+    struct tls_context *client = rig_client(
+        &(struct tls_client_config){.policy = TLS_POLICY_MAY, .trust = w.trust});
+    int before = wolfSSL_CTX_get_cert_cache_memsize(client->entries[0].library);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        const struct rig_cert *chain[4];
+        if (rows[i].flaw == FLAW_CRITICAL) {
+            continue;
+        }
+        struct rig_cert leaf = make_leaf(&rows[i]);
+        struct tls_certificate *pair = rig_pair(chain, chain_of(&rows[i], &leaf, chain));
+        const struct tls_certificate *certificates[] = {pair};
+        struct tls_context *server = rig_server(
+            &(struct tls_server_config){.certificates = certificates, .count = 1});
+        ck_assert(connect_with(&rows[i], client, server));
+        ck_assert_int_eq(wolfSSL_CTX_get_cert_cache_memsize(client->entries[0].library), before);
+        tls_context_put(&server);
+        tls_certificate_free(&pair);
+        rig_cert_free(&leaf);
+    }
+    tls_context_put(&client);
+#endif
+}
+END_TEST
+
 /* Several things at once: the gravest is the kind, all are there. */
 START_TEST(several_findings)
 {
@@ -696,6 +727,7 @@ int main(void)
     tcase_add_loop_test(t, each_policy_does_with_it_what_it_says, 0, (int)ARRAY_COUNT(rows));
     tcase_add_test(t, nothing_is_learnt_from_other_peers);
     tcase_add_test(t, a_shown_authority_is_not_an_authority);
+    tcase_add_test(t, no_peer_leaves_a_certificate_behind);
     tcase_add_test(t, several_findings);
     tcase_add_test(t, self_signed_but_given_as_an_authority);
     tcase_add_test(t, a_path_has_an_end);
