@@ -27,13 +27,13 @@ def pinned(cores):
 
 
 class Sink:
-    """One sink for the whole comparison: its ledger keeps the runs apart."""
+    """One sink for many runs: its ledger keeps them apart."""
 
-    def __init__(self, bench, cores):
+    def __init__(self, bench, cores, *options):
         end, child_end = os.pipe()
         # Its own session: Ctrl-C reaches only us.
         self.process = subprocess.Popen(
-            [bench, 'sink', '--ready-fd', str(child_end)], stdout=subprocess.PIPE, text=True,
+            [bench, 'sink', '--ready-fd', str(child_end), *options], stdout=subprocess.PIPE, text=True,
             pass_fds=[child_end], preexec_fn=pinned(cores), start_new_session=True)
         os.close(child_end)
         with os.fdopen(end) as ready:
@@ -42,13 +42,17 @@ class Sink:
             raise Failed('the sink did not start')
         self.port = int(line)
 
-    def run(self, run):
-        """What came of this run so far."""
+    def totals(self):
+        """What came so far, of all runs."""
         self.process.send_signal(signal.SIGUSR1)
         line = self.process.stdout.readline()
         if not line:
             raise Failed('the sink ended')
-        for entry in json.loads(line)['runs']:
+        return json.loads(line)
+
+    def run(self, run):
+        """What came of this run so far."""
+        for entry in self.totals()['runs']:
             if entry['run'] == run:
                 return entry
         return {'unique': 0, 'duplicates': 0, 'last_us': 0, 'end_to_end_us': {'p50': 0, 'p99': 0}}

@@ -3,7 +3,9 @@
  * ringpost-bench: load source, sink, and the demonstration that `./dev run` shows.
  */
 #include "bench/demo.h"
+#include "bench/handshake.h"
 #include "bench/option.h"
+#include "bench/secure.h"
 #include "bench/sink.h"
 #include "bench/source.h"
 
@@ -18,6 +20,8 @@ static const struct {
 } commands[] = {
     {"sink", sink_main, "accept SMTP mail at full speed, with latency and faults on request"},
     {"source", source_main, "send bench messages, know exactly what was promised"},
+    {"certificate", certificate_main, "make a self-signed certificate for a measured server"},
+    {"handshake", handshake_main, "what TLS handshakes cost beside the bare library"},
     {"demo", demo_main, "start the engine, send 1,000 messages through it, show the numbers"},
 };
 
@@ -25,7 +29,7 @@ static void usage(FILE *out)
 {
     fputs("usage: ringpost-bench COMMAND [options]   (COMMAND --help lists them)\n", out);
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
-        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
+        fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].help);
     }
     fputs("Side by side with Postfix: ./dev bench (bench/run)\n", out);
 }

@@ -97,19 +97,35 @@ static unsigned stamp_line(struct slice line, struct bench_stamp *out)
     return 0;
 }
 
+/* The next line of the header; false at its end. */
+static bool header_line(struct slice *rest, struct slice *line)
+{
+    *line = slice_cut(rest, '\n');
+    if (line->len > 0 && line->ptr[line->len - 1] == '\r') {
+        line->len--;
+    }
+    return line->len > 0;
+}
+
+bool bench_message_is_signed(struct slice message)
+{
+    struct slice rest = slice_first(message, BENCH_STAMP_SEARCH_BYTES);
+    struct slice line;
+    while (header_line(&rest, &line)) {
+        if (slice_starts_nocase(line, SLICE("DKIM-Signature:"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool bench_stamp_find(struct slice message, struct bench_stamp *out)
 {
     struct slice rest = slice_first(message, BENCH_STAMP_SEARCH_BYTES);
+    struct slice line;
     struct bench_stamp stamp = {.recipients = 0};
     unsigned found = 0;
-    while (rest.len > 0 && found != 7) {
-        struct slice line = slice_cut(&rest, '\n');
-        if (line.len > 0 && line.ptr[line.len - 1] == '\r') {
-            line.len--;
-        }
-        if (line.len == 0) {
-            break;
-        }
+    while (found != 7 && header_line(&rest, &line)) {
         found |= stamp_line(line, &stamp);
     }
     if (found != 7) {

@@ -46,6 +46,9 @@ void bench_template_add(const struct bench_template *t, struct buf *out,
 
 bool bench_stamp_find(struct slice message, struct bench_stamp *out);
 
+/* Whether its header has a DKIM-Signature field (of whatever worth). */
+bool bench_message_is_signed(struct slice message);
+
 /* k of "r<k>@..."; false when the address is not one of ours. */
 bool bench_recipient_index(struct slice address, uint64_t *k);
 

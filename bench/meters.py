@@ -48,7 +48,7 @@ class Group:
              ('/sys/fs/cgroup', 'cpu.stat'), ('/sys/fs/cgroup/unified', 'cpu.stat'))
 
     def __init__(self, name):
-        self.root = None
+        self.roots = []
         self.folder = None
         self.how = '/proc'
         for base, file in self.KINDS:
@@ -70,7 +70,7 @@ class Group:
     def pids(self):
         if self.folder:
             return [int(pid) for pid in read(f'{self.folder}/cgroup.procs').split()]
-        return descendants(self.root)
+        return [pid for root in self.roots for pid in descendants(root)]
 
     def cpu_us(self):
         if self.folder and self.file == 'cpuacct.usage':
@@ -78,7 +78,7 @@ class Group:
         if self.folder:
             return int(read(f'{self.folder}/{self.file}').split()[1])
         ticks = 0
-        for pid in descendants(self.root):
+        for pid in self.pids():
             fields = stat_fields(pid)
             if fields:
                 ticks += sum(int(field) for field in fields[11:15])

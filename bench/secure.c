@@ -92,7 +92,13 @@ static ssize_t secure_feed(struct bench_secure *x, int fd)
     return (ssize_t)used;
 }
 
-enum secure_next { SECURE_GO_ON, SECURE_NEEDS_INPUT, SECURE_NEEDS_ROOM, SECURE_ENDS, SECURE_BREAKS };
+enum secure_next {
+    SECURE_GO_ON,
+    SECURE_NEEDS_INPUT,
+    SECURE_NEEDS_ROOM,
+    SECURE_ENDS,
+    SECURE_BREAKS
+};
 
 static enum secure_next secure_shake(struct bench_secure *x)
 {

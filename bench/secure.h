@@ -26,9 +26,10 @@ enum {
 
 struct bench_secure;
 
-/* Both NULL after a line on stderr. The server's certificate is made now: self-signed, ECDSA P-256. */
+/* All three: NULL after a line on stderr. The certificate is self-signed; rsa_bits 0: ECDSA P-256. */
+struct tls_certificate *bench_secure_certificate(uint64_t rsa_bits);
 struct tls_context *bench_secure_client(void);
-struct tls_context *bench_secure_server(void);
+struct tls_context *bench_secure_server(const struct tls_certificate *pair);
 
 /* The first bench_secure_recv begins the handshake. NULL: no memory. */
 struct bench_secure *bench_secure_open(struct tls_context *context);

@@ -63,7 +63,7 @@ class Server:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
                 preexec_fn=self._before_exec, start_new_session=True)
-        self.group.root = self.process.pid
+        self.group.roots.append(self.process.pid)
         until = time.monotonic() + 30
         while not greets(self.port):
             if not self.alive() or time.monotonic() > until:
@@ -150,9 +150,84 @@ class Postfix(Server):
             return f'no Postfix in {peers} (run: ./dev deps bench)'
         return None
 
+    def __init__(self, folder, sink_port, cores, settings=()):
+        super().__init__(folder, sink_port, cores)
+        self.settings = list(settings)
+
     def command(self):
         return ['sh', f'{ROOT}/tests/run_postfix.sh', self.folder, str(self.port),
-                f'relay=127.0.0.1:{self.sink_port}', *self.TUNING]
+                f'relay=127.0.0.1:{self.sink_port}', *self.TUNING, *self.settings]
 
     def more_output(self):
         return tail(os.path.join(self.folder, 'log'))
+
+
+class OpenDkim:
+    """Debian's OpenDKIM, unpacked beside Postfix, signing with one key as Ringpost does by default."""
+
+    def __init__(self, key, domain, selector, algorithm):
+        self.settings = {
+            'Domain': domain, 'Selector': selector, 'KeyFile': key, 'SignatureAlgorithm': algorithm, 'Mode': 's',
+            'Canonicalization': 'relaxed/relaxed', 'InternalHosts': '127.0.0.0/8', 'UMask': '000',
+            'OversignHeaders': 'From,To,Subject,Date,Reply-To,Cc,Content-Type', 'Syslog': 'no',
+            'Background': 'no'}
+        self.process = self.output = self.socket = None
+
+    @staticmethod
+    def binary():
+        return f"{os.environ.get('RINGPOST_PEERS', '')}/opendkim/usr/sbin/opendkim"
+
+    @staticmethod
+    def missing():
+        """Why it cannot run here, or None."""
+        if not os.access(OpenDkim.binary(), os.X_OK):
+            return 'OpenDKIM is not unpacked (run: ./dev deps bench)'
+        done = subprocess.run([OpenDkim.binary(), '-V'], capture_output=True, text=True, check=False)
+        return None if done.returncode == 0 else f'OpenDKIM does not start: {done.stderr.strip()}'
+
+    def start(self, folder, before_exec):
+        self.socket, self.output = f'{folder}/opendkim.sock', f'{folder}/opendkim.output'
+        with open(f'{folder}/opendkim.conf', 'w', encoding='ascii') as file:
+            for name, value in {**self.settings, 'Socket': f'local:{self.socket}'}.items():
+                file.write(f'{name} {value}\n')
+        with open(self.output, 'wb') as out:
+            self.process = subprocess.Popen(
+                [self.binary(), '-f', '-x', file.name], stdin=subprocess.DEVNULL, stdout=out,
+                stderr=subprocess.STDOUT, preexec_fn=before_exec, start_new_session=True)
+        until = time.monotonic() + 30
+        while not os.path.exists(self.socket):
+            if self.process.poll() is not None or time.monotonic() > until:
+                self.stop()
+                raise Failed(f'OpenDKIM does not start:\n{tail(self.output)}')
+            time.sleep(0.05)
+        return self.process.pid
+
+    def stop(self):
+        if self.process is not None:
+            stop(self.process)
+            self.process = None
+
+
+class PostfixOpenDkim(Postfix):
+    """The two together: one group of processes. Without its milter Postfix refuses, so nothing passes
+    unsigned."""
+
+    name = 'Postfix+OpenDKIM'
+
+    def __init__(self, folder, sink_port, cores, milter):
+        super().__init__(folder, sink_port, cores)
+        self.milter = milter
+        self.settings = [f'smtpd_milters=unix:{self.folder}/opendkim.sock', 'milter_default_action=tempfail']
+
+    def start(self):
+        try:
+            self.group.roots.append(self.milter.start(self.folder, self._before_exec))
+            return super().start()
+        except Failed:
+            self.stop()
+            raise
+
+    def stop(self):
+        # Before the group is removed, which must be empty by then.
+        self.milter.stop()
+        super().stop()

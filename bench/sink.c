@@ -107,10 +107,13 @@ void sink_take(struct sink_worker *w, const struct sink_message *m)
     struct bench_sink *s = w->sink;
     struct bench_stamp stamp;
     bool ours = bench_stamp_find(m->text, &stamp);
+    bool with_signature = bench_message_is_signed(m->text);
     pthread_mutex_lock(&s->lock);
     s->totals.messages++;
     s->totals.recipients += m->recipients;
     s->totals.bytes += m->bytes;
+    s->totals.secured += m->secured;
+    s->totals.signatures += with_signature;
     if (ours) {
         sink_note(w, m, &stamp);
     } else {
@@ -294,6 +297,8 @@ void bench_sink_report(struct bench_sink *s, struct buf *out)
         {"recipients", offsetof(struct sink_totals, recipients)},
         {"bytes", offsetof(struct sink_totals, bytes)},
         {"strangers", offsetof(struct sink_totals, strangers)},
+        {"secured", offsetof(struct sink_totals, secured)},
+        {"signed", offsetof(struct sink_totals, signatures)},
         {"faults", offsetof(struct sink_totals, faults)},
         {"protocol_errors", offsetof(struct sink_totals, protocol_errors)},
     };

@@ -9,13 +9,15 @@
  * Thread:    open, close and the report from one thread; sessions live in the sink's threads.
  * Units:     in the names.
  * Errors:    open returns NULL after a line on stderr.
- * RFC:       5321, 2920 (PIPELINING), 3030 (CHUNKING), 1870 (SIZE), 2034, 3461, 6531 as advertised.
+ * RFC:       5321, 2920 (PIPELINING), 3030 (CHUNKING), 1870 (SIZE), 2034, 3461, 6531 as advertised,
+ *            3207 (STARTTLS, with a certificate that nobody signed)
  */
 #ifndef RINGPOST_BENCH_SINK_H
 #define RINGPOST_BENCH_SINK_H
 
 #include "bench/ledger.h"
 #include "bench/net.h"
+#include "bench/secure.h"
 
 /* Where a reply is sent; latency and faults are configured per stage. */
 enum sink_stage {
@@ -53,12 +55,14 @@ struct sink_options {
     uint64_t recipients_max;          /* per transaction, LIMITS RCPTMAX; 0 = no limit */
     uint64_t messages_per_connection; /* then 421; 0 = no limit */
     uint64_t size_max;
-    uint64_t count;         /* bench_sink_wait returns after so many copies; 0 = never */
-    uint64_t ready_fd;      /* 0: the port goes to stderr */
-    uint64_t seed;          /* of the faults */
-    const char *capture;    /* directory: new/<n>.eml and new/<n>.env */
-    const char *journal;    /* a line "D <run>-<n> <k>" per copy */
-    bool capture_strangers; /* only messages without X-Bench-Id */
+    uint64_t count;             /* bench_sink_wait returns after so many copies; 0 = never */
+    uint64_t ready_fd;          /* 0: the port goes to stderr */
+    uint64_t seed;              /* of the faults */
+    const char *capture;        /* directory: new/<n>.eml and new/<n>.env */
+    const char *journal;        /* a line "D <run>-<n> <k>" per copy */
+    bool capture_strangers;     /* only messages without X-Bench-Id */
+    bool starttls;              /* offered, with `secure` */
+    struct tls_context *secure; /* the caller's */
     void (*captured)(struct slice envelope, const char *path); /* may be NULL; sink's thread */
 };
 
@@ -69,8 +73,10 @@ struct sink_totals {
     uint64_t messages;
     uint64_t recipients;
     uint64_t bytes;
-    uint64_t strangers; /* messages without X-Bench-Id */
-    uint64_t faults;    /* replies replaced, connections dropped */
+    uint64_t strangers;  /* messages without X-Bench-Id */
+    uint64_t secured;    /* messages that came under TLS */
+    uint64_t signatures; /* messages with a DKIM-Signature */
+    uint64_t faults;     /* replies replaced, connections dropped */
     uint64_t protocol_errors;
     uint64_t copies; /* of bench messages, duplicates included */
 };

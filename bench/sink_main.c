@@ -123,6 +123,8 @@ static const struct bench_option sink_rows[] = {
     {"--no-pipelining", NULL, BENCH_OPTION_FLAG, FIELD(without[0]), 0, 0, NULL,
      "--without PIPELINING"},
     {"--no-chunking", NULL, BENCH_OPTION_FLAG, FIELD(without[5]), 0, 0, NULL, "--without CHUNKING"},
+    {"--starttls", NULL, BENCH_OPTION_FLAG, FIELD(starttls), 0, 0, NULL,
+     "offer STARTTLS with a certificate made now"},
     {"--recipients-max", "N", BENCH_OPTION_NUMBER, FIELD(recipients_max), 1, 1000000, NULL,
      "LIMITS RCPTMAX, 452 beyond"},
     {"--messages-per-connection", "N", BENCH_OPTION_NUMBER, FIELD(messages_per_connection), 1,
@@ -167,6 +169,36 @@ static void sink_announce(const struct sink_options *o, uint16_t port)
     close((int)o->ready_fd);
 }
 
+static int sink_run(const struct sink_options *o)
+{
+    (void)bench_net_raise_fd_limit();
+    int signals = bench_signals_open();
+    struct bench_sink *s = bench_sink_open(o);
+    if (s == NULL) {
+        return 1;
+    }
+    sink_announce(o, bench_sink_port(s));
+    int got;
+    while ((got = bench_signals_wait(signals, bench_sink_done_fd(s), -1)) != 0 && got != SIGTERM &&
+           got != SIGINT) {
+        if (got == SIGUSR1) {
+            sink_print(s);
+        }
+    }
+    sink_print(s);
+    bench_sink_close(s);
+    close(signals);
+    return 0;
+}
+
+static bool sink_secure(struct sink_options *o)
+{
+    struct tls_certificate *pair = bench_secure_certificate(0);
+    o->secure = pair ? bench_secure_server(pair) : NULL;
+    tls_certificate_free(&pair);
+    return o->secure != NULL;
+}
+
 int sink_main(int argc, char **argv)
 {
     struct sink_options o = bench_sink_defaults();
@@ -179,22 +211,10 @@ int sink_main(int argc, char **argv)
     case BENCH_PARSE_OK:
         break;
     }
-    (void)bench_net_raise_fd_limit();
-    int signals = bench_signals_open();
-    struct bench_sink *s = bench_sink_open(&o);
-    if (s == NULL) {
+    if (o.starttls && !sink_secure(&o)) {
         return 1;
     }
-    sink_announce(&o, bench_sink_port(s));
-    int got;
-    while ((got = bench_signals_wait(signals, bench_sink_done_fd(s), -1)) != 0 && got != SIGTERM &&
-           got != SIGINT) {
-        if (got == SIGUSR1) {
-            sink_print(s);
-        }
-    }
-    sink_print(s);
-    bench_sink_close(s);
-    close(signals);
-    return 0;
+    int code = sink_run(&o);
+    tls_context_put(&o.secure);
+    return code;
 }

@@ -5,6 +5,9 @@
  * before it leaves at once, it and everything after it when the timer fires.
  *
  *   COMMAND --DATA--> TEXT --dot--> COMMAND        COMMAND --BDAT--> CHUNK --all bytes--> COMMAND
+ *
+ * STARTTLS stops the handling until its reply has left in clear; then the handshake runs below
+ * (secure.h).
  */
 #include "bench/sink_session.h"
 
@@ -16,6 +19,7 @@ static void session_free(struct sink_session *s)
 {
     timer_stop(&s->worker->loop.wheel, &s->timer);
     list_remove(&s->link);
+    bench_secure_close(&s->secure, s->watch.fd);
     close(s->watch.fd);
     buf_deinit(&s->in);
     buf_deinit(&s->out);
@@ -134,7 +138,7 @@ static bool session_step(struct sink_session *s, struct slice rest)
 static void session_handle(struct sink_session *s)
 {
     bool more = true;
-    while (more && !s->waiting && !s->closing) {
+    while (more && !s->waiting && !s->closing && !s->securing) {
         struct slice rest = slice_skip(buf_slice(&s->in), s->in_at);
         /* BDAT 0 LAST is complete without a byte. */
         more = rest.len > 0 || (s->phase == SINK_CHUNK && s->chunk_left == 0);
@@ -146,21 +150,32 @@ static void session_handle(struct sink_session *s)
     }
 }
 
+/* The reply to STARTTLS has left; false: no memory. */
+static bool session_secure(struct sink_session *s)
+{
+    s->securing = false;
+    s->secure = bench_secure_open(s->worker->options->secure);
+    return s->secure != NULL;
+}
+
 /* False when the connection is gone. */
 static bool session_flush(struct sink_session *s)
 {
     while (s->out_at < s->out_ready) {
-        ssize_t n = send(s->watch.fd, s->out.ptr + s->out_at, s->out_ready - s->out_at,
-                         MSG_NOSIGNAL);
+        ssize_t n = bench_secure_send(s->secure, s->watch.fd,
+                                      slice_of(s->out.ptr + s->out_at, s->out_ready - s->out_at));
         if (n < 0) {
             return errno == EAGAIN;
         }
         s->out_at += (size_t)n;
     }
+    if (!bench_secure_flush(s->secure, s->watch.fd)) {
+        return errno == EAGAIN;
+    }
     if (s->out_at == s->out.len) {
         buf_clear(&s->out);
         s->out_at = s->out_ready = 0;
-        return !(s->closing && !s->waiting);
+        return !(s->closing && !s->waiting) && (!s->securing || session_secure(s));
     }
     return true;
 }
@@ -171,12 +186,11 @@ static bool session_receive(struct sink_session *s)
         return false;
     }
     size_t room = s->in.cap - s->in.len;
-    ssize_t n = recv(s->watch.fd, s->in.ptr + s->in.len, room, 0);
+    ssize_t n = bench_secure_recv(s->secure, s->watch.fd, &s->in);
     if (n <= 0) {
         s->readable = false;
         return n < 0 && errno == EAGAIN;
     }
-    s->in.len += (size_t)n;
     if ((size_t)n == room && s->in.cap < 16 * SINK_READ_BYTES) {
         (void)buf_reserve(&s->in, s->in.cap);
     }
@@ -186,7 +200,7 @@ static bool session_receive(struct sink_session *s)
 static void session_run(struct sink_session *s)
 {
     session_handle(s);
-    while (s->readable && !s->waiting && !s->closing) {
+    while (s->readable && !s->waiting && !s->closing && !s->securing) {
         if (!session_receive(s)) {
             session_free(s);
             return;
@@ -213,7 +227,8 @@ static void session_ready(struct bench_watch *w, uint32_t events)
         session_free(s);
         return;
     }
-    s->readable = s->readable || (events & (EPOLLIN | EPOLLRDHUP)) != 0;
+    /* TLS may wait for room to write. */
+    s->readable = s->readable || s->secure != NULL || (events & (EPOLLIN | EPOLLRDHUP)) != 0;
     session_run(s);
 }
 

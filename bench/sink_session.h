@@ -37,6 +37,7 @@ struct sink_worker {
 struct sink_message {
     struct slice text;
     bool stuffed;
+    bool secured; /* came under TLS */
     uint64_t bytes;
     uint64_t recipients;
     const uint64_t *indexes; /* k of each recipient, UINT64_MAX for others' addresses */
@@ -47,6 +48,7 @@ enum sink_phase { SINK_COMMAND, SINK_TEXT, SINK_CHUNK };
 
 struct sink_session {
     struct bench_watch watch;
+    struct bench_secure *secure; /* NULL: no TLS, or not yet */
     struct sink_worker *worker;
     struct list link;
     struct timer timer;
@@ -59,6 +61,7 @@ struct sink_session {
     bool waiting;  /* for the latency timer */
     bool readable; /* an edge was seen and not read to its end */
     bool closing;  /* after the replies left */
+    bool securing; /* after the reply to STARTTLS left */
     bool mail;
     bool text_begun;
     bool chunk_last;

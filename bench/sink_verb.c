@@ -86,6 +86,7 @@ static void session_take(struct sink_session *s, struct slice last, bool stuffed
     struct sink_message m = {
         .text = s->text.len > 0 ? buf_slice(&s->text) : last,
         .stuffed = stuffed,
+        .secured = s->secure != NULL,
         .bytes = s->text_bytes + last.len,
         .recipients = s->recipients,
         .indexes = s->indexes,
@@ -157,6 +158,9 @@ static void session_ehlo(struct sink_session *s, struct slice args)
             buf_addf(&b, " RCPTMAX=%llu", (unsigned long long)o->recipients_max);
         }
         buf_add(&b, SLICE("\r\n"));
+    }
+    if (o->starttls && s->secure == NULL) {
+        buf_add(&b, SLICE("250-STARTTLS\r\n"));
     }
     buf_add(&b, SLICE("250 HELP\r\n"));
     sink_session_reply(s, SINK_STAGE_EHLO, buf_slice(&b));
@@ -277,6 +281,22 @@ static void session_rset(struct sink_session *s, struct slice args)
     }
 }
 
+static void session_starttls(struct sink_session *s, struct slice args)
+{
+    (void)args;
+    if (!s->worker->options->starttls || s->secure != NULL) {
+        sink_session_wrong(s, SLICE("503 5.5.1 no STARTTLS now\r\n"));
+    } else if (s->in.len > s->in_at) {
+        /* Bytes in clear would be taken for what came under TLS. */
+        sink_session_wrong(s, SLICE("554 5.5.0 something follows STARTTLS\r\n"));
+        s->closing = true;
+    } else {
+        sink_session_reset(s);
+        s->securing = true;
+        sink_session_reply(s, SINK_STAGE_OTHER, SLICE("220 2.0.0 go on\r\n"));
+    }
+}
+
 static void session_noop(struct sink_session *s, struct slice args)
 {
     (void)args;
@@ -301,7 +321,7 @@ void sink_session_command(struct sink_session *s, struct slice line)
         {SLICE_INIT("RSET"), session_rset}, {SLICE_INIT("EHLO"), session_ehlo},
         {SLICE_INIT("HELO"), session_helo}, {SLICE_INIT("QUIT"), session_quit},
         {SLICE_INIT("NOOP"), session_noop}, {SLICE_INIT("HELP"), session_noop},
-        {SLICE_INIT("VRFY"), session_noop},
+        {SLICE_INIT("VRFY"), session_noop}, {SLICE_INIT("STARTTLS"), session_starttls},
     };
     struct slice args = line;
     struct slice verb = slice_cut(&args, ' ');

@@ -107,10 +107,17 @@ static void source_count(struct source_worker *w, uint64_t *counter)
     pthread_mutex_unlock(&w->source->lock);
 }
 
-void source_count_connect(struct source_worker *w, bool ok)
+void source_count_connect(struct source_worker *w, bool ok, const struct tls_facts *tls)
 {
     struct source_totals *t = &w->source->totals;
-    source_count(w, ok ? &t->connections : &t->connect_errors);
+    pthread_mutex_lock(&w->source->lock);
+    *(ok ? &t->connections : &t->connect_errors) += 1;
+    if (ok && tls != NULL) {
+        t->secured++;
+        t->tls_version = tls->version;
+        t->tls_cipher = tls->cipher;
+    }
+    pthread_mutex_unlock(&w->source->lock);
 }
 
 void source_count_lost(struct source_worker *w)
@@ -262,9 +269,7 @@ static void source_tick(struct timer *t, void *ctx)
     }
     for (size_t i = 0; i < w->started && !waiting; i++) {
         struct source_session *s = &w->sessions[i];
-        bool busy = s->count > 0 || s->phase == SOURCE_GREETING || s->phase == SOURCE_HELLO ||
-                    s->phase == SOURCE_CONNECTING || s->phase == SOURCE_QUITTING;
-        if (busy && now_us - s->active_us > w->options->timeout_s * 1000000) {
+        if (source_session_busy(s) && now_us - s->active_us > w->options->timeout_s * 1000000) {
             source_session_lost(s);
         }
     }

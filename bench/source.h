@@ -9,7 +9,8 @@
  * Thread:    open, close, stop and the reports from any one thread.
  * Units:     in the names; sizes are message bytes with CRLF, before dot-stuffing.
  * Errors:    open returns NULL after a line on stderr.
- * RFC:       5321, 2920 (pipelining, only when offered), 3030 (BDAT, only when offered).
+ * RFC:       5321, 2920 (pipelining, only when offered), 3030 (BDAT, only when offered),
+ *            3207 (STARTTLS), 8314 (TLS from the first byte), 4616 (AUTH PLAIN)
  *
  * Journal lines, each appended with one write after the event (T before anything is sent):
  *   T <run>-<n>          tried
@@ -23,6 +24,7 @@
 
 #include "bench/ledger.h"
 #include "bench/net.h"
+#include "bench/secure.h"
 
 enum {
     SOURCE_RECIPIENTS_MAX = 1024,
@@ -50,8 +52,13 @@ struct source_options {
     bool keep_going; /* reconnect when the server goes away */
     bool vary;       /* 1..recipients, mostly 1 */
     bool hold;       /* no messages: sessions stay open after EHLO */
+    bool starttls;   /* STARTTLS, or the connection is of no use */
+    bool tls;        /* TLS from the first byte */
     const char *from;
     const char *journal;
+    const char *user;           /* AUTH PLAIN, or NULL */
+    const char *password;       /* with user */
+    struct tls_context *secure; /* with starttls, tls; the caller's */
 };
 
 struct source_totals {
@@ -64,11 +71,14 @@ struct source_totals {
     uint64_t unknown;
     uint64_t not_sent;
     uint64_t connections;
+    uint64_t secured; /* of them: under TLS */
     uint64_t connect_errors;
     uint64_t connections_lost; /* in the middle of a message */
     uint64_t held;
     uint64_t bytes;               /* of accepted messages */
     uint64_t codes[SOURCE_CODES]; /* of refused messages */
+    const char *tls_version;      /* of the last secured connection, or NULL */
+    const char *tls_cipher;
 };
 
 struct bench_source;

@@ -16,6 +16,7 @@ void source_totals_add_json(const struct source_totals *t, struct buf *out)
         {"unknown", offsetof(struct source_totals, unknown)},
         {"not_sent", offsetof(struct source_totals, not_sent)},
         {"connections", offsetof(struct source_totals, connections)},
+        {"secured", offsetof(struct source_totals, secured)},
         {"connect_errors", offsetof(struct source_totals, connect_errors)},
         {"connections_lost", offsetof(struct source_totals, connections_lost)},
         {"held", offsetof(struct source_totals, held)},
@@ -25,6 +26,9 @@ void source_totals_add_json(const struct source_totals *t, struct buf *out)
         const char *field = (const char *)t + rows[i].offset;
         buf_addf(out, ",\"%s\":%llu", rows[i].name,
                  (unsigned long long)*(const uint64_t *)(const void *)field);
+    }
+    if (t->tls_version != NULL && t->tls_cipher != NULL) {
+        buf_addf(out, ",\"tls\":\"%s %s\"", t->tls_version, t->tls_cipher);
     }
     buf_add(out, SLICE(",\"codes\":{"));
     const char *comma = "";

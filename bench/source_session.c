@@ -3,8 +3,14 @@
  *   IDLE -connect-> CONNECTING -> GREETING -220-> HELLO -250-> READY -nothing left-> QUITTING -> DONE
  *     ^                                                          |  connection full: QUITTING
  *     +---- lost, with keep_going, after a pause ----------------+
+ *
+ *   HELLO -250, in clear, TLS wanted-> STARTTLS -220-> HELLO -250-> AUTH -235-> READY
+ *   The handshake runs below (secure.h): the EHLO that follows it waits in `out`.
  */
 #include "bench/source_session.h"
+
+#include "core/base/base64.h"
+#include "core/base/secret.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -36,6 +42,7 @@ void source_session_init(struct source_session *s, struct source_worker *w)
 
 static void session_close(struct source_session *s)
 {
+    bench_secure_close(&s->secure, s->watch.fd);
     if (s->watch.fd >= 0) {
         close(s->watch.fd);
     }
@@ -80,6 +87,12 @@ static void session_retry(struct source_session *s, bool in_order)
     }
 }
 
+bool source_session_busy(const struct source_session *s)
+{
+    return s->count > 0 ||
+           (s->phase != SOURCE_READY && s->phase != SOURCE_IDLE && s->phase != SOURCE_DONE);
+}
+
 void source_session_lost(struct source_session *s)
 {
     struct source_worker *w = s->worker;
@@ -87,8 +100,8 @@ void source_session_lost(struct source_session *s)
     bool in_order = s->count == 0 && (was == SOURCE_QUITTING || was == SOURCE_READY);
     if (s->count > 0) {
         source_count_lost(w);
-    } else if (was == SOURCE_CONNECTING || was == SOURCE_GREETING || was == SOURCE_HELLO) {
-        source_count_connect(w, false);
+    } else if (was < SOURCE_READY) {
+        source_count_connect(w, false, NULL);
     }
     while (s->count > 0) {
         source_tx_abandon(s, source_tx_head(s));
@@ -116,7 +129,8 @@ void source_session_connect(struct source_session *s)
 static bool session_flush(struct source_session *s)
 {
     while (s->out_at < s->out.len) {
-        ssize_t n = send(s->watch.fd, s->out.ptr + s->out_at, s->out.len - s->out_at, MSG_NOSIGNAL);
+        ssize_t n = bench_secure_send(s->secure, s->watch.fd,
+                                      slice_skip(buf_slice(&s->out), s->out_at));
         if (n < 0) {
             return errno == EAGAIN;
         }
@@ -124,7 +138,7 @@ static bool session_flush(struct source_session *s)
     }
     buf_clear(&s->out);
     s->out_at = 0;
-    return true;
+    return bench_secure_flush(s->secure, s->watch.fd) || errno == EAGAIN;
 }
 
 static void session_quit(struct source_session *s)
@@ -156,6 +170,7 @@ static void session_keyword(struct source_session *s, struct slice line)
     struct slice word = slice_cut(&rest, ' ');
     s->offers_pipelining = s->offers_pipelining || slice_eq_nocase(word, SLICE("PIPELINING"));
     s->offers_chunking = s->offers_chunking || slice_eq_nocase(word, SLICE("CHUNKING"));
+    s->offers_starttls = s->offers_starttls || slice_eq_nocase(word, SLICE("STARTTLS"));
 }
 
 static void session_hold(struct source_session *s)
@@ -166,6 +181,57 @@ static void session_hold(struct source_session *s)
     }
 }
 
+static void session_hello(struct source_session *s)
+{
+    s->phase = SOURCE_HELLO;
+    s->offers_pipelining = s->offers_chunking = s->offers_starttls = false;
+    buf_add(&s->out, SLICE("EHLO source.example.test\r\n"));
+}
+
+static bool session_secure(struct source_session *s)
+{
+    s->secure = bench_secure_open(s->worker->options->secure);
+    return s->secure != NULL;
+}
+
+static void session_login(struct source_session *s)
+{
+    const struct source_options *o = s->worker->options;
+    struct buf plain;
+    buf_init(&plain, 4096);
+    buf_add_byte(&plain, '\0');
+    buf_add(&plain, slice_str(o->user));
+    buf_add_byte(&plain, '\0');
+    buf_add(&plain, slice_str(o->password));
+    buf_add(&s->out, SLICE("AUTH PLAIN "));
+    base64_add(&s->out, buf_slice(&plain));
+    buf_add(&s->out, SLICE("\r\n"));
+    secret_buf_release(&plain);
+    s->phase = SOURCE_AUTH;
+}
+
+/* EHLO or AUTH was answered; false when what was asked for is not to be had. */
+static bool session_go_on(struct source_session *s)
+{
+    const struct source_options *o = s->worker->options;
+    if (o->starttls && s->secure == NULL) {
+        s->phase = SOURCE_STARTTLS;
+        buf_add(&s->out, SLICE("STARTTLS\r\n"));
+        return s->offers_starttls;
+    }
+    if (o->user != NULL && s->phase == SOURCE_HELLO) {
+        session_login(s);
+        return true;
+    }
+    s->phase = SOURCE_READY;
+    source_count_connect(s->worker, true, bench_secure_facts(s->secure));
+    source_launch(s->worker);
+    if (o->hold) {
+        session_hold(s);
+    }
+    return true;
+}
+
 /* A complete reply; false when the connection is of no use any more. */
 static bool session_reply(struct source_session *s, unsigned code)
 {
@@ -174,22 +240,19 @@ static bool session_reply(struct source_session *s, unsigned code)
         if (code != 220) {
             return false;
         }
-        s->phase = SOURCE_HELLO;
         s->worker->connecting--;
-        s->offers_pipelining = s->offers_chunking = false;
-        buf_add(&s->out, SLICE("EHLO source.example.test\r\n"));
+        session_hello(s);
         return true;
     case SOURCE_HELLO:
-        if (code != 250) {
+        return code == 250 && session_go_on(s);
+    case SOURCE_STARTTLS:
+        if (code != 220 || !session_secure(s)) {
             return false;
         }
-        s->phase = SOURCE_READY;
-        source_count_connect(s->worker, true);
-        source_launch(s->worker);
-        if (s->worker->options->hold) {
-            session_hold(s);
-        }
+        session_hello(s);
         return true;
+    case SOURCE_AUTH:
+        return code == 235 && session_go_on(s);
     case SOURCE_READY:
         if (s->count == 0) {
             return false; /* 421 out of turn */
@@ -231,8 +294,12 @@ static bool session_handle(struct source_session *s)
         size_t n = (size_t)(end - (s->in.ptr + at));
         struct slice line = slice_of(s->in.ptr + at, n > 0 && end[-1] == '\r' ? n - 1 : n);
         at += n + 1;
+        bool clear = s->secure == NULL;
         if (!session_line(s, line)) {
             return false;
+        }
+        if (clear && s->secure != NULL && at < s->in.len) {
+            return false; /* said in clear after the 220 of STARTTLS (RFC 3207 4.2) */
         }
     }
     buf_consume(&s->in, at);
@@ -247,16 +314,15 @@ static bool session_receive(struct source_session *s)
             return false;
         }
         size_t room = s->in.cap - s->in.len;
-        ssize_t n = recv(s->watch.fd, s->in.ptr + s->in.len, room, 0);
+        ssize_t n = bench_secure_recv(s->secure, s->watch.fd, &s->in);
         if (n <= 0) {
             return n < 0 && errno == EAGAIN;
         }
-        s->in.len += (size_t)n;
         s->active_us = bench_now_us();
         if (!session_handle(s)) {
             return false;
         }
-        if ((size_t)n < room) {
+        if ((size_t)n < room && s->secure == NULL) {
             return true;
         }
     }
@@ -264,7 +330,8 @@ static bool session_receive(struct source_session *s)
 
 static void session_connected(struct source_session *s)
 {
-    if (bench_net_connect_error(s->watch.fd) != 0) {
+    if (bench_net_connect_error(s->watch.fd) != 0 ||
+        (s->worker->options->tls && !session_secure(s))) {
         source_session_lost(s);
         return;
     }
@@ -283,8 +350,10 @@ static void session_ready(struct bench_watch *w, uint32_t events)
     if (s->watch.fd < 0) {
         return;
     }
-    /* A final reply may lie before the end of the stream. */
-    bool open = (events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)) == 0 || session_receive(s);
+    /* A final reply may lie before the end of the stream. TLS may wait for room to write. */
+    bool open = ((events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)) == 0 &&
+                 s->secure == NULL) ||
+                session_receive(s);
     if (open && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
         open = session_receive(s);
     }

@@ -23,6 +23,8 @@ enum source_phase {
     SOURCE_CONNECTING,
     SOURCE_GREETING,
     SOURCE_HELLO,
+    SOURCE_STARTTLS,
+    SOURCE_AUTH,
     SOURCE_READY,
     SOURCE_QUITTING,
     SOURCE_DONE,
@@ -60,12 +62,14 @@ struct source_tx {
 
 struct source_session {
     struct bench_watch watch;
-    struct timer timer; /* reconnect */
+    struct bench_secure *secure; /* NULL: no TLS, or not yet */
+    struct timer timer;          /* reconnect */
     struct source_worker *worker;
     struct list waiting; /* for a rate token */
     enum source_phase phase;
     bool offers_pipelining;
     bool offers_chunking;
+    bool offers_starttls;
     bool need_reset;
     bool held;
     struct buf in;
@@ -102,6 +106,8 @@ void source_session_deinit(struct source_session *s);
 void source_session_connect(struct source_session *s);
 /* Something may be possible now: begin a message, or end. */
 void source_session_run(struct source_session *s);
+/* A reply is owed. */
+bool source_session_busy(const struct source_session *s);
 /* The connection is lost, or given up. */
 void source_session_lost(struct source_session *s);
 
@@ -120,7 +126,8 @@ void source_tx_abandon(struct source_session *s, struct source_tx *tx);
 enum source_next { SOURCE_NEXT_MESSAGE, SOURCE_NEXT_WAIT, SOURCE_NEXT_NONE };
 enum source_next source_take(struct source_worker *w, uint64_t *number);
 bool source_exhausted(const struct source_worker *w);
-void source_count_connect(struct source_worker *w, bool ok);
+/* tls: NULL without it. */
+void source_count_connect(struct source_worker *w, bool ok, const struct tls_facts *tls);
 void source_count_lost(struct source_worker *w);
 void source_count_held(struct source_worker *w);
 void source_count_tried(struct source_worker *w, const struct source_tx *tx);

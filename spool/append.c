@@ -97,9 +97,15 @@ void spool_seal_add(struct spool *spool, struct spool_seal seal)
             return;
         }
     }
-    if (spool->seal_count < SPOOL_SEALS_PENDING_MAX) {
-        spool->seals[spool->seal_count++] = seal;
-    }
+    must(spool->seal_count < SPOOL_SEALS_PENDING_MAX); /* see spool_seals_room */
+    spool->seals[spool->seal_count++] = seal;
+}
+
+/* What can end before seals are durable again: a segment for each group in memory, the current one, the
+ * one that takes the seals then, and one more that was being made. */
+bool spool_seals_room(const struct spool *spool)
+{
+    return spool->seal_count + spool->dir->options.buffers + 4 <= SPOOL_SEALS_PENDING_MAX;
 }
 
 static void frame_start(struct spool *spool, size_t bytes_max)

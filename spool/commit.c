@@ -81,11 +81,21 @@ static bool log_view_past(struct spool *spool)
         s->durable_end = p->valid_end;
         s->finished = true;
         spool_segment_push(spool, s);
+    }
+    return true;
+}
+
+/* The newest first: only writes of the run before this one can still be on their way. If there are more
+ * than a frame holds (a thousand crashes without a message), the oldest wait for the next start. */
+static void log_seal_past(struct spool *spool)
+{
+    struct spool_dir *dir = spool->dir;
+    for (size_t i = dir->past_count; i-- > 0 && spool_seals_room(spool);) {
+        const struct spool_past *p = &dir->past[i];
         if (!p->sealed && i % dir->options.workers == spool->worker) {
             spool_seal_add(spool, (struct spool_seal){p->number, p->valid_end, false});
         }
     }
-    return true;
 }
 
 struct spool *spool_open(struct spool_dir *dir, unsigned worker, struct io *io,
@@ -112,6 +122,7 @@ struct spool *spool_open(struct spool_dir *dir, unsigned worker, struct io *io,
         spool_close(&spool);
         return NULL;
     }
+    log_seal_past(spool);
     for (unsigned i = 0; i < dir->options.buffers; i++) {
         list_push_back(&spool->free, &spool->groups[i].link);
     }

@@ -344,7 +344,7 @@ static void dir_options(struct spool_options *o)
     must(o->segment_bytes <= SPOOL_SEGMENT_BYTES_MAX);
     must(o->segment_bytes % SPOOL_SEGMENT_BYTES_MIN == 0);
     must(o->workers <= LIMIT_WORKERS && o->spares <= SPOOL_SPARES_MAX);
-    must(o->buffers >= 2);
+    must(o->buffers >= 2 && o->buffers + 4 < SPOOL_SEALS_MAX / 2);
 }
 
 struct spool_dir *spool_dir_open(const char *path, const struct spool_options *options,

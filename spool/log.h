@@ -157,6 +157,8 @@ void spool_log_advance(struct spool *spool);
 /* A group of pending seals alone, in a fresh segment. */
 void spool_seals_commit(struct spool *spool);
 void spool_seal_add(struct spool *spool, struct spool_seal seal);
+/* Whoever adds what can wait (the past), or goes on in spite of failures, asks first. */
+bool spool_seals_room(const struct spool *spool);
 
 /* commit.c */
 void spool_commit_done(struct spool *spool, const struct io_event *ev);

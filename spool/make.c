@@ -63,8 +63,7 @@ void spool_make_later(struct spool *spool)
     if (m->step != SPOOL_MAKE_IDLE && m->step != SPOOL_MAKE_WAITING) {
         return;
     }
-    if (spool->stopping || spool->state == SPOOL_STATE_FENCED ||
-        spool->seal_count == SPOOL_SEALS_PENDING_MAX) {
+    if (spool->stopping || spool->state == SPOOL_STATE_FENCED || !spool_seals_room(spool)) {
         m->step = SPOOL_MAKE_IDLE; /* this disk has failed a thousand times: only a restart helps */
         return;
     }

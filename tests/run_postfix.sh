@@ -55,6 +55,9 @@ sed -i -e '/^smtp *inet/d' -e 's/^\([a-z][^ ]* *[a-z]* *[a-z-]* *[a-z-]* *\)y\( 
 echo "127.0.0.1:$port inet n - n - - smtpd" >>"$dir/etc/master.cf"
 grep -q '^postlog' "$dir/etc/master.cf" ||
     echo "postlog unix-dgram n - n - 1 postlogd" >>"$dir/etc/master.cf"
+# For smtp_tls_connection_reuse.
+grep -q '^tlsproxy' "$dir/etc/master.cf" ||
+    echo "tlsproxy unix - - n - 0 tlsproxy" >>"$dir/etc/master.cf"
 
 cat >"$dir/etc/main.cf" <<END
 compatibility_level = 3.6

@@ -4,7 +4,6 @@
 #include "core/base/units.h"
 #include "core/conf/value_names.h"
 
-#include <sys/un.h>
 #include <unistd.h>
 
 struct check {
@@ -192,12 +191,6 @@ static void check_spool(const struct check *k)
         both_good(k, SLICE("spool.max_size"), SLICE("spool.segment_size"))) {
         less_report(k, SLICE("spool.max_size"), s->max_bytes, "is less than two times",
                     SLICE("spool.segment_size"), s->segment_bytes);
-    }
-    if (k->c->admin.socket.len >= sizeof(((struct sockaddr_un *)0)->sun_path) &&
-        both_good(k, SLICE("admin.socket"), SLICE("spool.dir"))) {
-        struct conf_origin at = place_of(k, SLICE("spool.dir"));
-        conf_report_error(k->report, &at, SLICE("spool.dir"),
-                          "is too long for the socket inside it (107 bytes): set admin.socket");
     }
 }
 

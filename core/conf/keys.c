@@ -405,7 +405,7 @@ static const struct conf_key keys[] = {
     {KEY("log.level"), ENUM("debug|info|warn|error", "info"), .flags = CONF_RELOAD, AT(log.level),
      DOC("Events below this level are left out.")},
 
-    {KEY("admin.socket"), .type = CONF_PATH, .max = 107, .fallback = "", .flags = CONF_EMPTY_OK,
+    {KEY("admin.socket"), .type = CONF_PATH, .max = 3900, .fallback = "", .flags = CONF_EMPTY_OK,
      .empty = "admin.sock in spool.dir", AT(admin.socket),
      DOC("Unix socket for `ringpost queue`.")},
 

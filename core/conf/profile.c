@@ -85,8 +85,9 @@ static bool choose_by_votes(const struct vote *votes, const struct conf_profile 
     for (size_t i = 0; i < ARRAY_COUNT(conf_profiles); i++) {
         if (votes[i].name.len && (!votes[i].weak || strong == 0)) {
             *chosen = conf_profiles[i];
-            buf_addf(why, counted ? ", %.*s (%s)" : "%.*s (%s)", SLICE_ARG(votes[i].name),
-                     conf_profiles[i]->name.ptr);
+            buf_add(why, counted ? SLICE(", ") : SLICE(""));
+            conf_report_escape(why, votes[i].name);
+            buf_addf(why, " (%s)", conf_profiles[i]->name.ptr);
             counted++;
         }
     }

@@ -48,10 +48,10 @@ struct queue_rcpt {
     struct enhanced last_enhanced;
     uint16_t last_code;
     uint16_t attempts;
-    uint8_t notify;   /* MAIL_NOTIFY_* */
-    uint8_t state;    /* enum queue_rcpt_state */
-    uint8_t result;   /* enum spool_result_kind once ENDED */
-    bool delay_told;  /* the sender had its one report of delay about this recipient */
+    uint8_t notify;  /* MAIL_NOTIFY_* */
+    uint8_t state;   /* enum queue_rcpt_state */
+    uint8_t result;  /* enum spool_result_kind once ENDED */
+    bool delay_told; /* the sender had its one report of delay about this recipient */
 };
 
 /* Flags, stored in the spool record. */

@@ -478,6 +478,13 @@ static void inbound_set_deadline(struct inbound *s, bool progress)
         timer_start(s->relay->timers, &s->deadline, now_ms + limits->data_timeout_ms);
         break;
     case SMTP_PHASE_WAIT:
+        /* For a commit there is no time limit: what may become durable cannot be refused. */
+        if (s->waiting_space) {
+            timer_start(s->relay->timers, &s->deadline, now_ms + limits->data_timeout_ms);
+            break;
+        }
+        timer_stop(s->relay->timers, &s->deadline);
+        break;
     case SMTP_PHASE_CLOSED:
         timer_stop(s->relay->timers, &s->deadline);
         break;
@@ -630,6 +637,11 @@ static void inbound_on_deadline(struct timer *t, void *ctx)
     struct inbound *s = container_of(t, struct inbound, deadline);
     if (s->state != INBOUND_OPEN) {
         inbound_gone(s);
+        return;
+    }
+    if (s->waiting_space) {
+        inbound_refuse_waiting(s);
+        inbound_drive(s, (struct slice){NULL, 0});
         return;
     }
     inbound_log_reason(s, OBS_INBOUND_TROUBLE, SLICE("the client was silent for too long"));

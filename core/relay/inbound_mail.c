@@ -277,6 +277,29 @@ static void inbound_answer_commit(struct inbound *s)
     inbound_answer(s, &ok);
 }
 
+/* The time was ours: the client's rate is measured from here. */
+static void inbound_space_waited(struct inbound *s)
+{
+    s->waiting_space = false;
+    s->phase_since_ms = io_now(s->relay->io)->mono_ms;
+    s->phase_bytes = 0;
+}
+
+/* The record is not in the log (fragments without one are nothing), so it can be refused. */
+void inbound_refuse_waiting(struct inbound *s)
+{
+    must(s->waiting_space && s->body != NULL);
+    inbound_space_waited(s);
+    list_remove(&s->link);
+    if (smtp_server_phase(&s->smtp) == SMTP_PHASE_WAIT) {
+        inbound_refuse_body(s, &verdict_failed);
+        return;
+    }
+    inbound_log_rejected(s, OUTCOME_STAGE_BODY, (struct slice){NULL, 0}, &verdict_failed);
+    smtp_server_body_fail(&s->smtp, &verdict_failed);
+    body_in_close(&s->body);
+}
+
 void inbound_resume_mail(struct inbound *s)
 {
     if (s->waiting_commit && s->commit_known) {
@@ -286,7 +309,7 @@ void inbound_resume_mail(struct inbound *s)
     if (!s->waiting_space) {
         return;
     }
-    s->waiting_space = false;
+    inbound_space_waited(s);
     if (smtp_server_phase(&s->smtp) == SMTP_PHASE_WAIT) {
         inbound_commit(s);
     } else if (s->body) {

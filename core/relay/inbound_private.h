@@ -51,6 +51,8 @@ void inbound_commit(struct inbound *s);
 void inbound_body_abort(struct inbound *s);
 /* What inbound_resume does for a message: the commit is decided, or there is room again. */
 void inbound_resume_mail(struct inbound *s);
+/* There has been no room in the spool for too long: 451, the session goes on. */
+void inbound_refuse_waiting(struct inbound *s);
 
 /* ---- inbound_login.c ---- */
 

@@ -443,8 +443,7 @@ static void outbound_finish(struct outbound *o, struct outbound_tx *t)
         }
         if (t->damaged) {
             outcomes[i] = outcome_local(OUTCOME_PERMANENT, OUTCOME_MESSAGE, OUTCOME_STAGE_BODY,
-                                        (struct enhanced){5, 3, 0},
-                                        QUEUE_TEXT_DAMAGED);
+                                        (struct enhanced){5, 3, 0}, QUEUE_TEXT_DAMAGED);
         }
     }
     struct queue_part_end end = {

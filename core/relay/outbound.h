@@ -86,9 +86,9 @@ struct outbound {
     bool sending_secret; /* sending is to be wiped */
 
     struct timer deadline;
-    int unacked;            /* bytes the peer had not taken when a deadline was over; 0: not asked */
-    struct list link;       /* site->idle */
-    struct list idle_link;  /* relay->idle */
+    int unacked;           /* bytes the peer had not taken when a deadline was over; 0: not asked */
+    struct list link;      /* site->idle */
+    struct list idle_link; /* relay->idle */
     struct outcome failure; /* of the last candidate, or what made it `wasted` */
     char failure_text[LIMIT_OUTCOME_TEXT_BYTES];
 };

@@ -144,6 +144,10 @@ static struct slice server_name(const struct outbound *o, char text[IP_TEXT_MAX]
 void outbound_start_tls(struct outbound *o)
 {
     char text[IP_TEXT_MAX];
+    if (o->out.len) { /* STARTTLS is still here */
+        smtp_client_tls_failed(&o->smtp, SLICE("peer answered before it was asked"));
+        return;
+    }
     struct tls_stream_config config = {
         .context = o->settings->routes[o->route].tls,
         .wall_us = io_now(o->relay->io)->wall_us,

@@ -23,15 +23,17 @@ static uint32_t pool_limit(const struct relay *r, struct queue_site *site)
 
 static bool pool_full(const struct relay *r)
 {
-    return r->outbound.used >= pool_share(r->settings->conf->delivery.connections_total, r->workers);
+    return r->outbound.used >=
+           pool_share(r->settings->conf->delivery.connections_total, r->workers);
 }
 
 static bool pool_can_open(const struct relay *r, struct queue_site *site)
 {
-    /* After a failure one connection finds out whether the host works again. */
+    /* After a failure one connection finds out whether the host works again. Who has not been greeted yet
+     * will take a part: there is no need of another for it. */
     return !timer_armed(&site->pause) && site->connections < pool_limit(r, site) &&
            (site->failures == 0 || site->connections == 0) &&
-           site->connecting < site->ready_count && !pool_full(r);
+           site->connections - site->working < site->ready_count && !pool_full(r);
 }
 
 /* Idle connections are a courtesy to their own site: those that have waited longest give their places to

@@ -33,7 +33,8 @@ bool secure_feed(struct secure *x, struct slice received)
         received = slice_skip(received, tls_stream_feed(x->stream, received));
     }
     if (received.len) {
-        must(x->input.len + received.len <= x->input.cap_max); /* none is received while some waits */
+        must(x->input.len + received.len <=
+             x->input.cap_max); /* none is received while some waits */
         buf_add(&x->input, received);
     }
     return !x->input.overflow;

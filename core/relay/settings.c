@@ -205,8 +205,9 @@ static void relay_settings_own(struct relay_settings *s, const struct relay_sett
     size_t count = 0;
     s->own = net_own_addresses(&count);
     if (!s->own && to->warnings) {
-        buf_add(to->warnings, SLICE("listeners: this machine's addresses are not known: a mail host "
-                                    "that is ourselves may not be recognised\n"));
+        buf_add(to->warnings,
+                SLICE("listeners: this machine's addresses are not known: a mail host "
+                      "that is ourselves may not be recognised\n"));
     }
     s->conf->own = (struct conf_addresses){s->own, count};
 }

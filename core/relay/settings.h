@@ -44,7 +44,7 @@ struct relay_settings {
     struct credentials *credentials;
     struct dkim_table *dkim; /* never NULL; no rules: nothing is signed */
     struct mail_headers_config headers;
-    struct buf token; /* of relay.token_file */
+    struct buf token;    /* of relay.token_file */
     struct ip_addr *own; /* conf->own */
     struct relay_route_settings routes[RELAY_ROUTES];
     size_t listener_count;

@@ -368,9 +368,11 @@ struct smtp_client_body smtp_client_body(const struct smtp_client *c)
 static void input_take(struct smtp_client *c, struct slice *in, struct buf *out)
 {
     struct smtp_reply reply;
+    bool starttls_is_out = c->state == SMTP_CLIENT_STARTTLS;
     /* A challenge is the driver's turn: what came behind it waits, however it was cut. */
     while (c->state != SMTP_CLIENT_ENDED && in->len > 0 && !c->auth.challenge_due) {
-        if (c->state == SMTP_CLIENT_HANDSHAKE) {
+        if (c->state == SMTP_CLIENT_HANDSHAKE ||
+            (c->state == SMTP_CLIENT_STARTTLS && !starttls_is_out)) {
             smtp_client_end_injected(c);
             return;
         }

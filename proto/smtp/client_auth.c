@@ -47,10 +47,11 @@ void smtp_client_answer_starttls(struct smtp_client *c, struct smtp_client_slot 
     }
 }
 
-/* Not wants_plaintext: somebody is at work on this line. */
+/* Bytes behind the 220, or ahead of it: an answer to a STARTTLS that has not been said yet. Not
+ * wants_plaintext: somebody is at work on this line. */
 void smtp_client_end_injected(struct smtp_client *c)
 {
-    must(c->state == SMTP_CLIENT_HANDSHAKE);
+    must(c->state == SMTP_CLIENT_HANDSHAKE || c->state == SMTP_CLIENT_STARTTLS);
     end_local(c, OUTCOME_STAGE_STARTTLS, (struct enhanced){4, 7, 0},
               SLICE("peer sent data before the TLS handshake"));
     c->wants_plaintext = false;

@@ -227,6 +227,6 @@ def test_nothing_bad_is_ever_called_trusted(matrix, policy):
 def test_the_reason_is_told(matrix):
     """Deferred mail says what is wrong with the certificate, in words for people."""
     words = {"expired": "has expired", "self-signed": "signed by itself", "wrong-name": "another name",
-             "cn-only": "common name", "weak-key": "too short", "unknown-ca": "not trusted"}
+             "cn-only": "common name", "weak-key": "too short", "unknown-ca": "no trusted authority"}
     for name, text in words.items():
         assert text in matrix.result("verify", name)["reply"], name

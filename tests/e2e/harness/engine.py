@@ -127,13 +127,17 @@ class Engine:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=err,
                                             stdout=self.stdout or subprocess.PIPE,
                                             env=clean_environment(self.env), cwd=self.folder)
+        self.follow()
+        return self
+
+    def follow(self):
+        """Reads the log of the process that was just started."""
         with self.lock:
             self.log = []
         if self.stdout is None:
             self.reader = threading.Thread(target=self._read, args=(self.process.stdout, self.log),
                                            daemon=True)
             self.reader.start()
-        return self
 
     def start(self, timeout=30):
         self.spawn()

@@ -13,7 +13,8 @@ from .wait import wait_until
 
 
 class HeldDisk:
-    """An empty directory on such a disk. hold(): no flush returns until release(). fail(): EIO.
+    """An empty directory on such a disk. hold(): no flush returns until release(). fail(): EIO
+    from each flush, fail_once(): from the next only.
     read_only(): EROFS for whatever would change something, also on files that are open; heal(): well again."""
 
     def __init__(self, folder):
@@ -61,6 +62,9 @@ class HeldDisk:
 
     def fail(self):
         self._set("fail")
+
+    def fail_once(self):
+        self._set("failonce")
 
     def read_only(self):
         self._set("readonly")
@@ -166,6 +170,11 @@ def main(backing, mount, control):
             self.writable()
             if os.path.exists(os.path.join(control, "fail")):
                 raise fusepy.FuseOSError(errno.EIO)
+            try:
+                os.unlink(os.path.join(control, "failonce"))
+                raise fusepy.FuseOSError(errno.EIO)
+            except FileNotFoundError:
+                pass
             hold = os.path.join(control, "hold")
             if os.path.exists(hold):
                 with self.lock:

@@ -38,7 +38,7 @@ class Drip(Action):
 
 
 class CutHandshake(Action):
-    """The server's first flight, then the end of the connection."""
+    """The first half of the server's first flight, then the end of the connection."""
 
 
 class Goodbye(Close):
@@ -84,7 +84,11 @@ class TlsSession(Session):
         if self.machine is None:
             await super().fill()
             return
-        self.buffer += await self.drive(self.machine.read, 262144) or b""
+        data = await self.drive(self.machine.read, 262144)
+        if not data:
+            self.goodbye = True
+            raise Hangup
+        self.buffer += data
         self.segments += 1
         self.replied = False
 
@@ -124,6 +128,8 @@ class TlsSession(Session):
 
     async def handshake(self):
         entry = self.scripted("handshake", b"")
+        if isinstance(entry, (Garbage, Drip)) and not self.buffer:
+            await self.fill()    # the client's hello: what came before it would be something else
         if isinstance(entry, Garbage):
             await super().send(entry.data)
             if entry.stay:
@@ -163,7 +169,8 @@ class TlsSession(Session):
             except ssl.SSLWantReadError:
                 if not self.outgoing.pending:
                     self.incoming.write(await self.sink.loop.sock_recv(self.socket, 65536))
-        await self.flush()
+        flight = self.outgoing.read()
+        await self.sink.loop.sock_sendall(self.socket, flight[:len(flight) // 2])
         raise Hangup
 
     async def answer(self, entry, normal):

@@ -58,7 +58,8 @@ struct rig {
     void (*on_other)(struct rig *r, const struct io_event *ev);
     void (*on_turn)(struct rig *r);
     bool peer_has_dsn;
-    uint64_t schedule[4]; /* ms */
+    uint64_t schedule[4];    /* ms */
+    uint64_t delay_after_ms; /* 0: as configured */
     struct rig_part parts[RIG_PARTS_MAX];
     unsigned part_count;
     unsigned accepted_ok, accepted_lost;
@@ -300,6 +301,9 @@ static inline void rig_load_conf(struct rig *r, const char *const *extra)
     ck_assert_msg(r->conf != NULL, "%.*s", SLICE_ARG(buf_slice(&errors)));
     buf_deinit(&errors);
     r->conf->queue.schedule = (struct conf_durations){r->schedule, ARRAY_COUNT(r->schedule)};
+    if (r->delay_after_ms) {
+        r->conf->dsn.delay_after_ms = r->delay_after_ms;
+    }
 }
 
 static inline void rig_on_recovered(void *ctx, unsigned worker, const struct spool_recovered *found)

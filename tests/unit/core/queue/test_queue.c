@@ -303,10 +303,10 @@ START_TEST(ids_always_rise)
     setup(NULL);
     uint64_t last = rig.queue.id_last;
     rig.queue.worker = 5;
-    for (int i = 0; i < 100000; i++) {
-        uint64_t wall_us = (uint64_t)(1000 + (i % 7 == 0 ? 0 : i / 9)) *
-                           1000; /* a clock that jumps */
-        uint64_t id = queue_next_id(&rig.queue, wall_us);
+    for (uint64_t i = 0; i < 100000; i++) {
+        /* A clock that jumps; and one that stands still for more ids than a millisecond has. */
+        uint64_t wall_ms = i < 50000 ? 1000 + (i % 7 == 0 ? 0 : i / 9) : 9000;
+        uint64_t id = queue_next_id(&rig.queue, wall_ms * 1000);
         testing_that(id > last);
         testing_that((id >> 14 & 0xff) == 5); /* two workers never make the same */
         last = id;

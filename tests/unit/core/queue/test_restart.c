@@ -93,6 +93,29 @@ START_TEST(ids_rise_over_restarts)
 }
 END_TEST
 
+/* A report of delay that was sent is not sent again by the next run. */
+START_TEST(delay_is_told_once_over_a_restart)
+{
+    unsigned reports = 0;
+    rig_init(&rig);
+    rig.script = rig_by_name;
+    rig.delay_after_ms = 60;
+    for (unsigned run = 0; run < 3; run++) {
+        rig_start(&rig, NULL);
+        if (run == 0) {
+            rig_submit_one(&rig, "a@sender.test", "temp@one.test");
+        }
+        uint64_t deferrals = rig.queue.counters.deferrals + 4;
+        RIG_UNTIL(&rig, rig.queue.counters.deferrals >= deferrals);
+        reports += (unsigned)rig.queue.counters.dsn;
+        ck_assert_uint_eq(reports, 1);
+        rig_stop(&rig);
+        rig_forget_parts(&rig);
+    }
+    rig_remove(&rig);
+}
+END_TEST
+
 /* ---- kills ---- */
 
 enum { KILLS = 24 };
@@ -195,6 +218,7 @@ END_TEST
 int main(void)
 {
     const TTest *tests[] = {a_queue_survives_the_end, what_became_due_is_tried_at_once,
-                            ids_rise_over_restarts, a_kill_at_any_turn, one_report_over_a_kill};
+                            ids_rise_over_restarts,   delay_is_told_once_over_a_restart,
+                            a_kill_at_any_turn,       one_report_over_a_kill};
     return testing_run("core/queue/restart", tests, ARRAY_COUNT(tests));
 }

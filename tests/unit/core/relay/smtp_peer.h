@@ -29,6 +29,7 @@ struct smtp_peer_conn {
     bool in_data;
     bool owes_dot; /* the answer to the final dot is held back */
     bool refused;
+    bool owes_banner;
     size_t len;
     char bytes[SMTP_PEER_BYTES];
 };
@@ -39,6 +40,7 @@ struct smtp_peer {
     pthread_t thread;
     atomic_bool stop;
     atomic_bool hold;      /* final dots are not answered */
+    atomic_bool mute;      /* connections are taken, but not greeted */
     atomic_uint serve_max; /* so many at a time; the others hear 421 */
     atomic_uint connections, refused, messages, now, most, quits;
     struct smtp_peer_conn conns[SMTP_PEER_MAX];
@@ -121,7 +123,7 @@ static inline void smtp_peer_accept(struct smtp_peer *p)
         if (now > atomic_load(&p->most)) {
             atomic_store(&p->most, now);
         }
-        smtp_peer_say(c, "220 peer.test ESMTP\r\n");
+        c->owes_banner = true;
         return;
     }
     close(fd);
@@ -138,6 +140,10 @@ static inline void *smtp_peer_main(void *arg)
                 c->owes_dot = false;
                 atomic_fetch_add(&p->messages, 1);
                 smtp_peer_say(c, "250 2.0.0 taken\r\n");
+            }
+            if (c->fd >= 0 && c->owes_banner && !atomic_load(&p->mute)) {
+                c->owes_banner = false;
+                smtp_peer_say(c, "220 peer.test ESMTP\r\n");
             }
             fds[i] = (struct pollfd){.fd = c->fd, .events = POLLIN};
         }

@@ -84,6 +84,27 @@ START_TEST(no_more_connections_than_the_site_may_have)
 }
 END_TEST
 
+/* A peer that takes its time to say hello: a connection for each part, and not one more. */
+START_TEST(no_more_connections_than_work)
+{
+    setup(NULL);
+    atomic_store(&peer.mute, true);
+    smtp_peer_start(&peer);
+    for (unsigned i = 1; i <= 4; i++) {
+        submit(1);
+        UNTIL(atomic_load(&peer.now) == i);
+        rig_run_ms(&rig.rig, 20);
+        ck_assert_uint_eq(site()->connections, i);
+    }
+    atomic_store(&peer.mute, false);
+    rig_settle(&rig.rig);
+    ck_assert_uint_eq(atomic_load(&peer.messages), 4);
+    ck_assert_uint_eq(atomic_load(&peer.connections), 4);
+    teardown();
+    smtp_peer_stop(&peer);
+}
+END_TEST
+
 /* The limits are the engine's: a worker has its share, at least one. */
 START_TEST(the_share_of_a_worker)
 {
@@ -199,12 +220,10 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {a_connection_is_used_again,
-                            no_more_connections_than_the_site_may_have,
-                            the_share_of_a_worker,
-                            a_peer_that_has_enough_of_us,
-                            nobody_there,
-                            back_after_a_moment,
-                            one_refused_recipient};
+    const TTest *tests[] = {
+        a_connection_is_used_again,    no_more_connections_than_the_site_may_have,
+        no_more_connections_than_work, the_share_of_a_worker,
+        a_peer_that_has_enough_of_us,  nobody_there,
+        back_after_a_moment,           one_refused_recipient};
     return testing_run("core/relay/pool", tests, ARRAY_COUNT(tests));
 }
