@@ -11,6 +11,10 @@ class Failed(Exception):
     """Something that ends the comparison, with a text for the user."""
 
 
+class Unavailable(Failed):
+    """Something that is not to be had here: its rows are left out, and say so."""
+
+
 def stop(process, seconds=20):
     """SIGTERM, then SIGKILL, to a process that we started."""
     if process.poll() is None:

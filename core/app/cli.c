@@ -19,7 +19,7 @@ struct cli_command {
 
 enum {
     CLI_OPTS_CONF = CLI_OPT_CONFIG | CLI_OPT_SET | CLI_OPT_ROOT,
-    CLI_OPTS_QUEUE = CLI_OPT_JSON | CLI_OPT_SOCKET | CLI_OPT_CONFIG | CLI_OPT_SET,
+    CLI_OPTS_QUEUE = CLI_OPT_JSON | CLI_OPT_SOCKET | CLI_OPTS_CONF,
 };
 
 static const struct cli_command commands[] = {

@@ -289,39 +289,45 @@ static void engine_watch_files(struct engine *e)
     relay_settings_files(e->settings, engine_watch_one, e);
 }
 
+static void engine_take_settings(struct engine *e, struct relay_settings *settings)
+{
+    for (unsigned i = 0; i < e->worker_count; i++) {
+        struct worker_mail *m = worker_mail_new(WORKER_MAIL_RELOAD);
+        m->settings = relay_settings_ref(settings);
+        engine_tell(e, i, m);
+    }
+    relay_settings_put(&e->settings);
+    e->settings = settings;
+    room_watch_set_conf(&e->room, settings->conf);
+    e->log.level = (enum obs_level)settings->conf->log.level;
+    engine_watch_files(e);
+    engine_log_reload(e, OBS_RELOADED, (struct slice){NULL, 0});
+}
+
 /* All or nothing: a file with an error, or a changed key that needs a restart, changes nothing. */
 static void engine_reload(struct engine *e)
 {
-    struct buf errors;
+    struct buf errors, warnings;
+    struct relay_settings *settings = NULL;
     buf_init(&errors, ENGINE_TEXT_BYTES);
+    buf_init(&warnings, ENGINE_TEXT_BYTES);
+    struct relay_settings_messages to = {.errors = &errors, .warnings = &warnings};
     struct conf *conf = conf_load(e->source, &errors, NULL);
-    if (!conf) {
-        engine_log_reload(e, OBS_RELOAD_REFUSED, buf_slice(&errors));
-    } else if (conf_reload_diff(e->settings->conf, conf, &errors)) {
+    if (conf && !conf_reload_diff(e->settings->conf, conf, &errors)) {
+        settings = relay_settings_new(conf, e->settings, &to);
+    }
+    struct slice lines = buf_slice(&warnings);
+    while (lines.len) {
+        engine_log_reload(e, OBS_CONFIG_WARNING, slice_cut(&lines, '\n'));
+    }
+    if (settings) {
+        engine_take_settings(e, settings);
+    } else {
         engine_log_reload(e, OBS_RELOAD_REFUSED, buf_slice(&errors));
         conf_free(conf);
-    } else {
-        struct relay_settings_messages to = {.errors = &errors};
-        struct relay_settings *settings = relay_settings_new(conf, e->settings, &to);
-        if (!settings) {
-            engine_log_reload(e, OBS_RELOAD_REFUSED, buf_slice(&errors));
-            conf_free(conf);
-            buf_deinit(&errors);
-            return;
-        }
-        for (unsigned i = 0; i < e->worker_count; i++) {
-            struct worker_mail *m = worker_mail_new(WORKER_MAIL_RELOAD);
-            m->settings = relay_settings_ref(settings);
-            engine_tell(e, i, m);
-        }
-        relay_settings_put(&e->settings);
-        e->settings = settings;
-        room_watch_set_conf(&e->room, conf);
-        e->log.level = (enum obs_level)conf->log.level;
-        engine_watch_files(e);
-        engine_log_reload(e, OBS_RELOADED, (struct slice){NULL, 0});
     }
     buf_deinit(&errors);
+    buf_deinit(&warnings);
 }
 
 /* ---- certificates, keys and users that change on disk ---- */

@@ -248,8 +248,9 @@ bool conf_env_is_kubernetes(struct slice name, struct slice value)
 {
     bool service = contains(name, SLICE("_SERVICE_HOST")) || contains(name, SLICE("_SERVICE_PORT"));
     bool port = contains(name, SLICE("_PORT_")) && contains(name, SLICE("_TCP"));
-    return service || port || slice_starts_nocase(value, SLICE("tcp://")) ||
-           slice_starts_nocase(value, SLICE("udp://"));
+    bool address = slice_starts_nocase(value, SLICE("tcp://")) ||
+                   slice_starts_nocase(value, SLICE("udp://"));
+    return service || port || (address && contains(name, SLICE("PORT")));
 }
 
 static void unknown_warn(struct conf_apply *a, const struct variable *v)

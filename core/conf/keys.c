@@ -71,10 +71,12 @@ static const struct conf_key keys[] = {
      AT(spool.segment_bytes), DOC("Size of one file of the log, a multiple of 1MiB.")},
     {KEY("spool.max_size"), SIZE(16 * MIB, 1024 * TIB, "0"), .flags = CONF_ZERO_OFF | CONF_RELOAD,
      AT(spool.max_bytes),
-     DOC("New mail gets 452 when the log would grow beyond this; 0: only the disk limits it.")},
+     DOC("New mail gets 452 while the log is larger than this, until it is a segment smaller; never less "
+         "than two segments per worker and one. 0: only the disk limits it.")},
     {KEY("spool.min_free"), SIZE(1 * MIB, 1024 * TIB, "128MiB"),
      .flags = CONF_ZERO_OFF | CONF_RELOAD, AT(spool.min_free_bytes),
-     DOC("New mail gets 452 when the file system would have less than this left; 0: off.")},
+     DOC("New mail gets 452 while the file system has less than this left, until it has a segment more. "
+         "Results and a start after it need some: keep a segment per worker. 0: off.")},
 
     {KEY("listeners[].address"), .type = CONF_ADDRESS, .fallback = "127.0.0.1",
      AT_LISTENER(address), DOC("Address to listen on; 0.0.0.0 or :: for all.")},
@@ -294,7 +296,7 @@ static const struct conf_key keys[] = {
     {KEY("relay.auth_hosts"), .type = CONF_TEXT, .shape = CONF_LIST, .min = 1, .max = 255,
      .items_max = 100, .fallback = "", .flags = CONF_RELOAD, .empty = "all relay hosts",
      AT(relay.auth_hosts),
-     DOC("Log in only at hosts of these names; `*.example.org` matches below.")},
+     DOC("Log in only at hosts of these names; `*.example.org` matches below, `*` everywhere.")},
     {KEY("relay.port"), PORT("25"), .flags = CONF_RELOAD, AT(relay.port),
      DOC("Port of the relay hosts that name none.")},
     {KEY("relay.lookup"), ENUM("host|mx", "host"), .flags = CONF_RELOAD, AT(relay.lookup),

@@ -147,12 +147,21 @@ struct queue_part *queue_site_take(struct queue *q, struct queue_site *s)
     return p;
 }
 
+static void queue_parts_release(struct list *parts);
+
 static void queue_site_give_back(struct queue *q, struct queue_part *p, bool front)
 {
     must(p->site != NULL && p->message->readers > 0);
     p->message->readers--;
     for (uint32_t i = 0; i < p->count; i++) {
         queue_rcpt_set_state(p->message, &p->message->rcpts[p->rcpts[i]], QUEUE_RCPT_READY);
+    }
+    if (p->site->stale) {
+        struct list parts;
+        list_init(&parts);
+        list_push_back(&parts, &p->in_list);
+        queue_parts_release(&parts);
+        return;
     }
     queue_site_push(q, p->site, p, front);
 }
@@ -245,6 +254,7 @@ static void queue_site_set_plan(struct queue_site *s, struct route_plan *plan)
     }
     route_plan_put(&s->plan);
     s->plan = plan;
+    s->stale = false;
 }
 
 static void queue_domain_refuse(struct queue *q, struct queue_domain *d, const struct outcome *o)
@@ -455,8 +465,6 @@ static bool queue_domain_resolve(struct queue *q, struct queue_domain *d)
 static void queue_site_file(struct queue *q, struct queue_site *s, struct queue_message *m,
                             struct queue_part *p);
 
-static void queue_parts_release(struct list *parts);
-
 /* The route is known. A refusal is told by queue_route_message: what fails in one turn of the loop is one
  * result of its message, with one report. */
 static void queue_domain_flush(struct queue *q, struct queue_domain *d)
@@ -634,6 +642,16 @@ static void queue_parts_release(struct list *parts)
     }
 }
 
+static void queue_site_release(struct queue_site *s)
+{
+    queue_parts_release(&s->ready);
+    s->ready_count = 0;
+    s->last = NULL;
+    if (list_linked(&s->active)) {
+        list_remove(&s->active);
+    }
+}
+
 void queue_routes_expire(struct queue *q)
 {
     size_t bucket = 0;
@@ -654,6 +672,15 @@ void queue_routes_expire(struct queue *q)
             queue_parts_release(&d->waiting);
             d->last = NULL;
         }
+    }
+    /* What waits for the smarthost of before, or for an MX host where a smarthost is to be used now, must not
+     * go there any more. */
+    bucket = 0;
+    for (struct map_node *n = map_next(&q->sites, &bucket, NULL); n;
+         n = map_next(&q->sites, &bucket, n)) {
+        struct queue_site *s = container_of(n, struct queue_site, by_key);
+        s->stale = true;
+        queue_site_release(s);
     }
 }
 
@@ -720,12 +747,6 @@ void queue_sites_release_parts(struct queue *q)
     bucket = 0;
     for (struct map_node *n = map_next(&q->sites, &bucket, NULL); n;
          n = map_next(&q->sites, &bucket, n)) {
-        struct queue_site *s = container_of(n, struct queue_site, by_key);
-        queue_parts_release(&s->ready);
-        s->ready_count = 0;
-        s->last = NULL;
-        if (list_linked(&s->active)) {
-            list_remove(&s->active);
-        }
+        queue_site_release(container_of(n, struct queue_site, by_key));
     }
 }

@@ -12,10 +12,10 @@
 
 /* ---- configuration of one connection ---- */
 
-/* "*.example.org" stands for every name below it. */
+/* "*.example.org" stands for every name below it, "*" for every name. */
 static bool host_matches(struct slice pattern, struct slice host)
 {
-    if (pattern.len > 1 && pattern.ptr[0] == '*' && pattern.ptr[1] == '.') {
+    if (pattern.len && pattern.ptr[0] == '*') {
         struct slice tail = slice_skip(pattern, 1);
         return host.len > tail.len && slice_ends_nocase(host, tail);
     }

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The checker must catch what it is there for: each planted fault is found, and a clean history passes."""
+from types import SimpleNamespace
+
 import pytest
 
 from checker import Checker, Copy, Journal, check_counters
+from world import RecordingSink
 
 GOOD = ["T a sa bob@x\n", "O a\n", "T b sb bob@x,carol@x\n", "O b\n", "T c sc bob@x\n", "F c 550\n",
         "T d sd bob@x\n", "U d\n", "T e se perm@x\n", "O e\n", "T f sf bob@x\n"]
@@ -101,3 +104,14 @@ def test_the_sum_of_the_counters():
     assert check_counters(good) == []
     for key in good:
         assert check_counters({**good, key: good[key] + 1})
+
+
+def test_what_was_answered_to_a_dead_client_was_not_answered():
+    """A busy sink reads and answers after the kill -9 what had come before it."""
+    sink = RecordingSink(1)
+    alive, dead = object(), object()
+    sink.died[dead] = 10.0
+    for session, done_at in [(alive, 11.0), (dead, 9.9), (dead, 10.1)]:
+        tx = SimpleNamespace(session=session, reply=b"250 ok", accepted=True, done_at=done_at, rcpts=["bob@x"])
+        sink.records.append((tx, "sha", done_at, None, "id"))
+    assert [c.answered for c in sink.copies()] == [True, True, False]

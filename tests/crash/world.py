@@ -8,7 +8,6 @@ import random
 import select
 import subprocess
 import sys
-import threading
 import time
 
 from checker import Checker, Copy, Journal, check_counters, summary
@@ -197,9 +196,3 @@ class World:
         text = summary(journal, copies, checker)
         assert not violations, text + "\n" + "\n".join(violations[:20])
         return text, journal, checker
-
-
-def in_thread(function):
-    t = threading.Thread(target=function, daemon=True)
-    t.start()
-    return t

@@ -10,7 +10,7 @@ from harness.certs import Ca
 from harness.client import submit
 from harness.engine import run
 from harness.message import message, tag
-from harness.sink import ALL, Close, Reset, Silence
+from harness.sink import Close, Delay, Reset, Silence
 from harness.tls_peer import TlsSink, send, tls_world
 from harness.wait import stays_false, wait_until
 
@@ -320,41 +320,45 @@ def test_never_at_an_mx(make, ca):
     assert e.sink.commands("AUTH") == []
 
 
-@pytest.mark.parametrize("kept", [False, True], ids=["lost", "kept"])
-def test_not_at_the_hosts_of_before(make, ca, kept):
-    """Mail waits for an MX host when a smarthost is configured: the host does not get the smarthost's password."""
-    e = tls_world(make, ca.server(ca.good), {"delivery": {"connections_per_site": 1, "tls": "encrypt", "idle_timeout": "1m",
-                                                          "ehlo_timeout": "3s", "mail_timeout": "3s"}},
-                  mx={"one.test": "mail.peer.test"}, auth=EVERY, users=GOOD, auth_required=False)
-    sink = e.sink
-    sink.script["mail"] = [Silence()] if not kept else [None]
-    first = send(e, to=["bob@one.test"])
-    wait_until(lambda: sink.commands("MAIL"), 5, "MAIL")
-    more = [send(e, to=["bob@one.test"]) for _ in range(3)]    # they wait for the connection
+def changed_while_mail_waits(make, ca, e, end, to):
+    """A message is at MAIL, three wait for its connection: then the smarthost becomes another one. end: of the first
+    connection. Returns the new smarthost."""
+    e.sink.script["mail"] = [Delay(1, end)]
+    subjects = [send(e, to=to)]
+    wait_until(lambda: e.sink.commands("MAIL"), 5, "MAIL")
+    subjects += [send(e, to=to) for _ in range(3)]
     other = make.add(TlsSink(ca.server(ca.good), auth=EVERY, users=GOOD).start())
     e.write({"relay": {"host": f"[127.0.0.1]:{other.port}", "tls": "encrypt", "username": USER, "password": SECRET}})
     e.hup()
     e.event("reloaded")
-    wait_until(lambda: {m.subject for m in sink.messages + other.messages} >= {first, *more}, 15, "all mail")
-    assert sink.commands("AUTH") == [] and sink.logins == []
-
-
-def test_not_at_the_smarthost_of_before(make, ca):
-    """The smarthost and its password are replaced while mail waits for the old one."""
-    e = tls_world(make, ca.server(ca.good), {"relay": {"tls": "encrypt", "username": "old", "password": "old one"},
-                                             "delivery": {"connections_per_site": 1, "mail_timeout": "3s"}},
-                  auth=EVERY, users={"old": "old one", **GOOD})
-    e.sink.script["mail"] = [Silence()]
-    subjects = [send(e)]
-    wait_until(lambda: e.sink.commands("MAIL"), 5, "MAIL")
-    subjects += [send(e) for _ in range(3)]
-    other = make.add(TlsSink(ca.server(ca.good), auth=EVERY, users=GOOD).start())
-    e.write({"relay": {"host": f"[127.0.0.1]:{other.port}", "username": USER, "password": SECRET}})
-    e.hup()
-    e.event("reloaded")
-    wait_until(lambda: {m.subject for m in e.sink.messages + other.messages} >= set(subjects), 20, "all mail")
-    assert {x.user for x in e.sink.logins} == {"old"}
+    wait_until(lambda: {m.subject for m in e.sink.messages + other.messages} >= set(subjects), 10, "all mail")
+    assert e.wait_empty()["delivered"] == 4 and len(e.sink.messages + other.messages) == 4
+    assert {m.subject for m in other.messages} >= set(subjects[1:])    # routed anew
     assert {x.user for x in other.logins} == {USER}
+    return other
+
+
+ONE = {"delivery": {"connections_per_site": 1, "tls": "encrypt", "idle_timeout": "1m"}, "queue": {"schedule": ["1s"]}}
+ENDS = pytest.mark.parametrize("end", [None, Close()], ids=["kept", "lost"])
+
+
+@ENDS
+def test_not_at_the_hosts_of_before(make, ca, end):
+    """Mail waits for an MX host when a smarthost is configured: the host does not get the smarthost's password, and
+    no more mail."""
+    e = tls_world(make, ca.server(ca.good), ONE, mx={"one.test": "mail.peer.test"}, auth=EVERY, users=GOOD,
+                  auth_required=False)
+    changed_while_mail_waits(make, ca, e, end, ["bob@one.test"])
+    assert e.sink.commands("AUTH") == [] and e.sink.logins == []
+
+
+@ENDS
+def test_not_at_the_smarthost_of_before(make, ca, end):
+    """The smarthost and its password are replaced while mail waits for the old one."""
+    e = tls_world(make, ca.server(ca.good), {"relay": {"tls": "encrypt", "username": "old", "password": "old one"}, **ONE},
+                  auth=EVERY, users={"old": "old one", **GOOD})
+    changed_while_mail_waits(make, ca, e, end, ["bob@one.test"])
+    assert {x.user for x in e.sink.logins} == {"old"}
 
 
 # ---- tokens ----

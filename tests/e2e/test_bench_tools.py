@@ -8,6 +8,7 @@ import os
 import signal
 import smtplib
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -187,6 +188,125 @@ def test_hold_keeps_sessions_open(sinks):
     held.terminate()
     assert held.wait(10) == 0
     assert sink.report()['connections'] == 500
+
+
+# ---- TLS and logins ----
+
+@pytest.mark.parametrize('pattern', PATTERNS)
+def test_starttls_delivers_each_copy_once(sinks, pattern):
+    sink = sinks('--starttls', '--threads', 2)
+    sent = source(sink.port, '--starttls', '--messages', 150, '--sessions', 10, '--size', '400-90000',
+                  '--recipients', 4, '--vary', *PATTERNS[pattern])
+    got = sink.report()
+    run, = got['runs']
+    assert sent['accepted'] == run['messages'] == got['secured'] == 150
+    assert sent['accepted_recipients'] == run['unique'] and run['duplicates'] == 0
+    assert sent['secured'] == sent['connections'] and sent['tls'].startswith('TLSv1.3 TLS_')
+    assert got['protocol_errors'] == 0
+
+
+def test_starttls_that_is_not_offered_ends_the_connection(sinks):
+    sink = sinks()
+    sent = source(sink.port, '--starttls', '--messages', 5, code=1)
+    assert (sent['accepted'], sent['tried'], sent['connect_errors']) == (0, 0, 1)
+    assert sink.report()['messages'] == 0
+
+
+def test_sink_offers_starttls_to_foreign_clients(sinks, tmp_path):
+    sink = sinks('--starttls', '--capture', tmp_path / 'got')
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    with smtplib.SMTP('127.0.0.1', sink.port) as client:
+        client.starttls(context=trusting)
+        assert client.sock.version() == 'TLSv1.3'
+        client.ehlo()
+        assert client.has_extn('pipelining') and not client.has_extn('starttls')
+        assert client.docmd('STARTTLS')[0] == 503
+        client.sendmail('a@b.test', ['c@d.test'], b'DKIM-Signature: v=1\r\n\r\n' + b'x' * 500 + b'\r\n')
+    with smtplib.SMTP('127.0.0.1', sink.port) as client:
+        client.sendmail('a@b.test', ['c@d.test'], b'Subject: in clear\r\n\r\n')
+    got = sink.report()
+    assert (got['messages'], got['secured'], got['signed'], got['protocol_errors']) == (2, 1, 1, 1)
+
+
+def test_what_follows_starttls_in_clear_is_refused(sinks):
+    sink = sinks('--starttls')
+    with socket.create_connection(('127.0.0.1', sink.port)) as s:
+        s.recv(100)
+        s.sendall(b'STARTTLS\r\nMAIL FROM:<a@b.test>\r\n')
+        assert s.recv(100).startswith(b'554 ') and s.recv(100) == b''
+    assert sink.report()['protocol_errors'] == 1
+
+
+def serve_one(replies):
+    """A server that says one thing after each line; the port, and the lines that it got."""
+    listener = socket.create_server(('127.0.0.1', 0))
+    got = []
+
+    def run():
+        connection, _ = listener.accept()
+        with connection, listener, connection.makefile('rb') as lines:
+            for reply in replies:
+                connection.sendall(reply)
+                got.append(lines.readline())
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return listener.getsockname()[1], got, thread
+
+
+def test_source_takes_no_reply_that_was_injected_before_the_handshake():
+    port, got, thread = serve_one([b'220 x\r\n', b'250 STARTTLS\r\n', b'220 go\r\n250 injected\r\n'])
+    sent = source(port, '--starttls', '--messages', 1, code=1)
+    thread.join(10)
+    assert sent['connect_errors'] == 1 and got == [b'EHLO source.example.test\r\n', b'STARTTLS\r\n', b'']
+
+
+def test_source_logs_in(monkeypatch):
+    monkeypatch.setenv('RINGPOST_BENCH_PASSWORD', 'p w')
+    port, got, thread = serve_one([b'220 x\r\n', b'250 AUTH PLAIN\r\n', b'535 no\r\n'])
+    sent = source(port, '--auth', 'user', '--messages', 1, code=1)
+    thread.join(10)
+    assert got[1] == b'AUTH PLAIN AHVzZXIAcCB3\r\n' and sent['connect_errors'] == 1
+    port, got, thread = serve_one([b'220 x\r\n', b'250 AUTH PLAIN\r\n', b'235 yes\r\n'])
+    source(port, '--auth', 'user', '--messages', 1, code=1)
+    thread.join(10)
+    assert got[2].startswith(b'MAIL FROM:')
+
+
+@pytest.mark.parametrize('options', [['--starttls', '--tls'], ['--auth', 'user']])
+def test_source_says_what_does_not_go_together(monkeypatch, options):
+    monkeypatch.delenv('RINGPOST_BENCH_PASSWORD', raising=False)
+    done = subprocess.run([BENCH, 'source', '--to', '127.0.0.1:9', *options], capture_output=True, text=True,
+                          timeout=30, check=False)
+    assert done.returncode == 64 and options[0] in done.stderr
+
+
+def test_tls_from_the_first_byte_with_a_made_certificate(tmp_path):
+    """Against Python's OpenSSL; the certificate is one for any server that is measured."""
+    assert subprocess.run([BENCH, 'certificate', '--dir', tmp_path], check=False).returncode == 0
+    assert os.stat(tmp_path / 'key.pem').st_mode & 0o777 == 0o600
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(tmp_path / 'cert.pem', tmp_path / 'key.pem')
+    listener = socket.create_server(('127.0.0.1', 0))
+    got = []
+
+    def run():
+        connection, _ = listener.accept()
+        with server.wrap_socket(connection, server_side=True) as c, c.makefile('rb') as lines:
+            c.sendall(b'220 x\r\n')
+            got.append(lines.readline())
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    source(listener.getsockname()[1], '--tls', '--messages', 1, code=1)
+    thread.join(10)
+    listener.close()
+    assert got == [b'EHLO source.example.test\r\n']
+
+
+def test_handshake_tells_what_the_streams_cost():
+    rates = json.loads(subprocess.check_output([BENCH, 'handshake', '--count', '3'], timeout=120))
+    assert set(rates) == {'ECDSA P-256', 'RSA-2048'}
+    assert all(r['library'] > 0 and r['streams'] > 0 for r in rates.values())
 
 
 AWKWARD = [b'', b'.\r\n', b'..\r\n.\r\n', b'.a\r\nb.\r\n', b'a\r\n\r\n.\r\n...\r\n', b'x' * 200_000 + b'\r\n']

@@ -5,6 +5,7 @@ import email
 import os
 import smtplib
 import ssl
+import subprocess
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 
@@ -14,6 +15,7 @@ from dnsserver import DnsServer
 from harness.client import Client
 from harness.login import login_plain
 from harness.message import message, tag
+from harness.peers import tool
 from harness.profile import profile_engine, refuses, self_signed
 from harness.tls_peer import TlsSink
 from harness.tlsclient import SecureClient, open_port
@@ -242,6 +244,21 @@ def test_auth_unauthenticated_relay(mta):
     assert error.value.recipients["recipient@external-domain.com"][0] == 554
     client.quit()
     assert stays_false(lambda: mta.sink.messages, 0.3)
+
+
+def test_000_06_any_client_any_recipient(mta):
+    """Who logged in may send to anybody, from any address; nobody else may, from none."""
+    with SecureClient(mta.port, name=NAME, source="127.0.0.9") as c:
+        c.starttls()
+        c.ehlo()
+        c.ok("MAIL FROM:<a@b.example>")
+        assert c.cmd("RCPT TO:<x@external.example>").code == 554
+        assert c.cmd("DATA").code in (503, 554)
+        c.ok("RSET")
+        assert login_plain(c, USER, PASSWORD).code == 235
+        c.ok("MAIL FROM:<a@b.example>")
+        for rcpt in ("x@external.example", "x@localhost", f"x@{NAME}", "x@[192.0.2.1]"):
+            c.ok(f"RCPT TO:<{rcpt}>")
 
 
 def test_000_05_ways_to_log_in(mta):
@@ -531,3 +548,27 @@ def test_no_stranger_socket(make):
         except OSError:
             pass
     assert len(inodes & mine) == 1
+
+
+def test_curl(mta):
+    """A client that does its own quoting of everything."""
+    m = mail()
+    path = os.path.join(mta.folder, "mail.eml")
+    with open(path, "wb") as f:
+        f.write(m.as_bytes(policy=SMTP_POLICY))
+    done = subprocess.run([tool("curl"), "-sS", "--ssl-reqd", "-k", f"smtp://127.0.0.1:{mta.port}", "--user",
+                           f"{USER}:{PASSWORD}", "--mail-from", "sender@example.com", "--mail-rcpt",
+                           "recipient@external-domain.com", "--upload-file", path],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    received(mta, m)
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
+def test_swaks(mta, mechanism):
+    done = subprocess.run([tool("swaks"), "--server", f"127.0.0.1:{mta.port}", "--tls", "--auth", mechanism,
+                           "--auth-user", USER, "--auth-password", PASSWORD, "--from", "sender@example.com",
+                           "--to", "recipient@external-domain.com"],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    mta.sink.wait(1)

@@ -205,9 +205,10 @@ def named_smarthost(make, sink, more, host="mail.mysmtp.test", zone=None):
                  settings={"dns.servers": dns.endpoint})
 
 
-def test_001_12_login_under_tls(make):
+@pytest.mark.parametrize("aliases", ["*.mysmtp.test", "mail.mysmtp.test", "*.other.test; *.mysmtp.test;", "*"])
+def test_001_12_login_under_tls(make, aliases):
     sink = make.add(TlsSink(Ca(make.folder).server(), auth=["PLAIN"], users={"myuser": "se;cret:#"}).start())
-    engine = named_smarthost(make, sink, LOGIN)
+    engine = named_smarthost(make, sink, {**LOGIN, "SMARTHOST_ALIASES": aliases})
     subject = tag()
     submit(engine.port, message(subject))
     assert sink.with_subject(subject)
@@ -250,6 +251,23 @@ def test_001_14_untrusted_certificate(make):
     subject = tag()
     submit(engine.port, message(subject))
     assert sink.with_subject(subject) and sink.secured
+
+
+@pytest.mark.parametrize("more, host, user, pattern", [
+    ({"GMAIL_USER": "u@gmail.com", "GMAIL_PASSWORD": "p"}, "[smtp.gmail.com]:587", "u@gmail.com", "*.gmail.com"),
+    ({"SES_USER": "s", "SES_PASSWORD": "p", "SES_REGION": "eu-west-1", "SES_PORT": "2587"},
+     "[email-smtp.eu-west-1.amazonaws.com]:2587", "s", "*.amazonaws.com"),
+    ({"GMAIL_USER": "g", "GMAIL_PASSWORD": "p", "SES_USER": "s", "SES_PASSWORD": "p", "SMARTHOST_ADDRESS": "x.example"},
+     "[smtp.gmail.com]:587", "g", "*.gmail.com"),
+    ({"SES_USER": "s", "SES_PASSWORD": "p", "SMARTHOST_ADDRESS": "x.example"},
+     "[email-smtp.us-east-1.amazonaws.com]:587", "s", "*.amazonaws.com"),
+    ({"GMAIL_USER": "g", "SES_USER": "s", "SMARTHOST_ADDRESS": "x.example"}, "[x.example]:25", "", ""),
+], ids=["001_10_gmail", "001_11_ses", "001_13_gmail_first", "001_13_ses_second", "001_13_halves_do_not_count"])
+def test_001_10_001_11_001_13_precedence(make, more, host, user, pattern):
+    done = start(make, more, start=False).ringpost("config")
+    relay = done.stdout[done.stdout.index("\nrelay:"):]
+    assert f'host: ["{host}"]' in relay and f'username: "{user}"' in relay
+    assert (f'auth_hosts: ["{pattern}"]' if pattern else "auth_hosts: []") in relay
 
 
 # ---- 001-16: DKIM ----

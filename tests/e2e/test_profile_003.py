@@ -483,6 +483,13 @@ def test_003_20_persistence(make, sink):
     assert f'dir: "{engine.root}/var/spool/postfix/ringpost"' in engine.ringpost("config").stdout
 
 
+def test_003_21_no_command_line_of_the_image(make):
+    """`test …` behind the command is refused by name, not taken for something else."""
+    engine = start(make, None, start=False)
+    done = engine.ringpost("serve", "test", "root@example.org")
+    assert done.returncode == 64 and "unexpected argument 'test'" in done.stderr
+
+
 # ---- the clients of 2.3 and of everyday ----
 
 def test_swaks(make, sink):

@@ -84,15 +84,15 @@ class Process:
 class Maildrop:
     """A real server as destination: all mail for any domain lands in one Maildir."""
 
-    def __init__(self, script):
+    def __init__(self, script, *words):
         require_root()
         # Its users must be able to enter: not below pytest's private folder.
         self.folder = tempfile.mkdtemp(prefix="ringpost-peer-")
         os.chmod(self.folder, 0o755)
         self.port = free_port()
         try:
-            self.process = Process([os.path.join(ROOT, "tests", script), self.folder, str(self.port)], self.port,
-                                   os.path.join(self.folder, "out"))
+            self.process = Process([os.path.join(ROOT, "tests", script), self.folder, str(self.port), *words],
+                                   self.port, os.path.join(self.folder, "out"))
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
@@ -122,13 +122,17 @@ class Maildrop:
 
 
 class Postfix(Maildrop):
-    def __init__(self):
-        super().__init__("run_postfix.sh")
+    """words: main.cf settings, NAME=VALUE."""
+
+    def __init__(self, *words):
+        super().__init__("run_postfix.sh", *words)
 
 
 class Exim(Maildrop):
-    def __init__(self):
-        super().__init__("run_exim.sh")
+    """words: lines of the configuration's main section; further sections may follow."""
+
+    def __init__(self, *words):
+        super().__init__("run_exim.sh", *words)
 
 
 class Knot:

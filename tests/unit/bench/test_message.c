@@ -92,6 +92,25 @@ START_TEST(stamp_vectors)
 }
 END_TEST
 
+START_TEST(signature_vectors)
+{
+    static const struct {
+        struct slice text;
+        bool is_signed;
+    } rows[] = {
+        {SLICE_INIT("DKIM-Signature: v=1\r\n" ID "\r\n"), true},
+        {SLICE_INIT(ID "dkim-signature:v=1\r\n\r\n"), true},
+        {SLICE_INIT(ID "\r\nDKIM-Signature: v=1\r\n"), false}, /* the body does not count */
+        {SLICE_INIT("X-DKIM-Signature: v=1\r\n\r\n"), false},
+        {SLICE_INIT("DKIM-Signatures: v=1\r\n\r\n"), false},
+        {SLICE_INIT(""), false},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        ck_assert_msg(bench_message_is_signed(rows[i].text) == rows[i].is_signed, "row %zu", i);
+    }
+}
+END_TEST
+
 START_TEST(recipient_vectors)
 {
     static const struct {
@@ -143,6 +162,7 @@ int main(void)
     tcase_add_test(tc, the_check_itself_sees_dirt);
     tcase_add_test(tc, every_size_is_exact_and_clean);
     tcase_add_test(tc, stamp_vectors);
+    tcase_add_test(tc, signature_vectors);
     tcase_add_test(tc, recipient_vectors);
     tcase_add_test(tc, unstuff_vectors);
     suite_add_tcase(suite, tc);

@@ -199,8 +199,8 @@ static const struct bad_case bad_cases[] = {
      "smtp.example.org]:587 or [192.0.2.1]\n"},
     {TEXT("relay: {host: \"smtp.example.org:smtp\"}\n"),
      "1:15: relay.host: \"smtp.example.org:smtp\": \"smtp\" is not a port (1–65535)\n"},
-    {TEXT("relay: {host: [\"ok.example\", \"no_good\", \"[x.example]:0\"]}\n"),
-     "1:30: relay.host[1]: \"no_good\" is not a relay host, like smtp.example.org:587, ["
+    {TEXT("relay: {host: [\"ok.example\", \"no~good\", \"[x.example]:0\"]}\n"),
+     "1:30: relay.host[1]: \"no~good\" is not a relay host, like smtp.example.org:587, ["
      "smtp.example.org]:587 or [192.0.2.1]\n"
      "1:41: relay.host[2]: \"[x.example]:0\": 0 is not a port (1–65535)\n"},
     {TEXT("relay: {host: \"\"}\n"),

@@ -234,6 +234,7 @@ START_TEST(a_password_is_never_a_hash)
         {"SMTP_PASSWORD=$6$abc", "{PLAIN}$6$abc"},
         {"SMTP_PASSWORD={SHA256}x", "{PLAIN}{SHA256}x"},
         {"SMTP_PASSWORD= blank ", " blank "},
+        {"SMTP_PASSWORD=tcp://x", "tcp://x"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct variables v = {{"SMTP_USERNAME=me", "MYHOSTNAME=a.example", cases[i].variable}};

@@ -161,15 +161,15 @@ START_TEST(time_text)
 }
 END_TEST
 
-static char *environment[] = {(char *)"A=value", (char *)"EMPTY=", (char *)"K=tcp://10.0.0.1:25",
-                              NULL};
+static char *environment[] = {(char *)"A=value",
+                              (char *)"EMPTY=", (char *)"K_PORT=tcp://10.0.0.1:25", NULL};
 static const struct conf_profile_source source = {environment, NULL};
 
 static const struct text_case templates[] = {
-    {"plain", "plain"},   {"[${A}]:${P:-25}", "[value]:25"},
-    {"${A:-x}", "value"}, {"${EMPTY:-x}", "x"},
-    {"${K:-x}", "x"}, /* Kubernetes' own */
-    {"${NONE}", ""},      {"${NONE:-}", ""},
+    {"plain", "plain"},    {"[${A}]:${P:-25}", "[value]:25"},
+    {"${A:-x}", "value"},  {"${EMPTY:-x}", "x"},
+    {"${K_PORT:-x}", "x"}, /* Kubernetes' own */
+    {"${NONE}", ""},       {"${NONE:-}", ""},
 };
 
 START_TEST(template)

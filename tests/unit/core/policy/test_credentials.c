@@ -69,6 +69,23 @@ START_TEST(every_kind_of_secret)
 }
 END_TEST
 
+/* What profiles write before a password that looks like a hash. */
+START_TEST(clear_whatever_it_looks_like)
+{
+    setup();
+    ck_assert(add("dollar", "{PLAIN}$6$x"));
+    ck_assert(add("brace", "{plain}{SHA256}y"));
+    ck_assert(add("nobody", "{PLAIN}"));
+    ck_assert(logs_in("dollar", "$6$x"));
+    ck_assert(logs_in("brace", "{SHA256}y"));
+    ck_assert(!logs_in("dollar", "{PLAIN}$6$x"));
+    ck_assert(!logs_in("nobody", ""));
+    ck_assert_int_eq(credentials_find(f.c, SLICE("dollar"), SLICE("h"))->kind, CREDENTIAL_CLEAR);
+    errors_are("");
+    teardown();
+}
+END_TEST
+
 START_TEST(hashes_of_crypt)
 {
     /* Made here, so that the system's own library is what is tested against. */
@@ -175,6 +192,7 @@ int main(void)
     TCase *tc = tcase_create("all");
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, every_kind_of_secret);
+    tcase_add_test(tc, clear_whatever_it_looks_like);
     tcase_add_test(tc, hashes_of_crypt);
     tcase_add_test(tc, what_is_refused_when_adding);
     tcase_add_loop_test(tc, users_files, 0, (int)ARRAY_COUNT(files));

@@ -186,6 +186,28 @@ START_TEST(many_rows)
 }
 END_TEST
 
+START_TEST(a_root_stands_before_absolute_paths)
+{
+    char text[256];
+    struct buf bad_lines, warnings;
+    struct opendkim_tables in = {
+        .signing = {SLICE("signingtable"), SLICE("a.test a\nb.test b\n")},
+        .keys = {SLICE("keytable"), SLICE("a a.test:s:/rsa:A\nb b.test:s:rsa:B\n")},
+        .root = SLICE("/keys"),
+    };
+    buf_init(&bad_lines, 10000);
+    buf_init(&warnings, 10000);
+    struct dkim_table *t = dkim_table_new(&rig_ops, 0);
+    ck_assert_msg(dkim_opendkim_read(&in, t, &bad_lines, &warnings), "%.*s",
+                  SLICE_ARG(buf_slice(&bad_lines)));
+    ck_assert_str_eq(rig_find(t, "a.test", text), "s=A@a.test");
+    ck_assert_str_eq(rig_find(t, "b.test", text), "s=B@b.test");
+    dkim_table_put(&t);
+    buf_deinit(&bad_lines);
+    buf_deinit(&warnings);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("policy/dkim_opendkim");
@@ -195,6 +217,7 @@ int main(void)
     tcase_add_test(t, multiple_signatures);
     tcase_add_test(t, signer_is_ignored);
     tcase_add_test(t, many_rows);
+    tcase_add_test(t, a_root_stands_before_absolute_paths);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

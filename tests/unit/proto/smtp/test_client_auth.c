@@ -113,14 +113,6 @@ static const struct script_row tls_rows[] = {
      .tls = SMTP_TLS_VERIFY,
      .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {GO, ""}, {"250 ok\r\n", ""}},
      .end = "temporary connection starttls 451 4.7.0"},
-    {.name = "a reply ahead of STARTTLS",
-     .tls = SMTP_TLS_ENCRYPT,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS "220 go\r\n", STARTTLS}},
-     .end = "temporary connection starttls 451 4.7.0"},
-    {.name = "a byte ahead of STARTTLS",
-     .tls = SMTP_TLS_MAY,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS "2", STARTTLS}},
-     .end = "temporary connection starttls 451 4.7.0"},
     {.name = "encrypt: stripped",
      .tls = SMTP_TLS_ENCRYPT,
      .steps = {{HELLO, EHLO}, {OFFER_NONE, ""}},
@@ -361,6 +353,32 @@ START_TEST(authentication)
 }
 END_TEST
 
+/* What comes with the offer cannot be the answer to a STARTTLS that is not out yet. (No row: cut into
+ * pieces, nobody can tell.) */
+START_TEST(answers_ahead_of_starttls)
+{
+    static const char *const ahead[] = {"220 go\r\n", "2", "220 go\r\n250 x\r\n", "454 no\r\n"};
+    for (size_t i = 0; i < ARRAY_COUNT(ahead); i++) {
+        struct smtp_client c;
+        struct smtp_client_config config = {.helo_name = SLICE("me"), .window = 1};
+        struct buf peer, out;
+        buf_init(&peer, 256);
+        buf_init(&out, SMTP_CLIENT_OUT_BYTES);
+        buf_addf(&peer, HELLO OFFER_TLS "%s", ahead[i]);
+        config.tls = SMTP_TLS_MAY;
+        smtp_client_init(&c, &config);
+        smtp_client_start(&c);
+        struct slice in = buf_slice(&peer);
+        ck_assert_int_eq(smtp_client_step(&c, &in, &out), SMTP_CLIENT_CLOSED);
+        ck_assert_uint_eq(smtp_client_outcome(&c)->enhanced.subject, 7);
+        ck_assert(!smtp_client_wants_plaintext(&c));
+        smtp_client_deinit(&c);
+        buf_deinit(&peer);
+        buf_deinit(&out);
+    }
+}
+END_TEST
+
 /* RFC 4954 4: a command line above 512 bytes has no initial response. */
 START_TEST(long_secrets)
 {
@@ -485,6 +503,7 @@ int main(void)
     Suite *suite = suite_create("proto/smtp/client_auth");
     TCase *tc = tcase_create("auth");
     tcase_add_test(tc, starttls);
+    tcase_add_test(tc, answers_ahead_of_starttls);
     tcase_add_test(tc, authentication);
     tcase_add_test(tc, long_secrets);
     tcase_add_test(tc, implicit_tls);
