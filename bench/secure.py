@@ -93,7 +93,7 @@ class Secure:
         try:
             self.bench.with_server(lambda: make(kind, sink), work)
         except Unavailable as why:
-            print(f'{what:<27}{name}: not measured: {why}')
+            print(f'{what:<27}Postfix+OpenDKIM: not measured: {why}')
 
     def _check(self, cell, kind, before, after):
         """What a row is named after must have happened to every message of it."""

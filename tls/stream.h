@@ -128,8 +128,9 @@ struct tls_facts {
 
 const struct tls_facts *tls_stream_facts(const struct tls_stream *s);
 
-/* Client: the session to resume next time, or NULL when there is none. With TLS 1.3 it comes with the
- * first bytes the server sends: ask when the connection ends. The caller frees it. */
+/* Client: the session to resume next time, or NULL when there is no new one (the one that was resumed stays
+ * good). With TLS 1.3 it comes with the first bytes the server sends: ask when the connection ends. The
+ * caller frees it. */
 struct tls_session *tls_stream_session(struct tls_stream *s);
 
 #endif

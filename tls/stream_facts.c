@@ -5,6 +5,7 @@
 #include "tls/stream_private.h"
 
 #include "core/base/must.h"
+#include "tls/x509.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +53,18 @@ const struct tls_facts *tls_stream_facts(const struct tls_stream *s)
 
 /* ---- sessions -------------------------------------------------------------------------------------- */
 
+/* Of the ticket that the library has. False: none, or none of a size worth keeping. */
+static bool ticket_digest(const struct tls_stream *s, uint8_t out[TLS_FINGERPRINT_BYTES])
+{
+    uint8_t ticket[TICKET_BYTES_MAX];
+    word32 size = sizeof(ticket);
+    if (wolfSSL_get_SessionTicket(s->library, ticket, &size) != WOLFSSL_SUCCESS || size == 0) {
+        return false;
+    }
+    x509_fingerprint(slice_of(ticket, size), out);
+    return true;
+}
+
 /* A full handshake overwrites this: its certificate is judged again. */
 void stream_learn_session(struct tls_stream *s, const struct tls_session *session)
 {
@@ -59,14 +72,15 @@ void stream_learn_session(struct tls_stream *s, const struct tls_session *sessio
     s->facts.verdict = session->verdict;
     memcpy(s->facts.peer_subject, session->peer_subject, sizeof(s->facts.peer_subject));
     memcpy(s->facts.peer_fingerprint, session->peer_fingerprint, TLS_FINGERPRINT_BYTES);
+    (void)ticket_digest(s, s->offered);
 }
 
-/* One of a size worth keeping. */
-static bool has_ticket(const struct tls_stream *s)
+/* A ticket that came on this connection. Some servers (Postfix) send none to a client that resumed: the
+ * library then still has the old ticket, but beside it the secret of now, and the two do not belong together. */
+static bool has_new_ticket(const struct tls_stream *s)
 {
-    uint8_t ticket[TICKET_BYTES_MAX];
-    word32 size = sizeof(ticket);
-    return wolfSSL_get_SessionTicket(s->library, ticket, &size) == WOLFSSL_SUCCESS && size > 0;
+    uint8_t digest[TLS_FINGERPRINT_BYTES];
+    return ticket_digest(s, digest) && memcmp(digest, s->offered, sizeof(digest)) != 0;
 }
 
 struct tls_session *tls_stream_session(struct tls_stream *s)
@@ -75,7 +89,7 @@ struct tls_session *tls_stream_session(struct tls_stream *s)
         return NULL;
     }
     /* Without a ticket there may be a session id, but only before TLS 1.3. */
-    if (s->is_tls13 && !has_ticket(s)) {
+    if (s->is_tls13 && !has_new_ticket(s)) {
         return NULL;
     }
     struct tls_session *session = calloc(1, sizeof(*session));

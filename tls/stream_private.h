@@ -42,6 +42,7 @@ struct tls_stream {
     size_t fruit_bytes;     /* plaintext since answers was zero */
     unsigned answers;       /* records written by reading */
     uint8_t binding[TLS_TICKET_BINDING_BYTES];
+    uint8_t offered[TLS_FINGERPRINT_BYTES]; /* client: digest of the ticket shown, or zeros */
     struct tls_failure failure;
     struct tls_facts facts;
 };

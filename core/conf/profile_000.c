@@ -112,9 +112,7 @@ static void below(struct conf_profile_load *p)
 static void above(struct conf_profile_load *p)
 {
     half_login_warn(p);
-    if (conf_vars_meet(p, RELAY_HOST " SMTP_RELAY_USERNAME SMTP_RELAY_PASSWORD")) {
-        conf_profile_warn_clear_relay(p, SLICE("SMTP_RELAY_PASSWORD"));
-    }
+    conf_profile_warn_clear_relay(p);
 }
 
 const struct conf_profile conf_profile_000 = {

@@ -135,13 +135,6 @@ static void below(struct conf_profile_load *p)
     conf_profile_yaml_domains(p, &yaml);
 }
 
-static void above(struct conf_profile_load *p)
-{
-    if (conf_vars_meet(p, "SH_RELAY_USERNAME SH_RELAY_PASSWORD")) {
-        conf_profile_warn_clear_relay(p, SLICE("SH_RELAY_PASSWORD"));
-    }
-}
-
 const struct conf_profile conf_profile_003 = {
     .name = SLICE_INIT("003"),
     .alias = SLICE_INIT("smarthost"),
@@ -173,5 +166,5 @@ const struct conf_profile conf_profile_003 = {
     .more = {{"Names in `" FOLDER "/yaml.d/*.yaml`", conf_yaml_names, &conf_yaml_name_count},
              {"Parameters in `" FOLDER "/postfix.d/*.conf`", NULL, NULL}},
     .below = below,
-    .above = above,
+    .above = conf_profile_warn_clear_relay,
 };

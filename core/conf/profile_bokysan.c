@@ -188,9 +188,7 @@ static void above(struct conf_profile_load *p)
     buf_deinit(&name);
     parameters_put(p);
     domains_put(p);
-    if (conf_vars_meet(p, RELAY_LOGIN)) {
-        conf_profile_warn_clear_relay(p, SLICE("RELAYHOST_PASSWORD"));
-    }
+    conf_profile_warn_clear_relay(p);
 }
 
 const struct conf_profile conf_profile_bokysan = {

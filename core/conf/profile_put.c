@@ -213,24 +213,29 @@ bool conf_profile_put_domain(struct conf_profile_load *p, const struct conf_orig
 
 /* ---- warnings ------------------------------------------------------------------------------ */
 
-static struct slice text_at(const struct conf_profile_load *p, struct slice group,
-                            struct slice leaf)
+static const struct conf_node *relay_value(const struct conf_profile_load *p, struct slice leaf)
 {
-    const struct conf_node *g = conf_node_find(p->root, group);
+    const struct conf_node *g = conf_node_find(p->root, SLICE("relay"));
     const struct conf_node *n = g && g->kind == CONF_NODE_MAP ? conf_node_find(g, leaf) : NULL;
-    return n && n->kind == CONF_NODE_SCALAR ? n->text : SLICE("");
+    return n && n->kind == CONF_NODE_SCALAR ? n : NULL;
 }
 
-void conf_profile_warn_clear_relay(struct conf_profile_load *p, struct slice variable)
+static bool relay_value_is(const struct conf_profile_load *p, struct slice leaf, struct slice text)
 {
-    struct conf_origin from = {.kind = CONF_FROM_ENV, .name = variable};
-    struct slice tls = text_at(p, SLICE("relay"), SLICE("tls"));
+    const struct conf_node *n = relay_value(p, leaf);
+    return n && slice_eq(n->text, text);
+}
+
+void conf_profile_warn_clear_relay(struct conf_profile_load *p)
+{
+    const struct conf_node *password = relay_value(p, SLICE("password"));
     bool asked = conf_vars_is_set(p, SLICE("RINGPOST_RELAY_TLS")) ||
                  conf_vars_is_set(p, SLICE("RINGPOST_RELAY_AUTH_WITHOUT_TLS"));
-    bool clear = slice_eq(tls, SLICE("none")) || slice_eq(tls, SLICE("may"));
-    if (clear && !asked &&
-        slice_eq(text_at(p, SLICE("relay"), SLICE("auth_without_tls")), SLICE("true"))) {
-        conf_report_warning(p->apply->report, &from, SLICE(""),
+    bool clear = relay_value_is(p, SLICE("tls"), SLICE("none")) ||
+                 relay_value_is(p, SLICE("tls"), SLICE("may"));
+    if (password && password->text.len && clear && !asked &&
+        relay_value_is(p, SLICE("auth_without_tls"), SLICE("true"))) {
+        conf_report_warning(p->apply->report, &password->origin, SLICE("relay.password"),
                             "may be sent without TLS, as the original does; "
                             "RINGPOST_RELAY_TLS=encrypt forbids it");
     }

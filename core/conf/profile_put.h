@@ -56,7 +56,7 @@ void conf_profile_put_item(struct conf_profile_load *p, const struct conf_origin
                            const char *group, size_t index, const char *leaf, struct slice value);
 
 /* Credentials may go out in clear: says so, unless TLS is asked for. */
-void conf_profile_warn_clear_relay(struct conf_profile_load *p, struct slice variable);
+void conf_profile_warn_clear_relay(struct conf_profile_load *p);
 
 /* ---- rows: profile_row.c ---- */
 

@@ -43,7 +43,7 @@ struct inbound {
     bool commit_known;
     bool waiting_login;
     bool waiting_signature;
-    bool held_secret; /* held has seen an AUTH exchange: wipe it when it goes */
+    bool held_secret;       /* held has seen an AUTH exchange: wipe it when it goes */
     bool starting_tls;      /* the 220 is on its way in the clear */
     bool admitted;          /* counted in relay->admitted */
     bool certificate_shown; /* by the client, and trusted: as good as a login */

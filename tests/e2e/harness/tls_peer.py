@@ -17,6 +17,7 @@ import ssl
 
 from dnsserver import DnsServer
 
+from .certs import Ca
 from .client import submit
 from .engine import merge
 from .message import message, tag
@@ -354,6 +355,20 @@ def tls_world(make, context=None, conf=None, hosts=("mail.peer.test",), mx=None,
     e = make.engine(merge(base, conf or {}), start=start)
     e.sink, e.dns = sink, dns
     return e
+
+
+def peer_ca(folder):
+    """An authority, and a good and a bad certificate for mail.peer.test."""
+    made = Ca(folder)
+    made.good = made.leaf(names=["mail.peer.test", "other.peer.test", "*.example.org"])
+    made.bad = made.leaf(issuer=None)
+    return made
+
+
+def policy_world(make, ca, policy, context=None, conf=None, **more):
+    """An engine with this relay.tls, and its smarthost."""
+    conf = {**(conf or {}), "relay": {"tls": policy, **(conf or {}).get("relay", {})}}
+    return tls_world(make, context or ca.server(ca.good), conf, trusted=ca.bundle(), **more)
 
 
 def send(engine, subject=None, content=None, to=("bob@example.test",)):

@@ -63,6 +63,12 @@ START_TEST(every_name_of_config)
     key_expect(l.conf, "log.level", "debug");
     key_expect(l.conf, "limits.hops", "7");
     unload(&l);
+    root_file(YAML "c.yaml", "config: {relay: {host: r.example, username: u, password: p}}\n");
+    l = load_good(&nothing);
+    lines_expect(&l.warnings,
+                 "$ROOT" YAML "c.yaml:1:58: relay.password: may be sent without TLS, as "
+                 "the original does; RINGPOST_RELAY_TLS=encrypt forbids it\n");
+    unload(&l);
 }
 END_TEST
 
@@ -318,8 +324,8 @@ static const struct postfix_case postfix_cases[] = {
      "c.conf:1:1: header_size_limit: is more than Ringpost takes; the most it takes "
      "is used\n"},
     {"-e smtp_tls_security_level=encrypt\n", "delivery.tls", "encrypt", ""},
-    {"-e smtp_sasl_password_maps=static:u:p:q -e smtp_sasl_auth_enable=yes\n", "relay.username",
-     "\"u\"", ""},
+    {"-e smtp_sasl_password_maps=static:u:p:q -e smtp_sasl_security_options=noplaintext\n",
+     "relay.username", "\"u\"", ""},
     {"-e smtpd_sasl_auth_enable=yes -e smtpd_client_restrictions=\"permit_sasl_authenticated, "
      "reject\"\n",
      "listeners[0].access", "auth_and_network", ""},
