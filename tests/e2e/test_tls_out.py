@@ -199,6 +199,7 @@ def test_broken_handshake(tls, name, policy):
 
 
 @pytest.mark.parametrize("policy", ["may", "encrypt"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1], ids=["1.0", "1.1"])
 def test_nothing_below_1_2(tls, ca, policy, version):
     e = tls(policy, ca.server(ca.good, minimum=version, maximum=version))

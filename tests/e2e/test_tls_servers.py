@@ -14,7 +14,6 @@ from harness.certs import Ca
 from harness.client import Client, submit
 from harness.message import message, sized, tag
 from harness.peers import Exim, Postfix
-from harness.wait import wait_until
 
 USER, SECRET = "alice", "s3cret of alice"
 

@@ -376,3 +376,23 @@ def send(engine, subject=None, content=None, to=("bob@example.test",)):
     subject = subject or tag()
     submit(engine.port, content or message(subject), to=to)
     return subject
+
+
+def login_world(make, ca, user, secret, offer=("PLAIN",), tls="encrypt", relay=None, conf=None, users=None, **more):
+    """An engine that logs in at its smarthost, which offers these mechanisms: under TLS, or in clear with tls="none"."""
+    offers = {"auth_in_clear" if tls == "none" else "auth": offer}
+    merged = {"relay": {"tls": tls, "username": user, "password": secret, **(relay or {})},
+              "delivery": {"ehlo_timeout": "1s"}, **(conf or {})}
+    return tls_world(make, ca.server(ca.good), merged, trusted=ca.bundle(), users={user: secret} if users is None else users,
+                     **{**offers, **more})
+
+
+def no_secrets(engine, *secrets):
+    """Neither raw nor as they stand on the wire."""
+    with engine.lock:
+        text = repr(engine.log) + engine.stderr()
+    user = engine.conf["relay"]["username"]
+    for secret in secrets:
+        plain = base64.b64encode(f"\0{user}\0{secret}".encode()).decode()
+        for form in (secret, repr(secret)[1:-1], base64.b64encode(secret.encode()).decode(), plain):
+            assert form not in text

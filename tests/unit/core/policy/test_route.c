@@ -27,6 +27,7 @@ static void scene_host(struct scene *s, struct slice text)
     ck_assert(slice_to_u64(slice_cut(&text, ' '), &preference));
     h->preference = (uint16_t)preference;
     h->name = slice_cut(&text, ' ');
+    h->named = h->explicit ? SLICE("as.written") : SLICE("");
     while (text.len) {
         struct slice word = slice_cut(&text, ' ');
         if (slice_eq(word, SLICE("?"))) {
@@ -336,6 +337,24 @@ START_TEST(the_key_of_a_site)
 }
 END_TEST
 
+/* Who logs in looks at this: an MX host must never have it. */
+START_TEST(only_smarthosts_are_named)
+{
+    static struct scene scene;
+    struct conf conf = defaults();
+    struct outcome refusal;
+    scene_set(&scene, "=0 smart 8.8.8.8 8.8.8.9; 10 mx1 9.9.9.9");
+    struct route_plan *p = route_plan_new(&conf, scene.hosts, 2, &rng, &refusal);
+    ck_assert_uint_eq(p->count, 3);
+    for (size_t i = 0; i < p->count; i++) {
+        bool smart = slice_eq(p->candidates[i].host, SLICE("smart"));
+        ck_assert(slice_eq(p->candidates[i].named, smart ? SLICE("as.written") : SLICE("")));
+    }
+    ck_assert_ptr_ne(p->candidates[0].named.ptr, scene.hosts[0].named.ptr); /* a copy */
+    route_plan_put(&p);
+}
+END_TEST
+
 START_TEST(references)
 {
     static struct scene scene;
@@ -364,6 +383,7 @@ int main(void)
                             equal_hosts_share_the_load,
                             no_more_addresses_than_a_site_may_have,
                             the_key_of_a_site,
+                            only_smarthosts_are_named,
                             references};
     rng_init_seed(&rng, 1);
     return testing_run("core/policy/route", tests, ARRAY_COUNT(tests));

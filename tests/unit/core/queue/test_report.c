@@ -91,7 +91,7 @@ START_TEST(one_message)
     }
     json_object_put(m);
     buf_clear(&out);
-    ck_assert(!queue_report_one(&rig.queue, id + 1, 100, &out));
+    ck_assert(!queue_report_one(&rig.queue, id - 1, 100, &out));
     ck_assert_uint_eq(out.len, 0);
     buf_deinit(&out);
     teardown();
