@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { LINKS_MAX = 8 };
+
 /* Enough to tell two states of a file apart; all zero: it is not there. */
 struct file_state {
     dev_t device;
@@ -85,7 +87,7 @@ static bool state_same(const struct file_state *a, const struct file_state *b)
            a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
 }
 
-/* The folder that holds the name as it is written: that is where a link is turned. */
+/* The folder that holds the name: that is where a link is turned. */
 static void folder_watch(struct filewatch *w, struct slice path)
 {
     char folder[PATH_MAX];
@@ -103,8 +105,37 @@ static void folder_watch(struct filewatch *w, struct slice path)
     for (size_t i = 0; i < w->folder_count && wd >= 0; i++) {
         wd = w->folders[i] == wd ? -1 : wd; /* watched already */
     }
-    if (wd >= 0) {
+    if (wd >= 0 && w->folder_count < FILEWATCH_MAX) {
         w->folders[w->folder_count++] = wd;
+    }
+}
+
+/* The name that the link `path` stands for, into text; empty: it is no link. */
+static struct slice link_target(const char *path, char text[PATH_MAX])
+{
+    char link[PATH_MAX];
+    ssize_t n = readlink(path, link, sizeof(link));
+    struct slice folder = slice_str(path);
+    while (folder.len > 0 && (n <= 0 || link[0] == '/' || folder.ptr[folder.len - 1] != '/')) {
+        folder.len--;
+    }
+    if (n <= 0 || folder.len + (size_t)n >= PATH_MAX) {
+        return slice_of("", 0);
+    }
+    memcpy(text, folder.ptr, folder.len);
+    memcpy(text + folder.len, link, (size_t)n);
+    text[folder.len + (size_t)n] = '\0';
+    return slice_of(text, folder.len + (size_t)n);
+}
+
+/* The folders that a file's name, and the names of the links it may be, stand in. */
+static void file_watch(struct filewatch *w, const char *path)
+{
+    char names[2][PATH_MAX];
+    struct slice name = slice_str(path);
+    for (unsigned hop = 0; hop < LINKS_MAX && name.len; hop++) {
+        folder_watch(w, name);
+        name = link_target(name.ptr, names[hop % 2]);
     }
 }
 
@@ -117,7 +148,7 @@ void filewatch_add(struct filewatch *w, struct slice path)
     if (!copy) {
         return;
     }
-    folder_watch(w, path); /* before the look: no change falls between */
+    file_watch(w, copy); /* before the look: no change falls between */
     w->files[w->count++] = (struct watched){copy, state_of(copy)};
 }
 

@@ -161,6 +161,18 @@ def test_pipelined(served):
             assert [r.code for r in c.rest()] == [250, 334, 334, 535, 235, 250, 250, 221]
 
 
+def test_names_in_the_log(served):
+    """A20: what a client calls itself is one field of one line, whatever the bytes."""
+    names = [b'x"\\\n{', b"\x1b[2J\x07", b"\xff\xfe\xc3", "a\u2028\u202eb".encode(), b"n" * 3000, b"\r\n250 ok"]
+    before = len(served.events("login_failed"))
+    for name in names:
+        with Client(served.port) as c:
+            c.ehlo()
+            assert c.cmd(b"AUTH PLAIN " + b64(b"\0" + name + b"\0x").encode()).code == 535
+    found = served.event("login_failed", count=before + len(names))[before:]
+    assert not served.bad_lines and all(len(f["user"]) <= 1100 for f in found)
+
+
 def test_challenges_differ(served):
     """A CRAM-MD5 answer of one session is worth nothing in another."""
     seen = set()

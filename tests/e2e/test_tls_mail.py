@@ -7,9 +7,9 @@ import pytest
 
 from harness.client import Client, submit
 from harness.message import message, sized, tag, without_received
-from harness.sink import ALL, Close, Reset
-from harness.tls_peer import Goodbye, Renegotiate, peer_ca, policy_world, send
-from harness.wait import run_all
+from harness.sink import ALL, Close, Delay, Reset, Silence
+from harness.tls_peer import Goodbye, Renegotiate, TlsSession, peer_ca, policy_world, send
+from harness.wait import run_all, wait_until
 
 V12 = ssl.TLSVersion.TLSv1_2
 
@@ -92,6 +92,54 @@ class Half(Close):
         super().__init__(data)
 
 
+@pytest.mark.parametrize("features", [["PIPELINING"], ALL], ids=["DATA", "BDAT"])
+def test_refused_in_the_middle_of_the_body(tls, features):
+    """A definite answer before the end, and the connection closed: reported, and not tried again (P3)."""
+    e = tls("encrypt", features=features)
+    early = Goodbye("552 5.3.4 too much")
+    e.sink.script["body"] = [early]
+    e.sink.script["bdat"] = [early]
+    if "CHUNKING" in features:
+        e.sink.session_type = Impatient
+    submit(e.port, sized(4000000))
+    report = e.sink.wait()[0]
+    assert report.sender == b"" and b"too much" in report.data
+    assert e.wait_empty()["bounced"] == 1
+
+
+class Impatient(TlsSession):
+    """Answers the first BDAT before its bytes have come, and leaves."""
+
+    async def do_bdat(self, arg):
+        entry = self.scripted("bdat", arg)
+        if entry is not None:
+            await self.answer(entry, None)
+        await super().do_bdat(arg)
+
+
+def test_a_slow_reader(tls):
+    """The socket is full for a while; the ciphertext waits in the kernel's turn, and goes on in order."""
+    e = tls("encrypt", features=["PIPELINING"])
+    e.sink.script["reading"] = lambda s, a: Delay(1)
+    content = sized(8000000)
+    submit(e.port, content)
+    assert without_received(e.sink.wait(timeout=20)[0].data) == content
+
+
+@pytest.mark.parametrize("stage", ["handshake", "mail", "dot"])
+def test_shutdown_while_the_peer_is_silent(tls, stage):
+    """SIGTERM: it ends in time, and the message is still there afterwards."""
+    e = tls("encrypt", conf={"shutdown": {"deadline": "1s"}, "queue": {"schedule": ["1s"]}}, features=[])
+    e.sink.script[stage] = [Silence()]
+    subject = send(e)
+    verb = {"handshake": "STARTTLS", "mail": "MAIL", "dot": "DATA"}[stage]
+    wait_until(lambda: e.sink.commands(verb), 5, verb)
+    e.stop(timeout=5)
+    e.start()
+    e.sink.with_subject(subject)
+    assert e.wait_empty()["delivered"] == 1
+
+
 def test_421_and_close_notify(tls):
     e = tls("encrypt", conf={"queue": {"schedule": ["1s"]}}, features=["PIPELINING"])
     e.sink.script["mail"] = [Goodbye("421 4.3.2 going down")]
@@ -118,11 +166,11 @@ def test_a_big_message_with_dots_by_data(tls, features):
     assert not m.chunks and without_received(m.data) == content
 
 
-@pytest.mark.parametrize("connections", [1, 20])
+@pytest.mark.parametrize("connections, workers", [(1, 1), (20, 1), (20, 2)])
 @pytest.mark.parametrize("features", [["PIPELINING"], ALL], ids=["DATA", "BDAT"])
-def test_five_hundred_messages(tls, connections, features):
+def test_five_hundred_messages(tls, connections, workers, features):
     """None lost, none twice."""
-    e = tls("encrypt", conf={"delivery": {"connections_per_site": connections, "messages_per_connection": 40},
+    e = tls("encrypt", conf={"workers": workers, "delivery": {"connections_per_site": connections, "messages_per_connection": 40},
                              "log": {"level": "info"}}, features=features)
     subjects = [tag() for _ in range(500)]
 

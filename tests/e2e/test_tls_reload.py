@@ -175,6 +175,29 @@ def test_kubernetes(make, certs, tmp_path):
     assert not e.events("reload_refused")
 
 
+@pytest.mark.parametrize("relative", [False, True])
+def test_link_to_elsewhere(make, certs, tmp_path, relative):
+    """As certbot has it: the configured names are links to links in other folders; any of them may change."""
+    live = Place(str(tmp_path / "archive"), certs.own)
+    for folder, below in (("live", "archive"), ("ours", "live")):
+        (tmp_path / folder).mkdir()
+        for name in ("tls.crt", "tls.key"):
+            target = f"../{below}/{name}" if relative else str(tmp_path / below / name)
+            (tmp_path / folder / name).symlink_to(target)
+    ours = tmp_path / "ours"
+    e = tls_engine(make, [{"tls": "implicit"}],
+                   {"tls": {"cert_file": str(ours / "tls.crt"), "key_file": str(ours / "tls.key")}})
+    live.put(certs.mail)
+    becomes(e, certs.mail)
+    live.put(certs.third, "write")
+    becomes(e, certs.third)
+    Place(str(tmp_path / "archive2"), certs.own)
+    for name in ("tls.crt", "tls.key"):
+        (tmp_path / "new").symlink_to(tmp_path / "archive2" / name)
+        os.rename(tmp_path / "new", tmp_path / "live" / name)
+    becomes(e, certs.own)
+
+
 def test_sighup(make, certs, place):
     """Without waiting for inotify; listeners' own files, too."""
     e = tls_engine(make, [{"tls": "implicit", **place.files}, {"tls": "may"}], {"tls": certs.third.files})

@@ -208,6 +208,20 @@ def test_verify_without_authorities_does_not_start(make, tmp_path):
     assert e.expected_exit != 0 and "tls.ca_file" in e.stderr()
 
 
+def test_authorities_are_read_again(make, ca, tmp_path):
+    """The bundle is replaced: no signal, no restart."""
+    path = tmp_path / "trusted.pem"
+    path.write_text(ca.bad.cert)
+    e = tls_world(make, ca.server(ca.good), {"relay": {"tls": "verify"}, "queue": {"schedule": ["1s"]}}, trusted=str(path))
+    subject = send(e)
+    assert "no trusted authority" in e.event("deferred")["reply"]
+    fresh = tmp_path / "fresh.pem"
+    fresh.write_text(ca.root.cert)
+    fresh.rename(path)
+    e.sink.with_subject(subject)
+    assert e.event("outbound_tls")["certificate"] == "trusted"
+
+
 def test_may_without_authorities_goes_on(make, ca, tmp_path):
     e = tls_world(make, ca.server(ca.good), {"relay": {"tls": "may"}}, trusted=str(tmp_path / "none.pem"))
     assert e.sink.with_subject(send(e))[0].session.tls
