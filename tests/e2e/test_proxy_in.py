@@ -192,6 +192,23 @@ def test_where_either_will_do(served):
         assert may_send(c)
 
 
+def test_local_is_the_peer(make):
+    """LOCAL is the balancer speaking for itself: its own address decides, and is in the message; the addresses
+    that come along do not count."""
+    e = tls_engine(make, [{"proxy_protocol": "required"}], {"access": {"networks": ["127.0.0.1/32"]}})
+    for header in (v2(command=0x20, family=0), v2(inet(STRANGER), command=0x20)):
+        with Client(e.port, greeting=False) as c:
+            c.send(header)
+            assert c.reply().code == 220
+            c.ehlo()
+            assert c.submit().code == 250
+    assert all(b"[127.0.0.1]" in split_received(m.data)[0] for m in e.sink.wait(2))
+    with Client(e.port, greeting=False) as c:
+        c.send(v2(inet(STRANGER)))
+        assert c.reply().code == 220
+        assert not may_send(c)
+
+
 def test_what_comes_behind_is_kept(served):
     """Header and commands in one segment, and a session in one segment."""
     subject = tag()

@@ -94,13 +94,10 @@ class Half(Close):
 
 @pytest.mark.parametrize("features", [["PIPELINING"], ALL], ids=["DATA", "BDAT"])
 def test_refused_in_the_middle_of_the_body(tls, features):
-    """A definite answer before the end, and the connection closed: reported, and not tried again (P3)."""
+    """A definite answer before the end: reported, and not tried again (P3)."""
     e = tls("encrypt", features=features)
-    early = Goodbye("552 5.3.4 too much")
-    e.sink.script["body"] = [early]
-    e.sink.script["bdat"] = [early]
-    if "CHUNKING" in features:
-        e.sink.session_type = Impatient
+    e.sink.script["body"] = ["552 5.3.4 too much"]
+    e.sink.session_type = Impatient
     submit(e.port, sized(4000000))
     report = e.sink.wait()[0]
     assert report.sender == b"" and b"too much" in report.data
@@ -108,13 +105,19 @@ def test_refused_in_the_middle_of_the_body(tls, features):
 
 
 class Impatient(TlsSession):
-    """Answers the first BDAT before its bytes have come, and leaves."""
+    """Refuses a BDAT before its bytes have come, and takes them for nothing."""
 
     async def do_bdat(self, arg):
-        entry = self.scripted("bdat", arg)
-        if entry is not None:
-            await self.answer(entry, None)
-        await super().do_bdat(arg)
+        entry = self.scripted("body", arg)
+        if entry is None:
+            await super().do_bdat(arg)
+            return
+        await self.answer(entry, None)
+        size = int(arg.split()[1])
+        while len(self.buffer) < size:
+            await self.fill()
+        del self.buffer[:size]
+        self.tx = None
 
 
 def test_a_slow_reader(tls):
@@ -207,4 +210,5 @@ def test_messages_while_connections_break(tls):
     assert e.wait_empty(30)["delivered"] == 60
     assert sorted({m.subject for m in e.sink.messages}) == sorted(subjects)
     unknown = [d for d in e.events("deferred") if d.get("outcome_unknown")]
-    assert len(e.sink.attempts) == 60 + len(unknown)
+    # A reset may overtake the end of a message: unknown here, and never whole there.
+    assert 60 <= len(e.sink.attempts) <= 60 + len(unknown)
