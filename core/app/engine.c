@@ -69,6 +69,8 @@ struct engine {
     unsigned stopped;
     int signal_fd;
     unsigned stop_signals;
+    uint64_t reloads;
+    uint64_t reloads_refused;
     bool no_memory;
 };
 
@@ -269,6 +271,8 @@ static void engine_on_cut(struct timer *t, void *ctx)
 
 static void engine_log_reload(struct engine *e, enum obs_event event, struct slice why)
 {
+    e->reloads += event == OBS_RELOADED;
+    e->reloads_refused += event == OBS_RELOAD_REFUSED;
     if (engine_event(e, event)) {
         if (why.len) {
             obs_str(&e->log, OBS_F_REASON, why);
@@ -496,6 +500,12 @@ static void engine_reply_stats(struct engine *e, struct engine_query *q)
         {"sessions", s->sessions},
         {"connections", s->connections},
         {"transactions", s->relay.transactions},
+        {"tls_in", s->relay.tls_in},
+        {"tls_in_failed", s->relay.tls_in_failed},
+        {"tls_out", s->relay.tls_out},
+        {"tls_out_failed", s->relay.tls_out_failed},
+        {"reloads", e->reloads},
+        {"reloads_refused", e->reloads_refused},
         {"memory_bytes", s->memory_bytes},
         {"log_dropped", obs_sink_dropped(e->sink)},
         {"workers", e->worker_count},
