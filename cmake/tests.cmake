@@ -35,8 +35,8 @@ foreach(file IN LISTS unit_files)
     endif()
     target_link_libraries(${name} PRIVATE ${needs} ext_check Threads::Threads m)
     add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
-    set_tests_properties(${name} PROPERTIES TIMEOUT 300 ENVIRONMENT
-        "CK_DEFAULT_TIMEOUT=150;UBSAN_OPTIONS=print_stacktrace=1;ASAN_OPTIONS=detect_stack_use_after_return=1")
+    set_tests_properties(${name} PROPERTIES TIMEOUT 120 ENVIRONMENT
+        "CK_DEFAULT_TIMEOUT=60;UBSAN_OPTIONS=print_stacktrace=1;ASAN_OPTIONS=detect_stack_use_after_return=1")
 endforeach()
 
 # Fuzz targets as regression tests: the whole corpus through each target, no libFuzzer needed.
@@ -55,6 +55,6 @@ foreach(file IN LISTS fuzz_files)
     if(IS_DIRECTORY "${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name}")
         add_test(NAME fuzzcorpus_${name}
                  COMMAND fuzzcorpus_${name} "${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name}")
-        set_tests_properties(fuzzcorpus_${name} PROPERTIES TIMEOUT 300)
+        set_tests_properties(fuzzcorpus_${name} PROPERTIES TIMEOUT 120)
     endif()
 endforeach()
