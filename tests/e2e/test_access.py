@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who may send, from where, in whose name, to whom (reliability.md 2 E, seeds.md 6 traps 3, 12 to 14)."""
 import signal
-import socket
 
 import pytest
 

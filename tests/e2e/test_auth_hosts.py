@@ -6,34 +6,12 @@ import os
 import pytest
 
 from harness.engine import run
+from harness.logins_out import GOOD, SECRET, USER, auth, ca, not_sent
 from harness.sink import Close, Delay
-from harness.tls_peer import TlsSink, login_world, no_secrets, peer_ca, send, tls_world
+from harness.tls_peer import TlsSink, no_secrets, send, tls_world
 from harness.wait import wait_until
 
 EVERY = ["PLAIN", "LOGIN", "CRAM-MD5", "XOAUTH2"]
-USER, SECRET = "alice", "c4n4ry:# secret;\"'\\pass"
-GOOD = {USER: SECRET}
-
-
-@pytest.fixture(scope="module")
-def ca(tmp_path_factory):
-    return peer_ca(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture
-def auth(make, ca):
-    """auth(offer, tls=…, relay={…}): an engine that logs in as USER at mail.peer.test."""
-    return lambda *args, **more: login_world(make, ca, USER, SECRET, *args, **more)
-
-
-def not_sent(engine, code=None, status=None):
-    event = engine.event("deferred")
-    assert event["stage"] == "auth" and engine.sink.attempts == [], event
-    assert code is None or event["code"] == code, event
-    assert status is None or event["status"] == status, event
-    assert engine.sink.commands("MAIL") == [] and engine.events("bounced") == []
-    no_secrets(engine, SECRET)
-    return event
 
 
 # ---- for whom ----

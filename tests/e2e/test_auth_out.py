@@ -1,37 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Logins at smarthosts: which mechanism, when none, and what a refused one means for mail. (For whom:
 test_auth_hosts.py.)"""
-
 import pytest
 
+from harness.logins_out import SECRET, USER, auth, ca, not_sent
 from harness.sink import Close, Reset, Silence
-from harness.tls_peer import login_world, no_secrets, peer_ca, send
+from harness.tls_peer import no_secrets, send
 from harness.wait import stays_false
-
-USER, SECRET = "alice", "c4n4ry:# secret;\"'\\pass"
-GOOD = {USER: SECRET}
-
-
-@pytest.fixture(scope="module")
-def ca(tmp_path_factory):
-    return peer_ca(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture
-def auth(make, ca):
-    """auth(offer, tls=…, relay={…}): an engine that logs in as USER at mail.peer.test."""
-    return lambda *args, **more: login_world(make, ca, USER, SECRET, *args, **more)
-
-
-def not_sent(engine, code=None, status=None):
-    event = engine.event("deferred")
-    assert event["stage"] == "auth" and engine.sink.attempts == [], event
-    assert code is None or event["code"] == code, event
-    assert status is None or event["status"] == status, event
-    assert engine.sink.commands("MAIL") == [] and engine.events("bounced") == []
-    no_secrets(engine, SECRET)
-    return event
-
 
 # ---- the choice ----
 
