@@ -228,6 +228,9 @@ size_t spool_seal_encode(uint8_t *dst, struct spool_seal s);
 
 /* Decoders take a row's payload; false when it is malformed in any way. */
 bool spool_message_decode(struct slice payload, struct spool_message_view *out);
+/* What was decoded as it is encoded again: all but the lists and the body, which are the caller's to set
+ * (their counts are set). The slices are the view's. */
+struct spool_message spool_message_of(const struct spool_message_view *v);
 bool spool_message_next_fragment(struct slice *fragments, struct spool_fragment_ref *out);
 bool spool_message_next_rcpt(struct slice *rcpts, struct spool_rcpt *out);
 bool spool_fragment_decode(struct slice payload, struct spool_fragment_view *out);

@@ -446,21 +446,9 @@ static bool replay_one(struct recovery *r, const struct spool_found *m)
     if (!replay_lists(r, m, &v, &out.damaged)) {
         return false;
     }
-    out.message = (struct spool_message){
-        .id = v.id,
-        .arrival_us = v.arrival_us,
-        .flags = v.flags,
-        .ret = v.ret,
-        .header_bytes = v.header_bytes,
-        .body_bytes = v.body_bytes,
-        .sender = v.sender,
-        .envid = v.envid,
-        .meta = v.meta,
-        .rcpts = r->rcpts,
-        .rcpt_count = v.rcpt_count,
-        .fragments = r->fragments,
-        .fragment_count = v.fragment_count,
-    };
+    out.message = spool_message_of(&v);
+    out.message.rcpts = r->rcpts;
+    out.message.fragments = r->fragments;
     r->sum->messages_live++;
     r->sum->rcpts_queued += m->queued;
     unsigned worker = r->worker_next;

@@ -110,6 +110,23 @@ size_t spool_message_encode(uint8_t *dst, const struct spool_message *m)
     return (size_t)(w.at - dst);
 }
 
+struct spool_message spool_message_of(const struct spool_message_view *v)
+{
+    return (struct spool_message){
+        .id = v->id,
+        .arrival_us = v->arrival_us,
+        .flags = v->flags,
+        .ret = v->ret,
+        .header_bytes = v->header_bytes,
+        .body_bytes = v->body_bytes,
+        .sender = v->sender,
+        .envid = v->envid,
+        .meta = v->meta,
+        .rcpt_count = v->rcpt_count,
+        .fragment_count = v->fragment_count,
+    };
+}
+
 bool spool_message_next_fragment(struct slice *fragments, struct spool_fragment_ref *out)
 {
     struct wire_reader r = {*fragments, false};

@@ -33,21 +33,11 @@ static void fuzz_message(struct slice payload)
     }
     must(n == v.fragment_count);
     struct iovec body = {(void *)(uintptr_t)v.body.ptr, v.body.len};
-    const struct spool_message m = {.id = v.id,
-                                    .arrival_us = v.arrival_us,
-                                    .flags = v.flags,
-                                    .ret = v.ret,
-                                    .header_bytes = v.header_bytes,
-                                    .body_bytes = v.body_bytes,
-                                    .sender = v.sender,
-                                    .envid = v.envid,
-                                    .meta = v.meta,
-                                    .rcpts = rcpts,
-                                    .rcpt_count = v.rcpt_count,
-                                    .fragments = fragments,
-                                    .fragment_count = v.fragment_count,
-                                    .body = &body,
-                                    .body_count = 1};
+    struct spool_message m = spool_message_of(&v);
+    m.rcpts = rcpts;
+    m.fragments = fragments;
+    m.body = &body;
+    m.body_count = 1;
     size_t bytes = spool_message_bytes(&m);
     uint8_t *copy = malloc(bytes);
     must(copy && spool_message_encode(copy, &m) == bytes);
