@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * engine_private - what the parts of the control thread share
+ *
+ * Purpose:   one struct in several files; nobody else includes this.
+ *
+ *   engine.c         start, ports, workers, signals, the loop, the end
+ *   engine_spool.c   opening and recovering the spool
+ *   engine_reload.c  new settings: SIGHUP, files that change on disk
+ *   engine_query.c   the admin socket's questions
+ *
+ * Owner:     engine_run. Thread: the control thread. Errors: as said at each.
+ */
+#ifndef RINGPOST_APP_ENGINE_PRIVATE_H
+#define RINGPOST_APP_ENGINE_PRIVATE_H
+
+#include "core/admin/server.h"
+#include "core/app/engine.h"
+#include "core/app/room_watch.h"
+#include "core/app/worker.h"
+#include "core/io/filewatch.h"
+
+enum { ENGINE_TEXT_BYTES = 64 * 1024 };
+
+struct engine_query {
+    uint32_t token;   /* 0: free */
+    unsigned waiting; /* workers that have not answered */
+    struct admin_request request;
+    struct worker_stats sum;
+    uint64_t spool_ready;
+};
+
+struct engine {
+    const struct conf_source *source;
+    struct relay_settings *settings;
+    struct obs_sink *sink;
+    struct obs_log log;
+    struct spool_dir *spool_dir;
+    struct spool_recovery recovery;
+    struct connections *admitted;
+    struct throttle *throttle;
+    struct offload *offload;
+    struct rng rng;
+    struct io *io;
+    struct timer_wheel timers;
+    struct mailbox mailbox;
+    struct admin_server *admin;
+    struct engine_query queries[ADMIN_CLIENTS_MAX];
+    struct timer cut;   /* the end of patience */
+    struct timer tick;  /* about once a minute */
+    struct timer files; /* a while after the first sign of a changed file */
+    struct filewatch *filewatch;
+    struct room_watch room;
+    struct worker_gate gate;
+    unsigned worker_count;
+    struct worker *workers;
+    struct recovered_list *recovered;
+    int *listen_fds; /* [worker][listener] */
+    unsigned ready;
+    unsigned stopped;
+    int signal_fd;
+    unsigned stop_signals;
+    uint64_t reloads;
+    uint64_t reloads_refused;
+    bool no_memory;
+};
+
+/* ---- engine.c ---- */
+
+/* Begins an event of the control thread; false: the level leaves it out. */
+bool engine_event(struct engine *e, enum obs_event event);
+void engine_event_end(struct engine *e);
+void engine_tell(struct engine *e, unsigned worker, struct worker_mail *m);
+
+/* ---- engine_spool.c ---- */
+
+/* False: `error` says why. */
+bool engine_open_spool(struct engine *e, struct buf *error);
+
+/* ---- engine_reload.c ---- */
+
+/* All or nothing: a file with an error, or a changed key that needs a restart, changes nothing. */
+void engine_reload(struct engine *e);
+void engine_watch_files(struct engine *e);
+void engine_arm_filewatch(struct engine *e);
+void engine_on_filewatch(void *ctx, const struct io_event *ev);
+void engine_on_files(struct timer *t, void *ctx);
+void engine_on_tick(struct timer *t, void *ctx);
+
+/* ---- engine_query.c ---- */
+
+void engine_on_query(void *ctx, const struct admin_request *request, uint32_t token);
+void engine_on_answer(struct engine *e, struct worker_mail *m);
+
+#endif
