@@ -7,7 +7,7 @@
  *   2. scan      all frames in the order of (segment number, offset): a map id → place and state
  *   3. tidy      segments without a single frame (made ahead, never used) become spares; the tails of
  *                a crash are flushed, so that nothing is built on what only the page cache has
- *   4. replay    every live message is read from its place and handed to a worker
+ *   4. replay    every live message is read from its place and handed to a worker (replay.c)
  *
  * Idempotent: 1, 2 and 4 write nothing. 3 only removes files that hold no record, so a crash in the
  * middle leaves a directory with the same meaning. That a final state is never undone, whatever row
@@ -15,8 +15,7 @@
  *
  * Which worker gets a message does not matter (spool/reclaim.c): they are dealt in turn.
  */
-#include "spool/dir.h"
-#include "spool/found.h"
+#include "spool/recover_private.h"
 #include "spool/scan.h"
 
 #include <errno.h>
@@ -30,33 +29,8 @@ must_static(SPOOL_DATA_OFFSET + SPOOL_FRAME_HEADER_BYTES +
                 HEAD_BYTES,
             "a frame of seals lies in the head of a segment");
 
-struct recovery {
-    struct spool_dir *dir;
-    const struct spool_recovery_events *events;
-    void *ctx;
-    struct spool_recovery *sum;
-    struct buf *error;
-    struct map messages;
-    struct spool_past *past; /* of all segment files, then compacted */
-    size_t past_count;
-    bool no_memory;
-
-    /* of the segment being scanned */
-    struct spool_past *at;
-    const char *file;
-    uint64_t broken;
-
-    /* of the replay */
-    struct spool_rcpt *rcpts;
-    size_t rcpt_cap;
-    struct spool_fragment_ref *fragments;
-    size_t fragment_cap;
-    uint8_t *raw;
-    size_t raw_cap;
-    unsigned worker_next;
-};
-
-static void report(struct recovery *r, enum spool_damage kind, uint64_t offset, uint64_t bytes)
+void spool_recovery_report(struct spool_recovering *r, enum spool_damage kind, uint64_t offset,
+                           uint64_t bytes)
 {
     if (kind == SPOOL_DAMAGE_TORN) {
         r->sum->torn++;
@@ -73,7 +47,7 @@ static void report(struct recovery *r, enum spool_damage kind, uint64_t offset, 
     }
 }
 
-static struct spool_past *past_find(const struct recovery *r, uint64_t number)
+struct spool_past *spool_recovery_past(const struct spool_recovering *r, uint64_t number)
 {
     size_t low = 0;
     size_t high = r->past_count;
@@ -90,7 +64,7 @@ static struct spool_past *past_find(const struct recovery *r, uint64_t number)
 
 /* ---- 1. heads ---- */
 
-static void head_seals(struct recovery *r, struct slice payload)
+static void head_seals(struct spool_recovering *r, struct slice payload)
 {
     struct spool_row row;
     while (spool_row_next(&payload, &row)) {
@@ -98,7 +72,7 @@ static void head_seals(struct recovery *r, struct slice payload)
         if (row.type != SPOOL_ROW_SEAL || !spool_seal_decode(row.payload, &s)) {
             continue;
         }
-        struct spool_past *p = past_find(r, s.segment);
+        struct spool_past *p = spool_recovery_past(r, s.segment);
         if (!p || s.segment >= r->at->number) {
             continue; /* long gone, or nonsense: a seal speaks of older segments only */
         }
@@ -125,12 +99,12 @@ static bool head_header(const struct spool_past *p, struct slice head, int64_t s
 }
 
 /* Opens it and reads its header and seals. False: the start must be refused. */
-static bool head_read(struct recovery *r, struct spool_past *p, char *head)
+static bool head_read(struct spool_recovering *r, struct spool_past *p, char *head)
 {
     p->fd = disk_open(r->dir->fd, r->file, DISK_READ, false);
     int64_t size = p->fd < 0 ? p->fd : disk_size(p->fd);
     if (size < 0) {
-        report(r, SPOOL_DAMAGE_UNREADABLE, 0, 0);
+        spool_recovery_report(r, SPOOL_DAMAGE_UNREADABLE, 0, 0);
         return true;
     }
     int64_t n = disk_pread(p->fd, head, HEAD_BYTES, 0);
@@ -139,7 +113,7 @@ static bool head_read(struct recovery *r, struct spool_past *p, char *head)
     if (!head_header(p, bytes, size, &h)) {
         char bad[DISK_NAME_MAX];
         spool_name_make(bad, SPOOL_NAME_BAD, p->number);
-        report(r, SPOOL_DAMAGE_SEGMENT, 0, (uint64_t)size);
+        spool_recovery_report(r, SPOOL_DAMAGE_SEGMENT, 0, (uint64_t)size);
         (void)disk_rename(r->dir->fd, r->file, bad);
         disk_close(p->fd);
         p->fd = -1;
@@ -165,7 +139,7 @@ static bool head_read(struct recovery *r, struct spool_past *p, char *head)
     return true;
 }
 
-static bool recover_heads(struct recovery *r)
+static bool recover_heads(struct spool_recovering *r)
 {
     char *head = malloc(HEAD_BYTES);
     if (!head) {
@@ -186,12 +160,12 @@ static bool recover_heads(struct recovery *r)
 
 /* ---- 2. scan ---- */
 
-static void id_seen(struct recovery *r, uint64_t id)
+static void id_seen(struct spool_recovering *r, uint64_t id)
 {
     r->sum->id_max = id > r->sum->id_max ? id : r->sum->id_max;
 }
 
-static bool scan_message(struct recovery *r, struct slice payload, struct spool_ref ref)
+static bool scan_message(struct spool_recovering *r, struct slice payload, struct spool_ref ref)
 {
     struct spool_message_view v;
     if (!spool_message_decode(payload, &v)) {
@@ -202,7 +176,7 @@ static bool scan_message(struct recovery *r, struct slice payload, struct spool_
     return true;
 }
 
-static bool scan_result(struct recovery *r, struct slice payload)
+static bool scan_result(struct spool_recovering *r, struct slice payload)
 {
     struct spool_result v;
     if (!spool_result_decode(payload, &v)) {
@@ -212,7 +186,7 @@ static bool scan_result(struct recovery *r, struct slice payload)
     return spool_found_result(&r->messages, &v);
 }
 
-static bool scan_row(struct recovery *r, const struct spool_row *row, struct spool_ref ref)
+static bool scan_row(struct spool_recovering *r, const struct spool_row *row, struct spool_ref ref)
 {
     struct spool_fragment_view f;
     struct spool_seal s;
@@ -236,7 +210,7 @@ static bool scan_row(struct recovery *r, const struct spool_row *row, struct spo
 
 static void scan_frame(void *ctx, const struct spool_frame_header *h, struct slice payload)
 {
-    struct recovery *r = ctx;
+    struct spool_recovering *r = ctx;
     struct spool_ref ref = {h->epoch, h->offset, spool_frame_bytes(h->payload_bytes)};
     struct spool_row row;
     bool ok = true;
@@ -245,19 +219,19 @@ static void scan_frame(void *ctx, const struct spool_frame_header *h, struct sli
     }
     if (!ok || payload.len != 0) {
         r->broken++;
-        report(r, SPOOL_DAMAGE_ROW, h->offset, ref.bytes);
+        spool_recovery_report(r, SPOOL_DAMAGE_ROW, h->offset, ref.bytes);
     }
 }
 
 static void scan_broken(void *ctx, enum spool_damage kind, uint32_t offset, uint32_t bytes)
 {
-    struct recovery *r = ctx;
+    struct spool_recovering *r = ctx;
     r->broken++;
-    report(r, kind, offset, bytes);
+    spool_recovery_report(r, kind, offset, bytes);
 }
 
 /* False: no memory. */
-static bool recover_segment(struct recovery *r, struct spool_past *p)
+static bool recover_segment(struct spool_recovering *r, struct spool_past *p)
 {
     struct spool_file file;
     int e = spool_file_init(&file, p->fd);
@@ -268,7 +242,8 @@ static bool recover_segment(struct recovery *r, struct spool_past *p)
     r->broken = 0;
     if (e < 0 || file.unreadable_bytes) {
         r->broken++;
-        report(r, SPOOL_DAMAGE_UNREADABLE, file.unreadable_at, file.unreadable_bytes);
+        spool_recovery_report(r, SPOOL_DAMAGE_UNREADABLE, file.unreadable_at,
+                              file.unreadable_bytes);
     }
     if (e < 0 || !file.header_ok) {
         spool_file_deinit(&file); /* it was readable a moment ago */
@@ -300,7 +275,7 @@ static bool recover_segment(struct recovery *r, struct spool_past *p)
     return !r->no_memory;
 }
 
-static bool recover_scan(struct recovery *r)
+static bool recover_scan(struct spool_recovering *r)
 {
     for (size_t i = 0; i < r->past_count; i++) {
         char name[DISK_NAME_MAX];
@@ -317,7 +292,7 @@ static bool recover_scan(struct recovery *r)
 /* ---- 3. tidy ---- */
 
 /* A segment without frames. Out of the order of reclaiming: it has no record that could matter. */
-static void tidy_empty(struct recovery *r, struct spool_past *p)
+static void tidy_empty(struct spool_recovering *r, struct spool_past *p)
 {
     char spare[DISK_NAME_MAX];
     spool_name_make(spare, SPOOL_NAME_SPARE, p->number);
@@ -330,7 +305,7 @@ static void tidy_empty(struct recovery *r, struct spool_past *p)
     }
 }
 
-static void recover_tidy(struct recovery *r)
+static void recover_tidy(struct spool_recovering *r)
 {
     size_t kept = 0;
     uint64_t bytes = 0;
@@ -342,7 +317,7 @@ static void recover_tidy(struct recovery *r)
         if (p->fd >= 0 && p->valid_end == 0) {
             tidy_empty(r, p);
         } else if (p->fd >= 0 && !p->sealed && disk_fsync(p->fd) < 0) {
-            report(r, SPOOL_DAMAGE_UNREADABLE, 0, 0);
+            spool_recovery_report(r, SPOOL_DAMAGE_UNREADABLE, 0, 0);
         }
         if (p->fd < 0) {
             continue;
@@ -362,120 +337,9 @@ static void recover_tidy(struct recovery *r)
     atomic_store(&r->dir->bytes_total, bytes);
 }
 
-/* ---- 4. replay ---- */
-
-static bool grow(void **array, size_t *cap, size_t need, size_t item)
-{
-    if (need <= *cap) {
-        return true;
-    }
-    size_t to = need + need / 2;
-    void *grown = realloc(*array, to * item);
-    if (!grown) {
-        return false;
-    }
-    *array = grown;
-    *cap = to;
-    return true;
-}
-
-/* The message row with this id in the frame at m->ref; it points into r->raw. */
-static bool replay_read(struct recovery *r, const struct spool_found *m,
-                        struct spool_message_view *v)
-{
-    struct slice raw = slice_of(r->raw, m->ref.bytes);
-    struct spool_frame_header h;
-    struct slice payload;
-    if (disk_pread(r->at->fd, r->raw, raw.len, m->ref.offset) != (int64_t)raw.len ||
-        spool_frame_check(raw, m->ref.segment, r->at->salt, m->ref.offset, &h, &payload) !=
-            SPOOL_FRAME_OK) {
-        return false;
-    }
-    struct spool_row row;
-    while (spool_row_next(&payload, &row)) {
-        if (row.type == SPOOL_ROW_MESSAGE && spool_message_decode(row.payload, v) &&
-            v->id == m->id && v->rcpt_count == m->rcpt_count) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool replay_lists(struct recovery *r, const struct spool_found *m,
-                         const struct spool_message_view *v, bool *damaged)
-{
-    if (!grow((void **)&r->rcpts, &r->rcpt_cap, v->rcpt_count, sizeof(*r->rcpts)) ||
-        !grow((void **)&r->fragments, &r->fragment_cap, v->fragment_count, sizeof(*r->fragments))) {
-        return false;
-    }
-    struct slice rest = v->rcpts;
-    for (uint32_t i = 0; i < v->rcpt_count; i++) {
-        must(spool_message_next_rcpt(&rest, &r->rcpts[i]));
-        r->rcpts[i].status = (enum spool_rcpt_status)m->rcpts[i].status;
-        r->rcpts[i].attempts = m->rcpts[i].attempts;
-        r->rcpts[i].next_due_ms = m->rcpts[i].next_due_ms;
-    }
-    rest = v->fragments;
-    *damaged = false;
-    for (uint32_t i = 0; i < v->fragment_count; i++) {
-        must(spool_message_next_fragment(&rest, &r->fragments[i]));
-        struct spool_ref ref = r->fragments[i].ref;
-        const struct spool_past *p = past_find(r, ref.segment);
-        *damaged = *damaged || !p || ref.offset >= p->valid_end ||
-                   ref.bytes > SPOOL_GROUP_BYTES_MAX;
-    }
-    return true;
-}
-
-static bool replay_one(struct recovery *r, const struct spool_found *m)
-{
-    char name[DISK_NAME_MAX];
-    r->at = past_find(r, m->ref.segment);
-    must(r->at != NULL);
-    r->file = name;
-    spool_name_make(name, SPOOL_NAME_SEGMENT, m->ref.segment);
-    struct spool_message_view v;
-    if (!grow((void **)&r->raw, &r->raw_cap, m->ref.bytes, 1)) {
-        return false;
-    }
-    if (!replay_read(r, m, &v)) {
-        report(r, SPOOL_DAMAGE_UNREADABLE, m->ref.offset, m->ref.bytes);
-        return true;
-    }
-    struct spool_recovered out = {.ref = m->ref, .inline_bytes = (uint32_t)v.body.len};
-    if (!replay_lists(r, m, &v, &out.damaged)) {
-        return false;
-    }
-    out.message = spool_message_of(&v);
-    out.message.rcpts = r->rcpts;
-    out.message.fragments = r->fragments;
-    r->sum->messages_live++;
-    r->sum->rcpts_queued += m->queued;
-    unsigned worker = r->worker_next;
-    r->worker_next = (worker + 1) % r->dir->options.workers;
-    r->events->message(r->ctx, worker, &out);
-    return true;
-}
-
-static bool recover_replay(struct recovery *r)
-{
-    size_t count;
-    struct spool_found **live = spool_found_live(&r->messages, &count);
-    if (!live) {
-        return false;
-    }
-    r->sum->messages_done = r->messages.count - count;
-    bool ok = true;
-    for (size_t i = 0; ok && i < count; i++) {
-        ok = replay_one(r, live[i]);
-    }
-    free(live);
-    return ok;
-}
-
 /* ---- all of it ---- */
 
-static bool recover_list(struct recovery *r)
+static bool recover_list(struct spool_recovering *r)
 {
     uint64_t *numbers = NULL;
     int e = spool_dir_numbers(r->dir->fd, SPOOL_NAME_SEGMENT, &numbers, &r->past_count);
@@ -498,12 +362,13 @@ bool spool_recover(struct spool_dir *dir, const struct spool_recovery_events *ev
 {
     must(dir->past == NULL && events->message != NULL);
     *summary = (struct spool_recovery){0};
-    struct recovery r = {.dir = dir, .events = events, .ctx = ctx, .sum = summary, .error = error};
+    struct spool_recovering r = {
+        .dir = dir, .events = events, .ctx = ctx, .sum = summary, .error = error};
     map_init(&r.messages, dir->token);
     bool ok = recover_list(&r) && recover_heads(&r) && recover_scan(&r);
     if (ok) {
         recover_tidy(&r);
-        ok = recover_replay(&r);
+        ok = spool_recovery_replay(&r);
         r.no_memory = !ok;
     }
     if (r.no_memory) {

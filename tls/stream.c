@@ -250,6 +250,7 @@ enum tls_step tls_stream_step(struct tls_stream *s, struct buf *out)
         return TLS_STEP_WANT_ROOM;
     }
     s->out = out;
+    s->begun = true;
     if (s->phase == STREAM_HELLO) {
         step = start_server(s);
     }
@@ -284,13 +285,21 @@ size_t tls_stream_feed(struct tls_stream *s, struct slice cipher)
     return n;
 }
 
+/* Whole, or such that no more of it can help. */
+static bool hello_is_whole(const struct tls_stream *s)
+{
+    struct tls_hello hello;
+    return s->in.len == s->in.cap_max ||
+           tls_hello_parse(buf_slice(&s->in), &hello) != TLS_HELLO_MORE;
+}
+
 bool tls_stream_has_work(const struct tls_stream *s)
 {
     switch (s->phase) {
     case STREAM_HELLO:
-        return s->in.len > s->tried;
+        return s->in.len > s->tried && hello_is_whole(s);
     case STREAM_HANDSHAKE:
-        return s->ready > s->used;
+        return s->ready > s->used || (!s->begun && !s->context->is_server);
     case STREAM_OPEN:
         return s->ready > s->used || wolfSSL_pending(s->library) > 0;
     case STREAM_PEER_CLOSED:

@@ -14,8 +14,8 @@
  * Units:     bytes.
  * Limits:    work: feed does no cryptography; one call of step costs at most one flight of the
  *            handshake (some 150 to 900 µs where a private key is used), one read at most `max` bytes,
- *            one write at most what out has room for. Budget handshakes per loop turn by counting the
- *            calls of step.
+ *            one write at most what out has room for. A call of step is cheap unless tls_stream_has_work
+ *            said before it that there is something to do.
  *            memory: keeps at most one record (18 KiB) of input, and only as much as has come; when
  *            idle nothing but the library's object. `out` is never grown beyond its cap_max: what
  *            does not fit makes the call say so, and nothing more is read until there is room.

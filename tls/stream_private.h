@@ -28,6 +28,7 @@ struct tls_stream {
     enum stream_phase phase;
     bool is_tls13;
     bool said_close;
+    bool begun;        /* step was called */
     bool is_garbage;   /* what is not yet in records never will be */
     bool renegotiates; /* seen: a handshake record of TLS 1.2 after the handshake */
     bool rejected;     /* our verdict refused the certificate */

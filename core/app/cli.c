@@ -96,6 +96,24 @@ static void command_print_help(FILE *to, const struct cli_command *c)
     buf_deinit(&text);
 }
 
+/* What is too long for the column stands on a line of its own. */
+static void command_add_line(struct buf *out, const struct cli_command *c)
+{
+    enum { COLUMN = 23 };
+    size_t start = out->len;
+    buf_add(out, SLICE("  "));
+    command_add_name(out, c);
+    buf_addf(out, "%s%s", c->words[0] ? " " : "", c->words);
+    if (out->len - start >= COLUMN) {
+        buf_add_byte(out, '\n');
+        start = out->len;
+    }
+    while (out->len - start < COLUMN && !out->overflow) {
+        buf_add_byte(out, ' ');
+    }
+    buf_addf(out, "%s\n", c->help);
+}
+
 /* verb: only its commands; NULL: all. */
 static void commands_print(FILE *to, const char *verb)
 {
@@ -107,10 +125,7 @@ static void commands_print(FILE *to, const char *verb)
         if (verb && !slice_eq(slice_str(c->verb), slice_str(verb))) {
             continue;
         }
-        char left[40];
-        snprintf(left, sizeof(left), "%s%s%s%s%s", c->verb, c->sub ? " " : "", c->sub ? c->sub : "",
-                 c->words[0] ? " " : "", c->words);
-        buf_addf(&text, "  %-20s %s\n", left, c->help);
+        command_add_line(&text, c);
     }
     buf_add(&text, SLICE("\n`ringpost COMMAND --help` tells the options. Exit status: 0 fine, "
                          "1 failure, 64 usage,\n69 no engine answers, 78 configuration.\n"));

@@ -3,20 +3,22 @@
 #include "core/app/doctor_check.h"
 #include "core/app/cli_command.h"
 #include "core/base/must.h"
+#include "core/relay/settings.h"
 
 #include <json-c/json.h>
 #include <stdarg.h>
 
-enum { DOCTOR_FOUND_BYTES_MAX = 1024 };
+enum { DOCTOR_FOUND_BYTES_MAX = 1024, DOCTOR_FILES_BYTES_MAX = 256 * 1024 };
 
 static const char *const status_names[] = {
     [DOCTOR_PASS] = "ok", [DOCTOR_WARN] = "warn", [DOCTOR_FAIL] = "fail"};
 
 /* In this order: a later check may rely on what an earlier one noted (ring, running). */
 static void (*const checks[])(struct doctor *d) = {
-    doctor_check_kernel,    doctor_check_ring,  doctor_check_descriptors, doctor_check_memlock,
-    doctor_check_processor, doctor_check_clock, doctor_check_spool,       doctor_check_engine,
-    doctor_check_listeners, doctor_check_dns,   doctor_check_hostname,    doctor_check_relay,
+    doctor_check_kernel,    doctor_check_ring,      doctor_check_descriptors, doctor_check_memlock,
+    doctor_check_processor, doctor_check_clock,     doctor_check_files,       doctor_check_spool,
+    doctor_check_engine,    doctor_check_listeners, doctor_check_dns,         doctor_check_hostname,
+    doctor_check_relay,
 };
 
 static void doctor_say_json(const struct doctor *d, enum doctor_status status, const char *name,
@@ -70,15 +72,46 @@ bool doctor_run(struct doctor *d)
     return d->counts[DOCTOR_FAIL] == 0;
 }
 
+/* The files that the configuration names: without them `serve` does not start. */
+void doctor_check_files(struct doctor *d)
+{
+    struct slice wrong = d->unusable, unwise = d->unwise;
+    if (wrong.len + unwise.len == 0) {
+        doctor_say(d, DOCTOR_PASS, "files", "", "certificates, keys and users can be used");
+    }
+    while (wrong.len) {
+        struct slice line = slice_cut(&wrong, '\n');
+        doctor_say(d, DOCTOR_FAIL, "files", "", "%.*s", SLICE_ARG(line));
+    }
+    while (unwise.len) {
+        struct slice line = slice_cut(&unwise, '\n');
+        doctor_say(d, DOCTOR_WARN, "files", "", "%.*s", SLICE_ARG(line));
+    }
+}
+
 int cli_doctor(struct cli *cli, const struct cli_args *args)
 {
     struct conf_source src = cli_conf_source(cli, args);
     struct conf *conf = cli_conf_load(cli, &src);
+    struct buf errors, warnings;
     if (!conf) {
-        return CLI_CONFIG;
+        return conf_failure_status(&src);
     }
+    buf_init(&errors, DOCTOR_FILES_BYTES_MAX);
+    buf_init(&warnings, DOCTOR_FILES_BYTES_MAX);
+    const struct relay_settings_messages to = {&errors, &warnings};
+    struct relay_settings *settings = relay_settings_new(conf, NULL, &to);
     struct doctor d = {.conf = conf, .out = cli->out, .json = args->json};
+    d.unusable = buf_slice(&errors);
+    d.unwise = buf_slice(&warnings);
+    must(settings != NULL || d.unusable.len > 0);
     bool well = doctor_run(&d);
-    conf_free(conf);
+    if (settings) {
+        relay_settings_put(&settings); /* with conf */
+    } else {
+        conf_free(conf);
+    }
+    buf_deinit(&errors);
+    buf_deinit(&warnings);
     return well ? CLI_OK : CLI_FAILURE;
 }

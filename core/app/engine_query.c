@@ -44,6 +44,9 @@ static void engine_add_stats(struct engine_query *q, const struct worker_stats *
     q->sum.sites += s->sites;
     q->sum.sessions += s->sessions;
     q->sum.connections += s->connections;
+    q->sum.handshakes.flights += s->handshakes.flights;
+    q->sum.handshakes.waited += s->handshakes.waited;
+    q->sum.handshakes_waiting += s->handshakes_waiting;
     q->sum.memory_bytes += s->memory_bytes;
     q->sum.spool.segments += s->spool.segments;
     q->sum.spool.bytes_total += s->spool.bytes_total;
@@ -108,6 +111,9 @@ static void engine_reply_stats(struct engine *e, struct engine_query *q)
         {"tls_in_failed", s->relay.tls_in_failed},
         {"tls_out", s->relay.tls_out},
         {"tls_out_failed", s->relay.tls_out_failed},
+        {"tls_flights", s->handshakes.flights},
+        {"tls_flights_waited", s->handshakes.waited},
+        {"tls_waiting", s->handshakes_waiting},
         {"reloads", e->reloads},
         {"reloads_refused", e->reloads_refused},
         {"memory_bytes", s->memory_bytes},

@@ -176,6 +176,8 @@ static void worker_stats(struct worker *w, struct worker_stats *s)
     s->sites = w->queue.sites.count;
     s->sessions = w->relay.inbound.used;
     s->connections = w->relay.outbound.used;
+    s->handshakes = w->relay.handshakes.counters;
+    s->handshakes_waiting = w->relay.handshakes.length;
     s->memory_bytes = w->queue.memory_bytes + w->relay.inflight_bytes;
     queue_report_states(&w->queue, &s->deferred, &s->inflight);
 }

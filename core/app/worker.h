@@ -50,6 +50,8 @@ struct worker_mail {
         uint64_t sites;
         uint64_t sessions;
         uint64_t connections;
+        struct handshakes_counters handshakes;
+        uint64_t handshakes_waiting;
         uint64_t memory_bytes;
     } stats; /* ANSWER to queue stats */
 };

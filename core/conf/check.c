@@ -2,6 +2,7 @@
 #include "core/conf/check.h"
 #include "core/base/must.h"
 #include "core/base/units.h"
+#include "core/conf/mailbox.h"
 #include "core/conf/value_names.h"
 
 #include <unistd.h>
@@ -184,6 +185,29 @@ static void check_delivery(const struct check *k)
     }
 }
 
+/* Port 465 speaks TLS from the first byte (RFC 8314 7.3), and a client that waits for a greeting there
+ * waits in vain: nothing is guessed, but something is said. */
+static void check_implicit_tls(const struct check *k)
+{
+    const struct conf_relay *r = &k->c->relay;
+    struct slice key = SLICE("relay.implicit_tls"), tls = SLICE("relay.tls");
+    struct conf_origin at = place_of(k, key);
+    if (!good(k, key) || !both_good(k, tls, SLICE("relay.host")) || !good(k, SLICE("relay.port"))) {
+        return;
+    }
+    if (r->implicit_tls && r->tls == CONF_TLS_NONE) {
+        conf_report_error(k->report, &at, key, "true, and relay.tls is none");
+    }
+    for (size_t i = 0; i < r->host.count && !r->implicit_tls; i++) {
+        if (r->host.items[i].port == 465) {
+            at = place_of(k, SLICE("relay.host"));
+            conf_report_warning(k->report, &at, SLICE("relay.host"),
+                                "port 465 usually needs relay.implicit_tls: true");
+            return;
+        }
+    }
+}
+
 static void check_spool(const struct check *k)
 {
     const struct conf_spool *s = &k->c->spool;
@@ -295,6 +319,17 @@ static void check_access(const struct check *k)
     }
 }
 
+static void check_local(const struct check *k)
+{
+    struct slice key = SLICE("local.maildir");
+    const char *why;
+    if (k->c->local.maildir.len && good(k, key) &&
+        !mailbox_pattern_valid(k->c->local.maildir, &why)) {
+        struct conf_origin at = place_of(k, key);
+        conf_report_error(k->report, &at, key, "%s", why);
+    }
+}
+
 void conf_check(const struct conf_apply *a, const struct conf_node *root, const struct conf *c)
 {
     const struct check k = {a, root, c, a->report};
@@ -302,10 +337,12 @@ void conf_check(const struct conf_apply *a, const struct conf_node *root, const 
     check_spool(&k);
     check_listeners(&k);
     check_access(&k);
+    check_local(&k);
     check_pairs(&k);
     check_names(&k, SLICE("users"), c->users.count, user_name, user_same);
     check_names(&k, SLICE("domains"), c->domains.count, domain_name, domain_same);
     check_delivery(&k);
+    check_implicit_tls(&k);
     check_order(&k, SLICE("dns.ttl_min"), c->dns.ttl_min_ms, SLICE("dns.ttl_max"),
                 c->dns.ttl_max_ms);
     check_queue(&k);

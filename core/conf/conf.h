@@ -38,6 +38,7 @@ enum conf_access_rule {
     CONF_ACCESS_AUTH_OR_NETWORK
 };
 enum conf_reject_at { CONF_REJECT_AT_RCPT, CONF_REJECT_AT_MAIL };
+enum conf_refuse_code { CONF_REFUSE_554, CONF_REFUSE_550 };
 enum conf_tls_missing {
     CONF_TLS_MISSING_FAIL,
     CONF_TLS_MISSING_DISABLE,
@@ -130,8 +131,14 @@ struct conf_spool {
 
 struct conf_access {
     struct conf_nets networks;
-    struct conf_names relay_domains; /* mail for these is taken from anybody */
-    struct conf_names local_domains; /* never relayed */
+    struct conf_names relay_domains;   /* mail for these is taken from anybody */
+    struct conf_names local_domains;   /* never relayed */
+    enum conf_refuse_code refuse_code; /* of those who may not relay */
+};
+
+struct conf_local {
+    struct slice maildir; /* pattern, see core/conf/mailbox.h; empty: no mailboxes here */
+    bool create;
 };
 
 struct conf_tls {
@@ -154,7 +161,8 @@ struct conf_auth {
     bool require_tls;
     bool cram_md5;
     struct conf_names users_file;
-    uint32_t failures_max; /* 0: no limit */
+    uint32_t session_failures_max; /* 0: no limit */
+    uint32_t failures_max;         /* 0: no limit */
     uint64_t lockout_ms;
 };
 
@@ -233,6 +241,7 @@ struct conf_relay {
     uint16_t port;
     enum conf_relay_lookup lookup;
     enum conf_tls_policy tls;
+    bool implicit_tls; /* from the first byte; tls is not none, and may is encrypt */
     struct slice username;
     struct slice password;
     struct slice token_file; /* XOAUTH2 */
@@ -314,6 +323,7 @@ struct conf {
     struct conf_spool spool;
     struct conf_listeners listeners;
     struct conf_access access;
+    struct conf_local local;
     struct conf_tls tls;
     struct conf_proxy_protocol proxy;
     struct conf_auth auth;

@@ -6,6 +6,7 @@
 #include "core/conf/keys.h"
 #include "core/base/limits.h"
 #include "core/conf/conf.h"
+#include "core/conf/mailbox.h"
 
 #define AT(member)                                                                                 \
     .offset = offsetof(struct conf, member), .size = sizeof(((struct conf *)0)->member)
@@ -111,13 +112,26 @@ static const struct conf_key keys[] = {
      AT(access.networks),
      DOC("Clients in these networks may send mail through this server; all others are refused.")},
 
+    {KEY("access.refuse_code"), ENUM("554|550", "554"), .flags = CONF_RELOAD,
+     AT(access.refuse_code), DOC("How the RCPT of a client that may not send is refused.")},
     {KEY("access.relay_domains"), DOMAINS, .flags = CONF_RELOAD, .empty = "none",
      AT(access.relay_domains),
      DOC("Mail for these domains is taken from anybody and sent to their MX hosts that are nearer "
-         "than this one (backup MX).")},
+         "than this one (backup MX); from strangers not when `%`, `!` or `@` is in the local part, "
+         "which could be a route through those hosts (554).")},
     {KEY("access.local_domains"), DOMAINS, .flags = CONF_RELOAD, .empty = "none",
      AT(access.local_domains),
-     DOC("Mail for these domains is refused (550 5.1.1), never relayed.")},
+     DOC("Mail for these domains is delivered to local.maildir, taken from anybody; without one it is "
+         "refused (550 5.1.1). It is never relayed.")},
+
+    {KEY("local.maildir"), .type = CONF_PATH, .max = MAILBOX_PATTERN_BYTES, .fallback = "",
+     .flags = CONF_EMPTY_OK, .empty = "no mailboxes here", AT(local.maildir),
+     DOC("Where mail for access.local_domains goes, in Maildir format: an absolute path with `{domain}` "
+         "and `{local}`, such as `/var/mail/{domain}/{local}`. Without them it is one mailbox for "
+         "all recipients, made when it is missing.")},
+    {KEY("local.create"), BOOL("false"), .flags = CONF_RELOAD, AT(local.create),
+     DOC("Make the mailbox of any recipient when it is missing. Else a recipient exists when the "
+         "folder does; others are refused (550 5.1.1).")},
 
     {KEY("tls.cert_file"), FILE_PATHS, .flags = CONF_RELOAD, .empty = "no certificate",
      AT(tls.cert_file),
@@ -158,10 +172,15 @@ static const struct conf_key keys[] = {
          "clear.")},
     {KEY("auth.users_file"), FILE_PATHS, .flags = CONF_RELOAD, .empty = "none", AT(auth.users_file),
      DOC("More users: lines `user password` or `user:hash`, or a users.json.")},
+    {KEY("auth.session_failures_max"), COUNT(1, 1000, "3"), .flags = CONF_RELOAD | CONF_ZERO_OFF,
+     AT(auth.session_failures_max),
+     DOC("Failed logins of one session (535 5.7.8); the next one is not looked at any more but ends the "
+         "session (421 4.7.0). A client that tries its mechanisms one after the other with the same "
+         "password has failed once. 0: only limits.errors counts.")},
     {KEY("auth.failures_max"), COUNT(1, 10000, "0"), .flags = CONF_RELOAD | CONF_ZERO_OFF,
      AT(auth.failures_max),
-     DOC("Failed logins of one user from one address after which that pair is locked out; 0: "
-         "off.")},
+     DOC("Failed logins of one user from one address, in all sessions, after which that pair is locked "
+         "out: 421 4.7.0, whatever the password. 0: off.")},
     {KEY("auth.lockout"), DURATION(1 * SECOND, 1 * DAY, "5m"), .flags = CONF_RELOAD,
      AT(auth.lockout_ms), DOC("How long failures are counted, and how long a lockout lasts.")},
 
@@ -243,7 +262,8 @@ static const struct conf_key keys[] = {
          "and new mail waits or gets 452 4.3.1.")},
     {KEY("limits.command_timeout"), DURATION(1 * SECOND, 1 * HOUR, "5m"), .flags = CONF_RELOAD,
      AT(limits.command_timeout_ms),
-     DOC("Longest wait for a whole command line (RFC 5321 4.5.3.2.7: 5 minutes).")},
+     DOC("Longest wait for a whole command line (RFC 5321 4.5.3.2.7: 5 minutes). A TLS handshake "
+         "has this time as a whole, but never more than 30 s.")},
     {KEY("limits.data_timeout"), DURATION(1 * SECOND, 1 * HOUR, "5m"), .flags = CONF_RELOAD,
      AT(limits.data_timeout_ms), DOC("Longest silence while a message is being sent.")},
     {KEY("limits.data_rate_min"), COUNT(1, 1000000000, "100"), .unit = "bytes per second",
@@ -283,6 +303,9 @@ static const struct conf_key keys[] = {
          "are tried in order. Brackets: never an MX lookup.")},
     {KEY("relay.tls"), ENUM(TLS_POLICY, "may"), .flags = CONF_RELOAD, AT(relay.tls),
      DOC("TLS to the relay hosts, as delivery.tls.")},
+    {KEY("relay.implicit_tls"), BOOL("false"), .flags = CONF_RELOAD, AT(relay.implicit_tls),
+     DOC("TLS from the first byte, as usual at port 465 (RFC 8314), instead of STARTTLS. `may` is then "
+         "`encrypt`.")},
     {KEY("relay.username"), .type = CONF_TEXT, .max = 255, .fallback = "",
      .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "no login", AT(relay.username),
      DOC("Login at the relay hosts.")},
@@ -423,6 +446,7 @@ static const struct conf_group groups[] = {
     {SLICE_INIT("listeners"), "Where mail comes in.", 1, LIMIT_LISTENERS,
      offsetof(struct conf, listeners), sizeof(struct conf_listener)},
     {SLICE_INIT("access"), "Who may send.", 0, 0, 0, 0},
+    {SLICE_INIT("local"), "Mailboxes on this machine.", 0, 0, 0, 0},
     {SLICE_INIT("tls"), "Certificates.", 0, 0, 0, 0},
     {SLICE_INIT("proxy"), "Load balancers in front.", 0, 0, 0, 0},
     {SLICE_INIT("auth"), "Logins of clients.", 0, 0, 0, 0},
@@ -448,43 +472,3 @@ static const struct conf_group groups[] = {
 const struct conf_table conf_table = {
     keys, ARRAY_COUNT(keys), groups, ARRAY_COUNT(groups), sizeof(struct conf),
 };
-
-const struct conf_key *conf_table_key(const struct conf_table *t, struct slice path)
-{
-    for (size_t i = 0; i < t->key_count; i++) {
-        if (slice_eq(t->keys[i].path, path)) {
-            return &t->keys[i];
-        }
-    }
-    return NULL;
-}
-
-const struct conf_group *conf_table_group(const struct conf_table *t, struct slice name)
-{
-    for (size_t i = 0; i < t->group_count; i++) {
-        if (slice_eq(t->groups[i].name, name)) {
-            return &t->groups[i];
-        }
-    }
-    return NULL;
-}
-
-const struct conf_group *conf_key_group(const struct conf_table *t, const struct conf_key *k)
-{
-    struct slice rest = k->path;
-    struct slice head = slice_cut(&rest, '.');
-    if (head.len == k->path.len) {
-        return NULL;
-    }
-    if (slice_ends_nocase(head, SLICE("[]"))) {
-        head.len -= 2;
-    }
-    return conf_table_group(t, head);
-}
-
-struct slice conf_key_leaf(const struct conf_key *k)
-{
-    struct slice rest = k->path;
-    struct slice head = slice_cut(&rest, '.');
-    return head.len == k->path.len ? k->path : rest;
-}

@@ -42,9 +42,11 @@ static const struct conf_variable variables[] = {
     {SLICE_INIT("MAX_OUTGOING_EMAIL_SIZE"), CONF_VAR_BYTES, CONF_VAR_SELECTS,
      .keys = "limits.message_size", .initial = "`MESSAGE_SIZE_LIMIT`",
      .note = "The later name of `MESSAGE_SIZE_LIMIT`; it wins."},
-    {SLICE_INIT("ENABLE_PROXY_PROTOCOL"), CONF_VAR_WORDS, CONF_VAR_SELECTS,
-     .keys = "listeners[*].proxy_protocol", .text = "haproxy=required", .initial = "off",
-     .note = "The header is believed from private addresses only, see `proxy.networks`."},
+    {SLICE_INIT("ENABLE_PROXY_PROTOCOL"), CONF_VAR_CODE, CONF_VAR_SELECTS,
+     .keys = "listeners[*].proxy_protocol", .initial = "off",
+     .note =
+         "`haproxy`; everything else is off, with a warning. The header is believed from private "
+         "addresses only, see `proxy.networks`."},
     {SLICE_INIT("POSTFIX_DEBUG"), CONF_VAR_SWITCH, 0, .keys = "log.level", .text = "debug",
      .initial = "off"},
     {SLICE_INIT("EXEC_CMD"), CONF_VAR_NONE, 0,
@@ -67,6 +69,7 @@ static const struct conf_preset presets[] = {
     {"tls.on_missing", "fail"},
     {"auth.require_tls", "true"},
     {"auth.cram_md5", "true"},
+    {"auth.session_failures_max", "0"},
     {"limits.message_size", "10240000"},
     {"limits.line_length", "2048"},
     {"limits.line_length_action", "pass"},
@@ -109,8 +112,21 @@ static void below(struct conf_profile_load *p)
     buf_deinit(&name);
 }
 
+static void proxy_protocol_put(struct conf_profile_load *p)
+{
+    struct slice value = conf_vars_get(p->source, SLICE("ENABLE_PROXY_PROTOCOL"));
+    struct conf_origin from = {.kind = CONF_FROM_ENV, .name = SLICE("ENABLE_PROXY_PROTOCOL")};
+    if (slice_eq(value, SLICE("haproxy"))) {
+        conf_profile_put(p, &from, "listeners[*].proxy_protocol", SLICE("required"));
+    } else if (value.len) {
+        conf_report_warning(p->apply->report, &from, SLICE(""),
+                            "only \"haproxy\" switches this on; taken as off");
+    }
+}
+
 static void above(struct conf_profile_load *p)
 {
+    proxy_protocol_put(p);
     half_login_warn(p);
     conf_profile_warn_clear_relay(p);
 }

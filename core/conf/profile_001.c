@@ -113,6 +113,7 @@ static const struct conf_preset presets[] = {
     {"listeners[0].address", "0.0.0.0"},
     {"listeners[0].port", "25"},
     {"listeners[0].tls", "may"},
+    {"access.refuse_code", "550"},
     {"tls.on_missing", "disable"},
     {"limits.message_size", "52428800"},
     {"limits.recipients", "50000"},
@@ -307,8 +308,8 @@ const struct conf_profile conf_profile_001 = {
     .alias = SLICE_INIT("exim-relay"),
     .title = "ix.ai SMTP, egos-tech SMTP",
     .about =
-        "- A stranger's RCPT is refused with `554 5.7.1` instead of Exim's 550: one code for all "
-        "profiles, permanent in both.\n"
+        "- There is no count of refused recipients (`550 Rejected for too many bad recipients`): a "
+        "client that errs often is cut off, `limits.errors`.\n"
         "- Where the smarthost's certificate is wrong, mail stays encrypted and is logged as "
         "untrusted; Exim would try again in clear. So `REMOTE_SMTP_SMARTHOST_TLS_VERIFY_HOSTS = :` "
         "is what holds anyway.\n"

@@ -67,10 +67,12 @@ static const struct conf_preset presets[] = {
     {"tls.on_missing", "self_signed"},
     {"auth.require_tls", "false"},
     {"auth.cram_md5", "true"},
+    {"auth.session_failures_max", "0"},
     {"dkim.canonicalization", "relaxed/simple"},
     {"limits.message_size", "10240000"},
     {"limits.recipients", "1000"},
     {"limits.errors", "20"},
+    {"limits.line_length_action", "pass"},
     {"headers.add_missing", "true"},
     {"relay.lookup", "mx"},
     {"relay.tls", "may"},
@@ -150,13 +152,15 @@ const struct conf_profile conf_profile_003 = {
         "- A missing `allowed_from`, or an empty one, restricts nobody, as the README says (the "
         "script refuses everything for `[]`).\n"
         "- The self-signed certificate is ECDSA, has the host name in its SAN and lasts 397 days; it "
-        "is made anew at each start.\n"
+        "is made anew at each start, reloads keep it while the host name stays.\n"
+        "- Lines of any length are passed as they are (Postfix folds them after 998 bytes, which "
+        "breaks DKIM signatures).\n"
         "- `postfix.d` is not run by a shell: quotes, `$NAME` and the parameters in the table are "
         "understood, commands are not run. YAML anchors are refused.\n"
         "- The queue lies in a folder of its own below `/var/spool/postfix`, so that the volume that "
         "is mounted there keeps it; mail in an old Postfix queue is not read.\n"
-        "- `docker-entrypoint.d/*.sh` is not run, and arguments behind the command (`test …`) have no "
-        "effect.\n",
+        "- `docker-entrypoint.d/*.sh`, `postfix.d/*sh` and `users.d/*sh` are not run; arguments behind "
+        "the command (`test …`) are refused.\n",
     .variables = variables,
     .variable_count = ARRAY_COUNT(variables),
     .presets = presets,

@@ -47,8 +47,8 @@ static const struct conf_variable variables[] = {
      .initial = "mail", .note = "Also `foo,example.org=bar`."},
     {SLICE_INIT("DKIM_AUTOGENERATE"), CONF_VAR_NONE, CONF_VAR_SELECTS,
      .note = "make the keys with `ringpost dkim keygen` and mount them"},
-    {SLICE_INIT("DKIM_BACKEND"), CONF_VAR_SILENT, CONF_VAR_SELECTS, .keys = "",
-     .note = "Ringpost signs by itself."},
+    {SLICE_INIT("DKIM_BACKEND"), CONF_VAR_NONE, CONF_VAR_SELECTS,
+     .note = "Ringpost signs by itself; see dkim.* and domains[]"},
     {SLICE_INIT("OPENDKIM_"), CONF_VAR_NONE, CONF_VAR_PREFIX | CONF_VAR_SELECTS,
      .note = "Ringpost signs by itself; see dkim.* and domains[]"},
     {SLICE_INIT("RSPAMD_"), CONF_VAR_NONE, CONF_VAR_PREFIX | CONF_VAR_SELECTS,
@@ -71,13 +71,14 @@ static const struct conf_variable variables[] = {
      .note = "no web service is asked for the public address"},
     {SLICE_INIT("ANONYMIZE_EMAILS"), CONF_VAR_NONE, CONF_VAR_SELECTS,
      .note = "addresses stand in the log as they are"},
-    {SLICE_INIT("LOG_FORMAT"), CONF_VAR_WORDS, 0, .keys = "log.format",
-     .text = "json=json|plain=json", .initial = "json", .note = "`plain` is JSON as well."},
+    {SLICE_INIT("LOG_FORMAT"), CONF_VAR_CODE, 0, .keys = "log.format", .initial = "json",
+     .note = "Other formats are JSON as well (a warning)."},
     {SLICE_INIT("INBOUND_DEBUGGING"), CONF_VAR_SWITCH, CONF_VAR_SELECTS, .keys = "log.level",
      .text = "debug", .initial = "off"},
-    {SLICE_INIT("TZ"), CONF_VAR_SILENT, 0, .keys = "", .note = "The log is in UTC."},
-    {SLICE_INIT("FORCE_COLOR"), CONF_VAR_SILENT, 0, .keys = ""},
-    {SLICE_INIT("SKIP_ROOT_SPOOL_CHOWN"), CONF_VAR_SILENT, CONF_VAR_SELECTS, .keys = ""},
+    {SLICE_INIT("TZ"), CONF_VAR_NONE, 0, .note = "the log is in UTC"},
+    {SLICE_INIT("FORCE_COLOR"), CONF_VAR_NONE, 0, .note = "the log has no colours"},
+    {SLICE_INIT("SKIP_ROOT_SPOOL_CHOWN"), CONF_VAR_NONE, CONF_VAR_SELECTS,
+     .note = "Ringpost changes no owner of a folder"},
 };
 
 static const struct conf_preset presets[] = {
@@ -90,8 +91,10 @@ static const struct conf_preset presets[] = {
     {"tls.on_missing", "disable"},
     {"auth.require_tls", "false"},
     {"auth.cram_md5", "true"},
+    {"auth.session_failures_max", "0"},
     {"smtp.auth_equals", "true"},
     {"limits.message_size", "1GiB"},
+    {"limits.line_length_action", "pass"},
     {"relay.lookup", "mx"},
     {"relay.tls", "may"},
     {"relay.auth_without_tls", "true"},
@@ -158,6 +161,16 @@ static void domains_put(struct conf_profile_load *p)
     }
 }
 
+/* The names that came before POSTFIX_… win over it in the original's script. */
+static bool has_old_name(const struct conf_profile_load *p, struct slice parameter)
+{
+    return (slice_eq(parameter, SLICE("mynetworks")) && conf_vars_is_set(p, SLICE("MYNETWORKS"))) ||
+           (slice_eq(parameter, SLICE("message_size_limit")) &&
+            conf_vars_is_set(p, SLICE("MESSAGE_SIZE_LIMIT"))) ||
+           (slice_eq(parameter, SLICE("smtp_tls_security_level")) &&
+            conf_vars_is_set(p, SLICE("RELAYHOST_TLS_LEVEL")));
+}
+
 static void parameters_put(struct conf_profile_load *p)
 {
     static const struct slice lead = SLICE_INIT("POSTFIX_");
@@ -171,9 +184,42 @@ static void parameters_put(struct conf_profile_load *p)
             continue;
         }
         struct conf_origin from = conf_profile_variable(p, name);
+        if (has_old_name(p, slice_skip(name, lead.len))) {
+            conf_report_warning(p->apply->report, &from, SLICE(""),
+                                "has no effect: the older variable of this meaning is set too");
+            continue;
+        }
         conf_postfix_set(&m, &from, slice_skip(name, lead.len), conf_profile_keep(p, value));
     }
     conf_postfix_end(&m);
+}
+
+static void token_check(struct conf_profile_load *p)
+{
+    static const char together[] = "RELAYHOST RELAYHOST_USERNAME";
+    static const char client[] = "XOAUTH2_CLIENT_ID|XOAUTH2_SECRET|XOAUTH2_CLIENT_ID_FILE|"
+                                 "XOAUTH2_SECRET_FILE|XOAUTH2_INITIAL_ACCESS_TOKEN_FILE";
+    struct conf_origin whole = {.kind = CONF_FROM_DEFAULT};
+    if (conf_vars_meet(p, client) && !conf_vars_meet(p, together)) {
+        conf_report_error(
+            p->apply->report, &whole, SLICE(""),
+            "You need to specify RELAYHOST and RELAYHOST_USERNAME, otherwise no token "
+            "can be used");
+    }
+    if (conf_vars_meet(p, "XOAUTH2_INITIAL_ACCESS_TOKEN XOAUTH2_INITIAL_ACCESS_TOKEN_FILE")) {
+        conf_report_error(p->apply->report, &whole, SLICE(""),
+                          "error: both XOAUTH2_INITIAL_ACCESS_TOKEN and "
+                          "XOAUTH2_INITIAL_ACCESS_TOKEN_FILE are set (but are mutually exclusive)");
+    }
+}
+
+static void log_format_check(struct conf_profile_load *p)
+{
+    struct slice value = conf_vars_get(p->source, SLICE("LOG_FORMAT"));
+    struct conf_origin from = {.kind = CONF_FROM_ENV, .name = SLICE("LOG_FORMAT")};
+    if (value.len && !slice_eq(value, SLICE("json"))) {
+        conf_report_warning(p->apply->report, &from, SLICE(""), "has no effect: the log is JSON");
+    }
 }
 
 static void above(struct conf_profile_load *p)
@@ -186,6 +232,8 @@ static void above(struct conf_profile_load *p)
         conf_profile_put(p, &from, "identity.hostname", conf_profile_keep(p, buf_slice(&name)));
     }
     buf_deinit(&name);
+    token_check(p);
+    log_format_check(p);
     parameters_put(p);
     domains_put(p);
     conf_profile_warn_clear_relay(p);
@@ -200,6 +248,8 @@ const struct conf_profile conf_profile_bokysan = {
         "- A recipient's domain is not looked up at RCPT (`reject_unknown_recipient_domain`): mail to "
         "a domain that does not exist bounces.\n"
         "- STARTTLS is offered when `POSTFIX_smtpd_tls_cert_file` and `…_key_file` are set.\n"
+        "- Lines of any length are passed as they are (Postfix folds them after 998 bytes, which "
+        "breaks DKIM signatures).\n"
         "- `/docker-init.d/*.sh` is not run.\n",
     .variables = variables,
     .variable_count = ARRAY_COUNT(variables),

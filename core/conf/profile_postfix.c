@@ -43,6 +43,7 @@ const struct conf_variable conf_postfix_parameters[] = {
     {SLICE_INIT("smtpd_tls_auth_only"), CONF_VAR_YES_NO, 0, .keys = "auth.require_tls"},
     {SLICE_INIT("smtp_tls_security_level"), CONF_VAR_WORDS, 0, .keys = "relay.tls delivery.tls",
      .text = TLS_LEVEL, .note = "`secure` is `verify`, `dane` is `may`."},
+    {SLICE_INIT("smtp_tls_wrappermode"), CONF_VAR_YES_NO, 0, .keys = "relay.implicit_tls"},
     FILE_OF("smtp_tls_CAfile", "tls.ca_file"),
     FILE_OF("smtp_tls_cert_file", "tls.client_cert_file"),
     FILE_OF("smtp_tls_key_file", "tls.client_key_file"),

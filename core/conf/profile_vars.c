@@ -130,12 +130,28 @@ bool conf_vars_meet(const struct conf_profile_load *p, const char *needs)
 
 /* ---- values -------------------------------------------------------------------------------- */
 
-/* One line end is left out, no more: a password may end in a space. */
+static void file_refuse(struct conf_profile_load *p, struct slice name, struct slice path,
+                        struct slice why)
+{
+    struct conf_origin from = {.kind = CONF_FROM_ENV};
+    struct buf shown, variable;
+    buf_init(&shown, 512);
+    buf_init(&variable, NAME_BYTES_MAX);
+    buf_addf(&variable, "%.*s_FILE", SLICE_ARG(name));
+    from.name = buf_slice(&variable);
+    conf_report_escape(&shown, path);
+    conf_report_error(p->apply->report, &from, SLICE(""), "%.*s: %.*s",
+                      SLICE_ARG(buf_slice(&shown)), SLICE_ARG(why));
+    buf_deinit(&shown);
+    buf_deinit(&variable);
+}
+
+/* One line end is left out, no more: a password may end in a space. Rows that share a variable read it
+ * again: what is wrong with the file is said for one of them, whose name is not empty. */
 static struct slice file_read(struct conf_profile_load *p, struct slice name, struct slice path)
 {
     struct slice value = {"", 0};
     struct slice full = conf_profile_path(p, path);
-    struct conf_origin from = conf_profile_variable(p, name);
     struct buf text, why;
     buf_init(&text, CONF_SECRET_BYTES_MAX + 16384);
     buf_init(&why, 512);
@@ -146,13 +162,8 @@ static struct slice file_read(struct conf_profile_load *p, struct slice name, st
         t.len -= t.len && t.ptr[t.len - 1] == '\n';
         t.len -= t.len && t.ptr[t.len - 1] == '\r';
         value = conf_profile_keep(p, t);
-    } else {
-        struct buf shown;
-        buf_init(&shown, 512);
-        conf_report_escape(&shown, full);
-        conf_report_error(p->apply->report, &from, SLICE(""), "%.*s: %.*s",
-                          SLICE_ARG(buf_slice(&shown)), SLICE_ARG(buf_slice(&why)));
-        buf_deinit(&shown);
+    } else if (name.len) {
+        file_refuse(p, name, full, buf_slice(&why));
     }
     secret_buf_release(&text);
     buf_deinit(&why);
@@ -166,7 +177,7 @@ struct slice conf_vars_read(struct conf_profile_load *p, const struct conf_varia
     if (value.len == 0 && (v->flags & CONF_VAR_SECRET)) {
         path = file_variable(p, v->name);
     }
-    return path.len ? file_read(p, v->name, path) : conf_profile_keep(p, value);
+    return path.len ? file_read(p, SLICE(""), path) : conf_profile_keep(p, value);
 }
 
 /* ---- what is wrong with the set of names --------------------------------------------------- */
@@ -214,11 +225,13 @@ void conf_vars_check(struct conf_profile_load *p)
         if ((v->flags & CONF_VAR_REQUIRED) && !conf_vars_is_set(p, v->name)) {
             conf_report_error(report, &whole, SLICE(""), "Error: %s must be set", name);
         }
-        if ((v->flags & CONF_VAR_SECRET) && conf_vars_get(p->source, v->name).len &&
-            file_variable(p, v->name).len) {
+        struct slice path = (v->flags & CONF_VAR_SECRET) ? file_variable(p, v->name) : SLICE("");
+        if (path.len && conf_vars_get(p->source, v->name).len) {
             conf_report_error(report, &whole, SLICE(""),
                               "error: both %s and %s_FILE are set (but are mutually exclusive)",
                               name, name);
+        } else if (path.len) {
+            file_read(p, v->name, path);
         }
     }
     for (size_t i = 0; p->source->environment && p->source->environment[i]; i++) {

@@ -4,9 +4,9 @@
  *
  * Purpose:   a proactor. An owner starts an operation with a tag {kind, handle}; its completion is
  *            delivered later, in io_dispatch, as one event to the handler of that kind. Nothing ever
- *            completes inside the call that starts it. core/io/uring.c implements this over io_uring;
+ *            completes inside the call that starts it. core/io/uring*.c implement this over io_uring;
  *            the contract also fits readiness (epoll) and a simulator, which are link-time or
- *            run-time twins of that file.
+ *            run-time twins of those files.
  *
  * Owner:     a worker owns its io (io_open, io_close) and is the only one to call it. Memory that is
  *            handed to an operation (send data, read targets, sockaddrs, iovecs) belongs to the kernel

@@ -1,89 +1,34 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The io_uring back end.
+ * The io_uring back end: set-up, waiting and dispatch.
  *
  * Set-up flags: SINGLE_ISSUER + DEFER_TASKRUN, so that completions are processed only when this
  * thread asks (io_wait), never in the middle of a handler; the ring descriptor is registered. NODROP
  * is required: a full completion queue delays, it never loses.
  *
- * user_data is kind (8) | slot (24) | generation (32). Kinds from IO_KIND_COUNT up are this file's own:
- *   URING_NOTE      a request without an event (cancel, wake): only counted
- *   URING_DURABLE_* the two halves of io_write_durable, slot = index in durable[]
- *
  * Why single-shot receives from a shared buffer ring instead of multishot: an owner that must not read
  * on (its reply waits for the disk, its body for memory) simply does not start the next one, so
  * back-pressure needs no cancel and no copy; a restart costs one entry in a batch that is submitted
  * anyway. A buffer is taken only when data is there, so an idle connection holds none.
- *
- * io_write_durable: write linked to fdatasync. A short or failed write cancels the linked fdatasync;
- * after a short write the rest is written with a new pair; the fdatasync of a failed pair is never
- * repeated on its own.
  */
-#include "core/io/io.h"
-#include "core/base/must.h"
+#include "core/io/uring.h"
 #include "core/base/trace.h"
 #include "core/io/status.h"
 
 #include <errno.h>
-#include <liburing.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 enum {
-    URING_NOTE = IO_KIND_COUNT,
-    URING_DURABLE_WRITE,
-    URING_DURABLE_SYNC,
-
-    URING_DURABLE_MAX = 16,    /* a spool has one group in flight; tests use some more */
-    URING_REAP_MAX = 512,      /* events copied at once */
     URING_REAP_ROUNDS_MAX = 8, /* then the loop's other phases get their turn */
     URING_CQ_FACTOR = 4,
-    URING_BUFFER_GROUP = 0,
 };
 
 must_static((IO_RECV_BUFFERS & (IO_RECV_BUFFERS - 1)) == 0, "a buffer ring has a power of two");
-must_static(URING_DURABLE_SYNC < 256, "a kind is one byte");
-
-struct uring_durable {
-    struct io_tag tag;
-    int fd;
-    const char *ptr;
-    size_t left;
-    uint64_t offset;
-    int write_res;
-    int sync_res;
-    unsigned pending; /* completions still to come; 0 = free */
-};
-
-struct uring_cqe {
-    uint64_t user_data;
-    int32_t res;
-    uint32_t flags;
-};
-
-struct io {
-    struct io_uring ring;
-    const struct io_route *routes;
-    void *ctx;
-    struct clock_now now;
-    uint64_t in_flight;
-    struct io_counters counters;
-    struct io_uring_buf_ring *buf_ring;
-    size_t buf_ring_bytes;
-    char *buffers;
-    struct uring_durable durable[URING_DURABLE_MAX];
-    struct uring_cqe reaped[URING_REAP_MAX];
-};
-
-static uint64_t uring_pack(unsigned kind, struct handle h)
-{
-    must(h.slot < POOL_SLOTS_MAX);
-    return (uint64_t)kind << 56 | (uint64_t)h.slot << 32 | h.gen;
-}
 
 /* EBUSY and EAGAIN mean that completions must be taken out of the kernel first; get_events does that, and
  * with NODROP a later submit succeeds. */
-static void uring_submit(struct io *io)
+void uring_submit(struct io *io)
 {
     int rc = io_uring_submit(&io->ring);
     must(rc >= 0 || rc == -EBUSY || rc == -EAGAIN || rc == -EINTR);
@@ -91,26 +36,6 @@ static void uring_submit(struct io *io)
     if (rc < 0) {
         io_uring_get_events(&io->ring);
     }
-}
-
-static struct io_uring_sqe *uring_sqe(struct io *io, uint64_t user_data)
-{
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&io->ring);
-    while (!sqe) {
-        uring_submit(io);
-        sqe = io_uring_get_sqe(&io->ring);
-    }
-    sqe->user_data = user_data;
-    io->counters.ops++;
-    return sqe;
-}
-
-/* user_data is set after the prep call because older preps clear it. */
-static void uring_tag(struct io *io, struct io_uring_sqe *sqe, struct io_tag tag)
-{
-    must(tag.kind > IO_KIND_NONE && tag.kind < IO_KIND_COUNT);
-    sqe->user_data = uring_pack(tag.kind, tag.owner);
-    io->in_flight++;
 }
 
 static int uring_open_buffers(struct io *io)
@@ -236,7 +161,7 @@ void io_wait(struct io *io, uint64_t deadline_ms)
     io->now = clock_read();
 }
 
-static void uring_deliver(struct io *io, const struct io_event *ev)
+void uring_deliver(struct io *io, const struct io_event *ev)
 {
     const struct io_route *route = &io->routes[ev->kind];
     must(route->done != NULL);
@@ -245,7 +170,7 @@ static void uring_deliver(struct io *io, const struct io_event *ev)
     route->done(io->ctx, ev);
 }
 
-static enum io_decode uring_decode_of(enum io_kind kind)
+enum io_decode uring_decode_of(enum io_kind kind)
 {
     static const enum io_decode decode_of[IO_KIND_COUNT] = {
 #define X(kind, name, decode) [kind] = decode,
@@ -307,68 +232,6 @@ static void uring_on_plain(struct io *io, const struct uring_cqe *cqe)
     io_uring_buf_ring_advance(io->buf_ring, 1);
 }
 
-static void uring_durable_submit(struct io *io, struct uring_durable *d)
-{
-    struct handle h = {(uint32_t)(d - io->durable), 1};
-    d->pending = 2;
-    /* Both entries of a link must go into one submission. */
-    while (io_uring_sq_space_left(&io->ring) < 2) {
-        uring_submit(io);
-    }
-    unsigned len = d->left > INT32_MAX ? INT32_MAX / 4096 * 4096 : (unsigned)d->left;
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
-    io_uring_prep_write(sqe, d->fd, d->ptr, len, d->offset);
-    sqe->flags |= IOSQE_IO_LINK;
-    sqe->user_data = uring_pack(URING_DURABLE_WRITE, h);
-    sqe = uring_sqe(io, 0);
-    io_uring_prep_fsync(sqe, d->fd, IORING_FSYNC_DATASYNC);
-    sqe->user_data = uring_pack(URING_DURABLE_SYNC, h);
-}
-
-static void uring_durable_finish(struct io *io, struct uring_durable *d)
-{
-    if (d->write_res > 0 && (size_t)d->write_res < d->left) {
-        io->counters.short_writes++;
-        d->ptr += d->write_res;
-        d->left -= (size_t)d->write_res;
-        d->offset += (uint64_t)d->write_res;
-        uring_durable_submit(io, d);
-        return;
-    }
-    struct io_event ev = {.kind = d->tag.kind, .owner = d->tag.owner};
-    int error = d->write_res < 0    ? -d->write_res
-                : d->write_res == 0 ? EIO
-                : d->sync_res < 0   ? -d->sync_res
-                                    : 0;
-    ev.error = error;
-    ev.status = error ? io_status_of_file(error) : IO_OK;
-    if (ev.status == IO_RETRY || ev.status == IO_CANCELLED) {
-        ev.status = IO_DISK_ERROR; /* for the owner all of these mean: not durable, segment over */
-    }
-    if (ev.status == IO_OK) {
-        io->counters.durable_writes++;
-    }
-    must(io->in_flight > 0);
-    io->in_flight--;
-    uring_deliver(io, &ev);
-}
-
-static void uring_on_durable(struct io *io, unsigned kind, const struct uring_cqe *cqe)
-{
-    uint32_t index = (uint32_t)(cqe->user_data >> 32) & (POOL_SLOTS_MAX - 1);
-    must(index < URING_DURABLE_MAX);
-    struct uring_durable *d = &io->durable[index];
-    must(d->pending > 0);
-    if (kind == URING_DURABLE_WRITE) {
-        d->write_res = cqe->res;
-    } else {
-        d->sync_res = cqe->res;
-    }
-    if (--d->pending == 0) {
-        uring_durable_finish(io, d);
-    }
-}
-
 static void uring_on_cqe(struct io *io, const struct uring_cqe *cqe)
 {
     unsigned kind = (unsigned)(cqe->user_data >> 56);
@@ -410,117 +273,7 @@ unsigned io_dispatch(struct io *io)
     return total;
 }
 
-/* ---- operations ---- */
-
-void io_accept(struct io *io, struct io_tag tag, int listen_fd)
-{
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
-    io_uring_prep_multishot_accept(sqe, listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    uring_tag(io, sqe, tag);
-}
-
-void io_connect(struct io *io, struct io_tag tag, int fd, const struct sockaddr *addr,
-                socklen_t len)
-{
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
-    io_uring_prep_connect(sqe, fd, addr, len);
-    uring_tag(io, sqe, tag);
-}
-
-void io_recv(struct io *io, struct io_tag tag, int fd)
-{
-    must(uring_decode_of(tag.kind) == IO_DECODE_STREAM);
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
-    io_uring_prep_recv(sqe, fd, NULL, IO_RECV_BUFFER_BYTES, 0);
-    sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = URING_BUFFER_GROUP;
-    uring_tag(io, sqe, tag);
-}
-
-void io_send(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len)
-{
-    must(len > 0);
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
-    io_uring_prep_send(sqe, fd, ptr, len, MSG_NOSIGNAL | MSG_WAITALL);
-    uring_tag(io, sqe, tag);
-}
-
-void io_sendmsg(struct io *io, struct io_tag tag, int fd, const struct msghdr *msg)
-{
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
-    io_uring_prep_sendmsg(sqe, fd, msg, MSG_NOSIGNAL | MSG_WAITALL);
-    uring_tag(io, sqe, tag);
-}
-
-void io_poll(struct io *io, struct io_tag tag, int fd, unsigned poll_events)
-{
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
-    io_uring_prep_poll_add(sqe, fd, poll_events);
-    uring_tag(io, sqe, tag);
-}
-
-void io_openat(struct io *io, struct io_tag tag, int dir_fd, const char *path, int flags,
-               unsigned mode)
-{
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
-    io_uring_prep_openat(sqe, dir_fd, path, flags, mode);
-    uring_tag(io, sqe, tag);
-}
-
-void io_read(struct io *io, struct io_tag tag, int fd, void *ptr, size_t len, uint64_t offset)
-{
-    must(len > 0 && len <= INT32_MAX);
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
-    io_uring_prep_read(sqe, fd, ptr, (unsigned)len, offset);
-    uring_tag(io, sqe, tag);
-}
-
-void io_write(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len,
-              uint64_t offset)
-{
-    must(len > 0 && len <= INT32_MAX);
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
-    io_uring_prep_write(sqe, fd, ptr, (unsigned)len, offset);
-    uring_tag(io, sqe, tag);
-}
-
-void io_write_durable(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len,
-                      uint64_t offset)
-{
-    must(len > 0);
-    for (unsigned i = 0; i < URING_DURABLE_MAX; i++) {
-        struct uring_durable *d = &io->durable[i];
-        if (d->pending == 0) {
-            *d = (struct uring_durable){
-                .tag = tag, .fd = fd, .ptr = ptr, .left = len, .offset = offset};
-            io->in_flight++;
-            uring_durable_submit(io, d);
-            return;
-        }
-    }
-    must(!"more durable writes in flight than URING_DURABLE_MAX");
-}
-
-void io_fallocate(struct io *io, struct io_tag tag, int fd, uint64_t offset, uint64_t len)
-{
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
-    io_uring_prep_fallocate(sqe, fd, 0, (off_t)offset, (off_t)len);
-    uring_tag(io, sqe, tag);
-}
-
-void io_fsync(struct io *io, struct io_tag tag, int fd, bool data_only)
-{
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
-    io_uring_prep_fsync(sqe, fd, data_only ? IORING_FSYNC_DATASYNC : 0);
-    uring_tag(io, sqe, tag);
-}
-
-void io_close_fd(struct io *io, struct io_tag tag, int fd)
-{
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
-    io_uring_prep_close(sqe, fd);
-    uring_tag(io, sqe, tag);
-}
+/* ---- cancelling, waking ---- */
 
 void io_cancel(struct io *io, struct io_tag tag)
 {

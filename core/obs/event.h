@@ -80,6 +80,7 @@ enum obs_event {
     X(OBS_F_CODE, "code")                                                                          \
     X(OBS_F_STATUS, "status")                                                                      \
     X(OBS_F_REPLY, "reply")                                                                        \
+    X(OBS_F_HINT, "hint")                                                                          \
     X(OBS_F_REMOTE, "remote")                                                                      \
     X(OBS_F_UNKNOWN, "outcome_unknown")                                                            \
     X(OBS_F_ATTEMPT, "attempt")                                                                    \

@@ -38,6 +38,17 @@ bool access_may_relay(const struct conf *conf, const struct access_client *c)
     return false;
 }
 
+static bool refuse_relay(const struct conf *conf, struct access_refusal *out)
+{
+    switch (conf->access.refuse_code) {
+    case CONF_REFUSE_550:
+        return refuse(out, 550, "5.7.1", SLICE("Relay not permitted"));
+    case CONF_REFUSE_554:
+        break;
+    }
+    return refuse(out, 554, "5.7.1", SLICE("Relay access denied"));
+}
+
 /* Would logging in change the answer? */
 static bool auth_would_help(const struct conf *conf, const struct access_client *c)
 {
@@ -53,7 +64,7 @@ bool access_check_mail(const struct conf *conf, const struct access_client *c,
         return true;
     }
     return auth_would_help(conf, c) ? refuse(out, 530, "5.7.0", SLICE("Authentication required"))
-                                    : refuse(out, 554, "5.7.1", SLICE("Relay access denied"));
+                                    : refuse_relay(conf, out);
 }
 
 /* ---- in whose name ---- */
@@ -166,7 +177,7 @@ bool access_check_rcpt(const struct conf *conf, const struct access_client *c, s
     }
     if (!trusted && (!access_domain_in(&conf->access.relay_domains, rcpt->domain) ||
                      routed_by_sender(rcpt->local))) {
-        return refuse(out, 554, "5.7.1", SLICE("Relay access denied"));
+        return refuse_relay(conf, out);
     }
     /* Strangers who send to a relay domain have their own senders, but none that belong to a user. */
     if (!trusted && conf->sender.restrict_to != CONF_SENDER_EMAIL) {

@@ -166,6 +166,19 @@ uint64_t dkim_table_valid_s(const struct dkim_table *t)
     return t->valid_s;
 }
 
+void dkim_table_key_files(const struct dkim_table *t, void (*each)(void *ctx, struct slice path),
+                          void *ctx)
+{
+    struct map_node *node = NULL;
+    size_t bucket = 0;
+    while ((node = map_next(&t->keys, &bucket, node)) != NULL) {
+        const struct table_key *k = container_of(node, struct table_key, node);
+        if (k->is_path) {
+            each(ctx, k->text);
+        }
+    }
+}
+
 /* ---- filling ---- */
 
 static bool complain(struct buf *to, struct slice where, const char *what, struct slice detail)

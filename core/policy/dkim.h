@@ -81,6 +81,9 @@ size_t dkim_table_count(const struct dkim_table *t); /* rules; 0: nothing is eve
 const struct dkim_rule *dkim_table_next(const struct dkim_table *t, size_t *bucket,
                                         const struct dkim_rule *after);
 uint64_t dkim_table_valid_s(const struct dkim_table *t);
+/* The file of every key that was read from one, each once, in no order. */
+void dkim_table_key_files(const struct dkim_table *t, void (*each)(void *ctx, struct slice path),
+                          void *ctx);
 /* domain as dkim_domain_normalize makes it. NULL: not signed. */
 const struct dkim_rule *dkim_table_find(const struct dkim_table *t, struct slice domain);
 

@@ -31,7 +31,7 @@ void throttle_close(struct throttle *t);
 
 bool throttle_locked(struct throttle *t, const struct throttle_rule *rule,
                      const struct ip_addr *addr, struct slice user, uint64_t now_ms);
-/* Call once per session and user: clients that try three mechanisms in a row made one mistake. */
+/* Once per login: clients that try three mechanisms in a row made one mistake. */
 void throttle_failed(struct throttle *t, const struct throttle_rule *rule,
                      const struct ip_addr *addr, struct slice user, uint64_t now_ms);
 void throttle_succeeded(struct throttle *t, const struct ip_addr *addr, struct slice user);

@@ -3,18 +3,28 @@
  * Makes the report that a batch owes. The headers of the original come from memory or, when the body
  * was dropped (a retry failed), from its first piece on disk: then the batch waits for that read.
  * If the original cannot be read the report goes out without it: that it failed is what matters.
+ *
+ *   queue_bounce_start ─► (read) ─► build ─► events->sign_report ─► signed: the batch is appended
+ *
+ * Until then the batch is in no list; m->pending_count keeps the original. At the end of the engine nothing
+ * waits here: who reads or signs is waited for.
  */
 #include "core/queue/queue.h"
 #include "proto/mail/dsn.h"
 
 #include <stdlib.h>
 
-enum { QUEUE_DSN_BYTES_MAX = 900 * 1024 }; /* fits one frame together with the results */
+enum {
+    QUEUE_DSN_BYTES_MAX = 900 * 1024, /* fits one frame together with signatures and results */
+};
 
 struct queue_bounce {
     struct queue *queue;
     struct queue_batch *batch;
     struct handle reader;
+    uint64_t id;
+    struct dsn_facts facts;
+    struct buf content;
 };
 
 static bool queue_has_leading_dot(struct slice body)
@@ -61,27 +71,32 @@ static uint32_t queue_bounce_rcpts(const struct queue_batch *b, struct dsn_rcpt 
     return n;
 }
 
-static struct queue_message *queue_bounce_message(struct queue *q,
-                                                  const struct queue_message *original,
-                                                  const struct buf *content,
-                                                  const struct dsn_facts *facts, uint64_t id)
+/* The signature stands on top: a part of the header. */
+static struct queue_message *queue_bounce_message(const struct queue_bounce *bounce,
+                                                  struct slice signature)
 {
+    struct queue *q = bounce->queue;
+    struct slice sender = bounce->batch->message->sender;
+    struct slice content = buf_slice(&bounce->content);
     struct queue_message_init init = {
-        .id = id,
+        .id = bounce->id,
         .arrival_us = io_now(q->io)->wall_us,
-        .flags = QUEUE_MSG_DSN | (facts->body_8bit ? QUEUE_MSG_8BIT : 0u) |
-                 (facts->smtputf8 ? QUEUE_MSG_SMTPUTF8 : 0u),
+        .flags = QUEUE_MSG_DSN | (bounce->facts.body_8bit ? QUEUE_MSG_8BIT : 0u) |
+                 (bounce->facts.smtputf8 ? QUEUE_MSG_SMTPUTF8 : 0u) |
+                 (queue_has_leading_dot(content) ? QUEUE_MSG_LEADING_DOT : 0u),
         .rcpt_count = 1,
-        .rcpt_bytes = original->sender.len,
+        .rcpt_bytes = sender.len,
     };
     struct queue_message *m = queue_message_new(q, &init);
-    char *body = malloc(content->len);
+    char *body = malloc(signature.len + content.len);
     must(m != NULL && body != NULL);
-    memcpy(body, content->ptr, content->len);
-    queue_message_add_rcpt(m, original->sender, (struct slice){NULL, 0}, 0);
-    m->body_bytes = content->len;
-    m->header_bytes = queue_header_bytes(buf_slice(content));
-    m->flags |= queue_has_leading_dot(buf_slice(content)) ? QUEUE_MSG_LEADING_DOT : 0u;
+    if (signature.len) {
+        memcpy(body, signature.ptr, signature.len);
+    }
+    memcpy(body + signature.len, content.ptr, content.len);
+    queue_message_add_rcpt(m, sender, (struct slice){NULL, 0}, 0);
+    m->body_bytes = signature.len + content.len;
+    m->header_bytes = signature.len + queue_header_bytes(content);
     queue_message_give_body(q, m, body);
     return m;
 }
@@ -113,18 +128,19 @@ static bool queue_bounce_headers_only(const struct queue_batch *b)
     return false;
 }
 
-/* content: the original, or its first piece, or nothing. */
-static void queue_bounce_build(struct queue *q, struct queue_batch *b, struct slice content)
+/* Ends in bounce->content. original: what there is of it. */
+static void queue_bounce_write(struct queue_bounce *bounce, struct slice original)
 {
+    struct queue *q = bounce->queue;
+    struct queue_batch *b = bounce->batch;
     struct queue_message *m = b->message;
     struct dsn_rcpt rcpts[QUEUE_BATCH_RCPTS_MAX];
-    uint64_t id = queue_next_id(q, io_now(q->io)->wall_us);
     char id_text[QUEUE_ID_TEXT_BYTES + 1];
-    struct slice headers = slice_first(content, m->header_bytes);
+    struct slice headers = slice_first(original, m->header_bytes);
     if (headers.len >= 4 && memcmp(headers.ptr + headers.len - 4, "\r\n\r\n", 4) == 0) {
         headers.len -= 2;
     }
-    bool whole = content.len == m->body_bytes && content.len > 0;
+    bool whole = original.len == m->body_bytes && original.len > 0;
     struct dsn dsn = {
         .reporting_mta = q->conf->identity.hostname,
         .from = q->conf->dsn.from,
@@ -134,31 +150,49 @@ static void queue_bounce_build(struct queue *q, struct queue_batch *b, struct sl
         .arrival_us = m->arrival_us,
         .now_us = io_now(q->io)->wall_us,
         .retry_until_us = m->arrival_us + q->conf->queue.max_age_ms * 1000,
-        .unique = id,
+        .unique = bounce->id,
         .ret = queue_bounce_headers_only(b) ? MAIL_RET_HDRS : (enum mail_ret)m->ret,
         .smtputf8 = (m->flags & QUEUE_MSG_SMTPUTF8) != 0,
         .headers = headers,
-        .body = whole ? slice_skip(content, m->header_bytes) : (struct slice){NULL, 0},
+        .body = whole ? slice_skip(original, m->header_bytes) : (struct slice){NULL, 0},
         .body_bytes = m->body_bytes -
                       (m->header_bytes < m->body_bytes ? m->header_bytes : m->body_bytes),
         .original_bytes_max = q->conf->dsn.original_bytes_max,
         .rcpts = rcpts,
         .rcpt_count = queue_bounce_rcpts(b, rcpts),
     };
-    struct buf out;
-    struct dsn_facts facts;
-    buf_init(&out, QUEUE_DSN_BYTES_MAX);
-    bool ok = dsn_build(&out, &dsn, &facts);
+    bool ok = dsn_build(&bounce->content, &dsn, &bounce->facts);
     if (!ok) { /* too big with the original: without it a report always fits */
-        buf_clear(&out);
+        buf_clear(&bounce->content);
         dsn.headers = dsn.body = (struct slice){NULL, 0};
-        ok = dsn_build(&out, &dsn, &facts);
+        ok = dsn_build(&bounce->content, &dsn, &bounce->facts);
     }
     must(ok);
-    b->dsn = queue_bounce_message(q, m, &out, &facts, id);
-    buf_deinit(&out);
+}
+
+/* original: all of it, or its first piece, or nothing. */
+static void queue_bounce_build(struct queue_bounce *bounce, struct slice original)
+{
+    struct queue *q = bounce->queue;
+    bounce->id = queue_next_id(q, io_now(q->io)->wall_us);
+    buf_init(&bounce->content, QUEUE_DSN_BYTES_MAX);
+    queue_bounce_write(bounce, original);
+    queue_body_unused(q, bounce->batch->message);
+    if (!q->events->sign_report ||
+        !q->events->sign_report(q->ctx, buf_slice(&bounce->content), bounce)) {
+        queue_bounce_signed(bounce, SLICE(""));
+    }
+}
+
+void queue_bounce_signed(struct queue_bounce *bounce, struct slice signature)
+{
+    struct queue *q = bounce->queue;
+    struct queue_batch *b = bounce->batch;
+    must(b->dsn == NULL && bounce->content.len > 0);
+    b->dsn = queue_bounce_message(bounce, signature);
+    buf_deinit(&bounce->content);
+    free(bounce);
     queue_bounce_log(q, b);
-    queue_body_unused(q, m);
     queue_batch_append(q, b);
 }
 
@@ -168,9 +202,8 @@ static void queue_bounce_on_read(void *ctx, struct handle owner, enum queue_read
     (void)owner;
     struct queue_bounce *bounce = ctx;
     struct queue *q = bounce->queue;
-    queue_bounce_build(q, bounce->batch, status == QUEUE_READ_OK ? piece : (struct slice){NULL, 0});
     struct handle reader = bounce->reader;
-    free(bounce);
+    queue_bounce_build(bounce, status == QUEUE_READ_OK ? piece : (struct slice){NULL, 0});
     queue_reader_close(q, &reader);
 }
 
@@ -178,20 +211,15 @@ void queue_bounce_start(struct queue *q, struct queue_batch *b)
 {
     struct queue_message *m = b->message;
     must(m->sender.len > 0 && b->dsn == NULL);
-    if (m->body || queue_message_pieces(m) == 0) {
-        queue_bounce_build(q, b, slice_of(m->body, m->body ? m->body_bytes : 0));
-        return;
+    struct queue_bounce *bounce = calloc(1, sizeof(*bounce));
+    must(bounce != NULL); /* as in queue_batch_new */
+    bounce->queue = q;
+    bounce->batch = b;
+    bool read = !m->body && queue_message_pieces(m) > 0 &&
+                queue_reader_open(q, m, queue_bounce_on_read, bounce, HANDLE_NONE, &bounce->reader);
+    if (read) {
+        queue_reader_read(q, bounce->reader, 0);
+    } else {
+        queue_bounce_build(bounce, slice_of(m->body, m->body ? m->body_bytes : 0));
     }
-    struct queue_bounce *bounce = malloc(sizeof(*bounce));
-    if (!bounce) {
-        queue_bounce_build(q, b, (struct slice){NULL, 0});
-        return;
-    }
-    *bounce = (struct queue_bounce){.queue = q, .batch = b};
-    if (!queue_reader_open(q, m, queue_bounce_on_read, bounce, HANDLE_NONE, &bounce->reader)) {
-        free(bounce);
-        queue_bounce_build(q, b, (struct slice){NULL, 0});
-        return;
-    }
-    queue_reader_read(q, bounce->reader, 0);
 }

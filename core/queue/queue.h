@@ -23,14 +23,19 @@
 #include "core/obs/log.h"
 #include "core/queue/message.h"
 #include "core/queue/reader.h"
-#include "core/queue/site.h"
+#include "core/queue/routing.h"
 #include "dns/dns.h"
+
+struct queue_bounce;
 
 struct queue_events {
     /* The commit of a submitted message is decided. m is NULL when it is lost. */
     void (*accepted)(void *ctx, struct handle submitter, struct queue_message *m);
     /* After a submit or a fragment met SPOOL_WAIT, FULL or FAILED: try again. */
     void (*space)(void *ctx);
+    /* A report is made. True: queue_bounce_signed follows, perhaps at once. False: it goes as it is.
+     * content: during the call. NULL: no report is ever signed. */
+    bool (*sign_report)(void *ctx, struct slice content, struct queue_bounce *report);
 };
 
 struct queue_counters {
@@ -134,6 +139,8 @@ struct queue_part_end {
     struct slice peer_name;
     struct slice peer_addr;
     bool peer_has_dsn;
+    /* How the line was protected, for the log; empty without TLS. */
+    struct slice tls_version, tls_cipher, tls_certificate;
     uint64_t duration_ms;
     struct queue_retry *retry; /* queue_results' own */
 };
@@ -168,14 +175,19 @@ struct queue_batch {
 /* Ends, defers or bounces rcpts[] of m by outcomes[]; logs; appends the results. */
 void queue_results(struct queue *q, struct queue_message *m, const uint32_t *rcpts, uint32_t count,
                    const struct queue_part_end *end);
+/* Which keys of the configuration give the peer what it wants; empty: it wants nothing. */
+struct slice queue_hint(const struct conf *conf, enum outcome_wants wants);
 /* Appends again what had no room. */
 void queue_results_retry(struct queue *q);
 void queue_results_decided(struct queue *q, uint64_t lsn_upto, enum spool_commit_result result);
 
 /* ---- bounces, core/queue/bounce.c ---- */
 
-/* Makes batch->dsn (at once, or after reading the original), then appends the batch. */
+/* Makes batch->dsn (at once, or after reading the original, and after events->sign_report), then appends
+ * the batch. */
 void queue_bounce_start(struct queue *q, struct queue_batch *b);
+/* What goes on top of the report: DKIM-Signature fields or nothing. Frees it. */
+void queue_bounce_signed(struct queue_bounce *report, struct slice signature);
 void queue_batch_append(struct queue *q, struct queue_batch *b);
 
 /* ---- compaction, core/queue/compact.c ---- */
@@ -196,6 +208,8 @@ void queue_message_due(struct timer *t, void *ctx);
 
 /* Activates a committed message: counts, logs, first attempt. */
 void queue_activate(struct queue *q, struct queue_message *m);
+/* The slow timer that forgets unused routes (queue_sites_sweep). */
+void queue_sweep_start(struct queue *q);
 /* Frees m when it has ended and nothing needs it. */
 void queue_settle(struct queue *q, struct queue_message *m);
 /* Drops the body from memory when no attempt is under way or about to begin. */

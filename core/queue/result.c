@@ -25,6 +25,31 @@ static struct slice queue_status_text(struct enhanced e, char *dst, size_t cap)
     return slice_of(dst, n > 0 ? (size_t)n : 0);
 }
 
+struct slice queue_hint(const struct conf *conf, enum outcome_wants wants)
+{
+    bool smarthost = conf->relay.host.count > 0;
+    switch (wants) {
+    case OUTCOME_WANTS_NOTHING:
+        break;
+    case OUTCOME_WANTS_LOGIN:
+        return conf->relay.username.len
+                   ? SLICE("check relay.username, relay.password and relay.auth_hosts")
+                   : SLICE("set relay.username and relay.password");
+    case OUTCOME_WANTS_TLS:
+        return smarthost ? SLICE("set relay.tls") : SLICE("set delivery.tls");
+    }
+    return SLICE("");
+}
+
+static void queue_log_tls(struct queue *q, const struct queue_part_end *end)
+{
+    obs_str(q->log, OBS_F_TLS, end->tls_version.len ? end->tls_version : SLICE("none"));
+    if (end->tls_version.len) {
+        obs_str(q->log, OBS_F_CIPHER, end->tls_cipher);
+        obs_str(q->log, OBS_F_VERDICT, end->tls_certificate);
+    }
+}
+
 static void queue_log_result(struct queue *q, const struct queue_message *m,
                              const struct queue_rcpt *r, enum obs_event event,
                              const struct outcome *o, const struct queue_part_end *end)
@@ -50,6 +75,12 @@ static void queue_log_result(struct queue *q, const struct queue_message *m,
     }
     obs_str(q->log, OBS_F_STATUS, queue_status_text(o->enhanced, status, sizeof(status)));
     obs_str(q->log, OBS_F_REPLY, o->text);
+    if (o->wants != OUTCOME_WANTS_NOTHING) {
+        obs_str(q->log, OBS_F_HINT, queue_hint(q->conf, o->wants));
+    }
+    if (event == OBS_DELIVERED) {
+        queue_log_tls(q, end);
+    }
     if (o->unknown) {
         obs_bool(q->log, OBS_F_UNKNOWN, true);
     }

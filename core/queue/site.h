@@ -1,24 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * site - where recipients go: domains, sites, parts
+ * site - a set of hosts with its ready list
  *
- * Purpose:   a *domain* is the right side of an address (or the one smarthost) with its resolved
- *            route; a *site* is a set of hosts that several domains may share, with its ready list;
- *            a *part* is one message with those of its recipients that go to the same site in one
- *            transaction.
- * Owner:     the queue. Domains and sites live while something refers to them and for
- *            QUEUE_SITE_LINGER_MS more (connections, back-off and routes are worth keeping).
+ * Purpose:   several domains may share a *site*; parts stand here until a connection takes them.
+ * Owner:     the queue. A site lives while something refers to it and for QUEUE_SITE_LINGER_MS more
+ *            (connections, back-off and routes are worth keeping).
  * Thread:    the owner's.
- * Limits:    a part has at most delivery.recipients_per_transaction recipients.
  */
 #ifndef RINGPOST_QUEUE_SITE_H
 #define RINGPOST_QUEUE_SITE_H
 
 #include "core/policy/route.h"
-#include "core/queue/message.h"
-#include "dns/dns.h"
+#include "core/queue/part.h"
 
-enum { QUEUE_SITE_LINGER_MS = 60 * 1000, QUEUE_SMARTHOSTS_MAX = 16 };
+enum { QUEUE_SITE_LINGER_MS = 60 * 1000 };
 
 struct queue_site {
     struct map_node by_key;
@@ -48,37 +43,21 @@ struct queue_site {
     uint32_t failures; /* in a row */
 };
 
-struct queue_domain {
-    struct map_node by_name;
-    struct slice name;   /* behind the struct, lower case as given */
-    struct list waiting; /* parts until the route is known */
-    struct queue_part *last;
-    struct queue_site *site; /* NULL: not resolved, or the route is a refusal */
-    uint64_t expires_ms;     /* of the route */
-    struct outcome refusal;  /* when there is no site */
-    char refusal_text[LIMIT_OUTCOME_TEXT_BYTES];
-    bool smarthost;
-    uint8_t pending; /* lookups under way */
-    struct dns_query queries[QUEUE_SMARTHOSTS_MAX];
-    const struct dns_plan *plans[QUEUE_SMARTHOSTS_MAX];
-    struct queue *queue;
-    uint64_t used_ms;
-};
+/* Found or made; NULL: no memory. */
+struct queue_site *queue_site_get(struct queue *q, struct slice key);
+/* Nothing may refer to it. */
+void queue_site_free(struct queue *q, struct queue_site *s);
+/* Takes over the plan. The pool remembers bad addresses in the plan; a new plan with the same hosts inherits
+ * that. */
+void queue_site_set_plan(struct queue_site *s, struct route_plan *plan);
 
-struct queue_part {
-    struct list in_list; /* domain->waiting or site->ready */
-    struct list of_message;
-    struct queue_message *message;
-    struct queue_domain *domain; /* while waiting */
-    struct queue_site *site;
-    uint32_t count;
-    uint32_t cap;
-    uint8_t returns;  /* times it came back unsent from a connection that had died */
-    uint32_t rcpts[]; /* indexes */
-};
-
-/* Files all due recipients of m under their domains. */
-void queue_route_message(struct queue *q, struct queue_message *m);
+/* p becomes ready here. */
+void queue_site_push(struct queue *q, struct queue_site *s, struct queue_part *p, bool front);
+/* A routed part: its recipients join the same message's newest ready part, or it becomes ready. */
+void queue_site_file(struct queue *q, struct queue_site *s, struct queue_message *m,
+                     struct queue_part *p);
+/* Ready parts are let go. */
+void queue_site_release(struct queue_site *s);
 
 /* The oldest ready part of a site, leased to a connection (recipients SENDING, message has one more
  * reader); NULL: none. */
@@ -89,21 +68,7 @@ void queue_site_return(struct queue *q, struct queue_part *p);
  * the next one tries. */
 void queue_site_return_last(struct queue *q, struct queue_part *p);
 
-/* A leased part keeps its first `count` recipients; the others become a part of their own, leased too.
- * NULL: no memory, p is as before. */
-struct queue_part *queue_part_split(struct queue *q, struct queue_part *p, uint32_t count);
-
 /* Ends every ready part with this outcome (the whole destination failed). */
 void queue_site_fail_ready(struct queue *q, struct queue_site *s, const struct outcome *o);
-
-/* A new configuration: every route is found anew when it is next needed. */
-void queue_routes_expire(struct queue *q);
-
-/* Ready parts and parts that wait for a route, of all sites and domains, are let go; their
- * recipients are WAITING again (shutdown). */
-void queue_sites_release_parts(struct queue *q);
-
-/* Forgets what nobody uses any more; called from a slow timer. */
-void queue_sites_sweep(struct queue *q, bool all);
 
 #endif

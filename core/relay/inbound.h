@@ -58,8 +58,6 @@ struct inbound {
     struct proxy_in *proxy;              /* while the PROXY header is awaited */
     struct buf user;                     /* who logged in; empty: nobody */
     const struct credential *credential; /* of settings; NULL: none */
-    uint64_t failed_user;                /* hash of the user whose failed login was counted */
-    uint32_t failed_mechanisms;          /* tried in vain for this user since then */
     struct timer deadline;
     struct list link; /* relay->resume or relay->space_waiters */
     struct body_in *body;

@@ -3,10 +3,9 @@
  * AUTH. The machine has taken the exchange apart; here it is decided: the throttle first, then the password
  * on another thread (login.h). While that runs the session waits like for a commit: nothing is read.
  *
- * Some clients try every mechanism they know with the same wrong password. That is one mistake, so the
- * throttle counts a user again only when a mechanism comes round again in the session.
+ * Some clients try every mechanism they know with the same wrong password. That is one mistake: the
+ * throttle is told what the machine counts.
  */
-#include "core/base/hash.h"
 #include "core/policy/throttle.h"
 #include "core/relay/inbound_private.h"
 #include "core/relay/login.h"
@@ -19,6 +18,11 @@ static const struct smtp_verdict verdict_busy = {.code = 454,
                                                  .enhanced = SLICE_INIT("4.7.0"),
                                                  .text = SLICE_INIT(
                                                      "Temporary authentication failure")};
+static const struct smtp_verdict verdict_locked = {.code = 421,
+                                                   .close = true,
+                                                   .enhanced = SLICE_INIT("4.7.0"),
+                                                   .text = SLICE_INIT(
+                                                       "Too many failed logins, try again later")};
 
 void inbound_challenge(struct inbound *s)
 {
@@ -54,16 +58,13 @@ static void inbound_login_failed(struct inbound *s, const struct login *l)
 {
     struct throttle_rule rule = inbound_throttle_rule(s);
     struct slice user = buf_slice(&l->name);
-    uint64_t hash = hash_bytes(user, 0) | 1;
-    if (s->failed_user != hash || (s->failed_mechanisms & l->mechanism)) {
-        s->failed_user = hash;
-        s->failed_mechanisms = 0;
+    uint32_t failures = smtp_server_auth_failures(&s->smtp);
+    inbound_log_login(s, OBS_LOGIN_FAILED, user, SLICE("wrong user or password"));
+    inbound_answer(s, &verdict_wrong);
+    if (smtp_server_auth_failures(&s->smtp) != failures) {
         throttle_failed(s->relay->throttle, &rule, &s->peer.addr, user,
                         io_now(s->relay->io)->mono_ms);
     }
-    s->failed_mechanisms |= (uint32_t)l->mechanism;
-    inbound_log_login(s, OBS_LOGIN_FAILED, user, SLICE("wrong user or password"));
-    inbound_answer(s, &verdict_wrong);
 }
 
 static void inbound_logged_in(struct inbound *s, struct slice user)
@@ -109,7 +110,7 @@ void inbound_check_auth(struct inbound *s)
     struct slice user = known ? known->name : auth->authcid;
     if (throttle_locked(r->throttle, &rule, &s->peer.addr, user, io_now(r->io)->mono_ms)) {
         inbound_log_login(s, OBS_LOGIN_FAILED, user, SLICE("locked out after too many failures"));
-        inbound_answer(s, &verdict_wrong);
+        inbound_answer(s, &verdict_locked);
         return;
     }
     if (known && auth->authzid.len == 0 && (auth->mechanism & SMTP_AUTH_CLEARTEXT) &&

@@ -13,11 +13,6 @@ static const struct smtp_verdict verdict_failed = {.code = 451,
                                                    .enhanced = SLICE_INIT("4.3.0"),
                                                    .text = SLICE_INIT("Local error, not stored")};
 
-static const struct smtp_verdict verdict_stopping = {.code = 421,
-                                                     .close = true,
-                                                     .enhanced = SLICE_INIT("4.3.2"),
-                                                     .text = SLICE_INIT("Service shutting down")};
-
 /* How it comes in (RFC 3848). */
 static uint32_t inbound_with(const struct inbound *s)
 {
@@ -123,7 +118,7 @@ void inbound_check_mail(struct inbound *s)
     struct access_refusal refusal;
     const struct smtp_verdict *v = NULL;
     if (s->relay->stopping) {
-        v = &verdict_stopping;
+        v = &inbound_verdict_stopping;
     } else if (queue_is_full(s->relay->queue, 1)) {
         v = &verdict_no_space;
     } else if (!access_check_mail(s->settings->conf, &client, &refusal)) {
@@ -348,4 +343,5 @@ static void inbound_on_space(void *ctx)
     list_splice_back(&r->resume, &r->space_waiters);
 }
 
-const struct queue_events relay_queue_events = {inbound_on_accepted, inbound_on_space};
+const struct queue_events relay_queue_events = {inbound_on_accepted, inbound_on_space,
+                                                signing_report};

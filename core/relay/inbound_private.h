@@ -5,7 +5,10 @@
  * Purpose:   one session's code in several files; nobody else includes this.
  * Owner:     struct inbound. Thread: the worker's. Errors: as said at each.
  *
- *   inbound.c         life, output, the loop around the machine, deadlines
+ *   inbound.c         birth, end, deadlines, log
+ *   inbound_open.c    admission
+ *   inbound_turn.c    bytes in, the loop around the machine
+ *   inbound_send.c    replies out
  *   inbound_mail.c    what the machine asks about a message: policy, body, commit
  *   inbound_login.c   AUTH
  *   inbound_secure.c  what comes before SMTP: the PROXY header, TLS
@@ -19,25 +22,48 @@ enum { INBOUND_OUT_MAX = 4 * SMTP_SERVER_OUT_HIGH, INBOUND_KEEP_BYTES = 2048 };
 
 /* ---- inbound.c ---- */
 
+extern const struct smtp_verdict inbound_verdict_timeout;
+extern const struct smtp_verdict inbound_verdict_stopping;
+
+static inline struct io_tag inbound_tag(const struct inbound *s, enum io_kind kind)
+{
+    return (struct io_tag){kind, s->self};
+}
+
+/* NULL: no room. It has fd, no admission yet. */
+struct inbound *inbound_new(struct relay_listener *listener, int fd,
+                            const struct ip_endpoint *peer);
 const struct conf_listener *inbound_listener(const struct inbound *s);
 /* Begins an event about this session; false: the level leaves it out. */
 bool inbound_event(struct inbound *s, enum obs_event event);
 void inbound_event_end(struct inbound *s);
 void inbound_log_reason(struct inbound *s, enum obs_event event, struct slice reason);
+void inbound_arm_recv(struct inbound *s);
+/* Nothing more is said; what is on its way goes out, then the connection ends. */
+void inbound_close_soon(struct inbound *s);
+/* The last reply has been sent. */
+void inbound_linger(struct inbound *s);
+void inbound_lost(struct inbound *s, struct slice reason);
+/* Whatever is in the kernel is asked back; then the descriptor is closed and the session freed. */
+void inbound_gone(struct inbound *s);
+
+/* ---- inbound_open.c ---- */
+
+/* The client's address is known: admission, then TLS or the greeting. */
+void inbound_begin(struct inbound *s);
+
+/* ---- inbound_turn.c ---- */
+
 /* Runs the machine on new input, or (nothing new) on what was held. */
 void inbound_drive(struct inbound *s, struct slice in);
 /* One run of the machine, without receiving or sending. */
 void inbound_turn(struct inbound *s, struct slice in);
 bool inbound_blocked(const struct inbound *s);
-void inbound_flush(struct inbound *s);
-void inbound_arm_recv(struct inbound *s);
-/* Nothing more is said; what is on its way goes out, then the connection ends. */
-void inbound_close_soon(struct inbound *s);
-void inbound_lost(struct inbound *s, struct slice reason);
-void inbound_gone(struct inbound *s);
-/* The client's address is known: admission, then TLS or the greeting. */
-void inbound_begin(struct inbound *s);
 void inbound_answer(struct inbound *s, const struct smtp_verdict *v);
+
+/* ---- inbound_send.c ---- */
+
+void inbound_flush(struct inbound *s);
 
 /* ---- inbound_mail.c ---- */
 

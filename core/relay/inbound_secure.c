@@ -5,7 +5,7 @@
  * TLS: inbound_pump is the loop of a session under TLS. It takes one step of the TLS layer at a time and
  * gives what it brings to the machine; it stops where the plain session would stop (an answer is owed, the
  * client does not take replies) and goes on when inbound_drive or a sent buffer calls it again. Handshakes
- * are bounded by one deadline from their start to their end.
+ * are bounded by one deadline from their start to their end, and take turns (handshakes.h).
  */
 #include "core/relay/inbound_private.h"
 #include "proto/proxy/header.h"
@@ -93,6 +93,14 @@ bool inbound_take_proxy(struct inbound *s, struct slice *in)
 /* A handshake takes two round trips: it gets no command's patience. */
 enum { INBOUND_HANDSHAKE_MS = 30 * 1000 };
 
+static void inbound_on_turn(struct handshake_place *place)
+{
+    struct inbound *s = container_of(place, struct inbound, tls.place);
+    if (s->state == INBOUND_OPEN) {
+        inbound_pump(s);
+    }
+}
+
 bool inbound_start_tls(struct inbound *s)
 {
     uint64_t patience_ms = s->settings->conf->limits.command_timeout_ms;
@@ -100,7 +108,12 @@ bool inbound_start_tls(struct inbound *s)
         .context = s->settings->listeners[s->listener].tls,
         .wall_us = io_now(s->relay->io)->wall_us,
     };
-    if (!secure_open(&s->tls, &config, INBOUND_OUT_MAX)) {
+    const struct secure_owner owner = {
+        .turns = &s->relay->handshakes,
+        .resume = inbound_on_turn,
+        .wire_max = INBOUND_OUT_MAX,
+    };
+    if (!secure_open(&s->tls, &config, &owner)) {
         inbound_lost(s, SLICE("no memory for TLS"));
         return false;
     }
@@ -163,6 +176,8 @@ void inbound_pump(struct inbound *s)
             break;
         case SECURE_WANT_ROOM:
             break; /* goes on when wire has been sent */
+        case SECURE_WANT_TURN:
+            break; /* nothing is read meanwhile */
         case SECURE_END:
             inbound_flush(s);
             inbound_lost(s, SLICE("the client closed the connection"));

@@ -83,6 +83,7 @@ struct outbound {
     struct buf cipher;   /* in the kernel, under TLS */
     struct buf plain;    /* decrypted, on its way to the machine */
     bool plaintext;      /* TLS failed at this candidate and the policy lets it be */
+    bool tls_refused;    /* behind the handshake: its session is not kept */
     bool sending_secret; /* sending is to be wiped */
 
     struct timer deadline;

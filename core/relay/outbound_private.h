@@ -5,7 +5,9 @@
  * Purpose:   one session's code in several files; nobody else includes this.
  * Owner:     struct outbound. Thread: the worker's. Errors: as said at each.
  *
- *   outbound.c         life, candidates, transactions, the loop around the machine, deadlines
+ *   outbound.c         life, the loop around the machine, deadlines
+ *   outbound_connect.c addresses, the socket, the next address when one fails
+ *   outbound_tx.c      transactions and their outcomes
  *   outbound_send.c    bodies and output
  *   outbound_secure.c  TLS and AUTH
  */
@@ -30,20 +32,43 @@ must_static((int)SPOOL_FRAME_BYTES_MAX >= (int)LIMIT_BODY_INLINE_BYTES,
 struct io_tag outbound_tag(const struct outbound *o, enum io_kind kind);
 uint64_t outbound_now(const struct outbound *o);
 const struct route_candidate *outbound_candidate(const struct outbound *o);
+/* The one place where state, lists and counts are joined. */
+void outbound_set_state(struct outbound *o, enum outbound_state state);
 /* An event about this connection; why may be NULL. */
 void outbound_event(struct outbound *o, enum obs_event event, const struct outcome *why);
 /* Steps the machine, sends, receives, sets the deadline. */
 void outbound_drive(struct outbound *o, struct slice in);
+void outbound_on_deadline(struct timer *t, void *ctx);
+/* Ends it: again after every operation that the kernel gives back. */
 void outbound_gone(struct outbound *o, enum outbound_state state);
-void outbound_release_body(struct outbound *o);
-/* The kernel has given back what it was sending. */
-void outbound_sent(struct outbound *o);
+/* Nothing is in the kernel, the socket is closed: back to the pool. */
+void outbound_free(struct outbound *o);
+
+/* ---- outbound_connect.c ---- */
+
+struct outcome outbound_connect_outcome(enum io_status status, int error);
+/* The address is avoided for a while, `failure` says why. */
+void outbound_remember_failure(struct outbound *o, const struct outcome *why);
+/* The same, and the next address will be tried. */
+void outbound_fail_candidate(struct outbound *o, const struct outcome *why);
+/* The old socket is closed: the next address, or the site has failed. */
+void outbound_try_next(struct outbound *o);
+
+/* ---- outbound_tx.c ---- */
+
+/* It ends its transactions and begins no more. */
+bool outbound_has_enough(const struct outbound *o);
 /* Begins the site's next part; false: none, or this connection has had enough. */
 bool outbound_begin(struct outbound *o);
+/* A transaction is over: its outcomes go to the queue. */
+void outbound_finish(struct outbound *o, struct outbound_tx *t);
 
 /* ---- outbound_send.c ---- */
 
 void outbound_body_begin(struct outbound *o);
+void outbound_release_body(struct outbound *o);
+/* The kernel has given back what it was sending. */
+void outbound_sent(struct outbound *o);
 /* Gives the next bytes to the kernel, if it has none of ours. True: the connection failed meanwhile, the
  * machine must be stepped. */
 bool outbound_send(struct outbound *o);
@@ -56,6 +81,8 @@ void outbound_start_tls(struct outbound *o);
 void outbound_receive(struct outbound *o, struct slice in);
 /* What is to be sent next becomes ciphertext. False: TLS has failed. */
 bool outbound_encrypt(struct outbound *o);
+/* How the line is protected, for the log. */
+void outbound_tell_tls(const struct outbound *o, struct queue_part_end *end);
 /* AUTH_CHALLENGE. */
 void outbound_answer_challenge(struct outbound *o);
 /* The machine's configuration for this connection: policy and login of its route and host. */

@@ -10,6 +10,8 @@
 #include "core/io/net.h"
 #include "tls/hmac.h"
 
+enum { ALERT_CERTIFICATE_REQUIRED = 116 };
+
 /* ---- configuration of one connection ---- */
 
 /* "*.example.org" stands for every name below it, "*" for every name. */
@@ -82,7 +84,7 @@ void outbound_secure_goodbye(struct outbound *o)
 void outbound_secure_free(struct outbound *o)
 {
     if (secure_is_open(&o->tls)) {
-        if (o->tls.up) {
+        if (o->tls.up && !o->tls_refused) {
             resumable_keep(o);
         } else {
             /* If the host cannot deal with it, the next handshake is a full one. */
@@ -90,6 +92,7 @@ void outbound_secure_free(struct outbound *o)
         }
         secure_close(&o->tls);
     }
+    o->tls_refused = false;
     buf_release(&o->cipher);
     buf_release(&o->plain);
 }
@@ -118,17 +121,32 @@ static void outbound_tls_up(struct outbound *o)
     smtp_client_tls_started(&o->smtp, facts->verdict.kind == TLS_VERDICT_TRUSTED);
 }
 
+void outbound_tell_tls(const struct outbound *o, struct queue_part_end *end)
+{
+    if (secure_is_open(&o->tls) && o->tls.up) {
+        const struct tls_facts *facts = tls_stream_facts(o->tls.stream);
+        end->tls_version = slice_str(facts->version);
+        end->tls_cipher = slice_str(facts->cipher);
+        end->tls_certificate = slice_str(tls_verdict_name(facts->verdict.kind));
+    }
+}
+
+/* An alert that comes as the first thing under TLS is the server's judgement of our half of the handshake
+ * (RFC 8446 4.4.2.4, 4.6.2): it is told as if the handshake had not ended. */
 static void outbound_tls_failed(struct outbound *o)
 {
     const struct tls_failure *why = secure_error(&o->tls);
     o->relay->counters.tls_out_failed++;
-    if (o->tls.up) {
+    o->tls_refused = o->tls.up && why->kind == TLS_ERROR_ALERT && smtp_client_tls_is_new(&o->smtp);
+    if (o->tls.up && !o->tls_refused) {
         smtp_client_fail(&o->smtp, why->kind == TLS_ERROR_TRUNCATED ? SMTP_FAIL_EOF : SMTP_FAIL_IO);
         return;
     }
+    bool nameless = why->kind == TLS_ERROR_ALERT && why->alert == ALERT_CERTIFICATE_REQUIRED;
     struct buf text;
     buf_init(&text, 256);
-    buf_addf(&text, "TLS handshake failed (%s): %s", tls_error_name(why->kind), why->text);
+    buf_addf(&text, "TLS handshake failed (%s): %s%s", tls_error_name(why->kind), why->text,
+             nameless ? "; it needs tls.client_cert_file" : "");
     smtp_client_tls_failed(&o->smtp, buf_slice(&text));
     buf_deinit(&text);
 }
@@ -139,6 +157,20 @@ static struct slice server_name(const struct outbound *o, char text[IP_TEXT_MAX]
     const struct route_candidate *c = outbound_candidate(o);
     bool literal = c->host.len && c->host.ptr[0] == '[';
     return literal ? slice_str(ip_addr_text(&c->endpoint.addr, text)) : c->host;
+}
+
+static bool outbound_lives(const struct outbound *o)
+{
+    return o->state != OUTBOUND_GONE && o->state != OUTBOUND_NEXT &&
+           o->state != OUTBOUND_CONNECTING && secure_is_open(&o->tls);
+}
+
+static void outbound_on_turn(struct handshake_place *place)
+{
+    struct outbound *o = container_of(place, struct outbound, tls.place);
+    if (outbound_lives(o)) {
+        outbound_receive(o, (struct slice){NULL, 0});
+    }
 }
 
 void outbound_start_tls(struct outbound *o)
@@ -154,9 +186,14 @@ void outbound_start_tls(struct outbound *o)
         .server_name = server_name(o, text),
         .session = *resumable(o),
     };
+    const struct secure_owner owner = {
+        .turns = &o->relay->handshakes,
+        .resume = outbound_on_turn,
+        .wire_max = OUTBOUND_CIPHER_BYTES,
+    };
     timer_start(o->relay->timers, &o->deadline,
                 outbound_now(o) + o->settings->conf->delivery.ehlo_timeout_ms);
-    if (!secure_open(&o->tls, &config, OUTBOUND_CIPHER_BYTES) ||
+    if (!secure_open(&o->tls, &config, &owner) ||
         secure_step(&o->tls, &o->plain, 0) == SECURE_FAILED) {
         smtp_client_tls_failed(&o->smtp, SLICE("TLS could not be started here"));
     }
@@ -177,6 +214,7 @@ static bool outbound_secure_step(struct outbound *o)
         secure_rest(&o->tls);
         return false;
     case SECURE_WANT_ROOM:
+    case SECURE_WANT_TURN: /* outbound_drive receives nothing meanwhile */
         return false;
     case SECURE_END:
         smtp_client_fail(&o->smtp, SMTP_FAIL_EOF);
@@ -186,12 +224,6 @@ static bool outbound_secure_step(struct outbound *o)
         return false;
     }
     return false;
-}
-
-static bool outbound_lives(const struct outbound *o)
-{
-    return o->state != OUTBOUND_GONE && o->state != OUTBOUND_NEXT &&
-           o->state != OUTBOUND_CONNECTING && secure_is_open(&o->tls);
 }
 
 void outbound_receive(struct outbound *o, struct slice in)

@@ -56,6 +56,37 @@ void outbound_body_begin(struct outbound *o)
     queue_reader_read(o->relay->queue, o->reader, 0);
 }
 
+void outbound_release_body(struct outbound *o)
+{
+    o->body = NULL;
+    o->data = (struct slice){NULL, 0};
+    o->data_ready = false;
+    if (o->reader.gen && (o->ops & OUTBOUND_OP_SEND) && o->sending_reader.gen == 0) {
+        o->sending_reader = o->reader;
+        o->reader = HANDLE_NONE;
+    } else if (o->reader.gen) {
+        /* Also when the kernel still has the end of the body before this one (sending_reader): a peer may
+         * answer what it has not read. */
+        queue_reader_close(o->relay->queue, &o->reader);
+    }
+}
+
+/* The kernel has given back what it was sending. */
+void outbound_sent(struct outbound *o)
+{
+    must(!(o->ops & OUTBOUND_OP_SEND));
+    if (o->sending_reader.gen) {
+        queue_reader_close(o->relay->queue, &o->sending_reader);
+    }
+    struct queue_message *m = o->sending_message;
+    if (m) {
+        o->sending_message = NULL;
+        must(m->readers > 0);
+        m->readers--;
+        queue_settle(o->relay->queue, m);
+    }
+}
+
 static void outbound_no_memory(struct outbound *o)
 {
     buf_clear(&o->sending);

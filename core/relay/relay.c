@@ -24,6 +24,7 @@ bool relay_open(struct relay *r, const struct relay_parts *parts)
     pool_init(&r->inbound, sizeof(struct inbound), conf->limits.connections + RELAY_BACKLOG);
     pool_init(&r->outbound, sizeof(struct outbound), conf->delivery.connections_total + 1);
     list_init(&r->idle);
+    handshakes_init(&r->handshakes);
     list_init(&r->resume);
     list_init(&r->space_waiters);
     login_cache_init(&r->logins, r->rng);
@@ -89,7 +90,7 @@ void relay_cut(struct relay *r)
 
 void relay_close(struct relay *r)
 {
-    must(r->inflight_bytes == 0);
+    must(r->inflight_bytes == 0 && r->handshakes.length == 0);
     pool_deinit(&r->listeners);
     pool_deinit(&r->inbound);
     pool_deinit(&r->outbound);
@@ -111,9 +112,10 @@ void relay_run(struct relay *r)
     if (!r->stopping) {
         pool_run(r);
     }
+    handshakes_run(&r->handshakes);
 }
 
 bool relay_pending(const struct relay *r)
 {
-    return !list_empty(&r->resume);
+    return !list_empty(&r->resume) || r->handshakes.length > 0;
 }

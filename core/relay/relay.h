@@ -16,6 +16,7 @@
 #include "core/policy/connections.h"
 #include "core/policy/throttle.h"
 #include "core/queue/queue.h"
+#include "core/relay/handshakes.h"
 #include "core/relay/login.h"
 #include "core/relay/settings.h"
 
@@ -89,6 +90,7 @@ struct relay {
     struct pool outbound;
     struct list idle;          /* struct outbound.idle_link of all sites, longest idle first */
     uint32_t evicting;         /* connections that leave to make room for another site's */
+    struct handshakes handshakes;
     struct list resume;        /* sessions whose commit was decided: replies go out in relay_run */
     struct list space_waiters; /* sessions the spool or memory had no room for */
     uint64_t inflight_bytes;   /* bodies being received */
@@ -114,7 +116,7 @@ void relay_close(struct relay *r);
 /* core/relay/listener.c: no more clients. */
 void relay_listeners_stop(struct relay *r);
 
-/* Loop phases. relay_run: resumes sessions, gives parts to connections. */
+/* Loop phases. relay_run: resumes sessions, gives parts to connections, then lets handshakes go on. */
 void relay_run(struct relay *r);
 bool relay_pending(const struct relay *r);
 

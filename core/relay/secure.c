@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/relay/secure.h"
+#include "core/base/clock.h"
 #include "core/base/must.h"
 #include "core/io/io.h"
 
-bool secure_open(struct secure *x, const struct tls_stream_config *config, size_t wire_max)
+bool secure_open(struct secure *x, const struct tls_stream_config *config,
+                 const struct secure_owner *owner)
 {
-    must(wire_max >= TLS_RECORD_BYTES_MAX);
-    *x = (struct secure){0};
+    must(owner->wire_max >= TLS_RECORD_BYTES_MAX);
+    must(!secure_is_open(x) && !secure_waits_for_turn(x));
+    *x = (struct secure){.turns = owner->turns, .place.resume = owner->resume};
     buf_init(&x->input, IO_RECV_BUFFER_BYTES);
-    buf_init(&x->wire, wire_max);
+    buf_init(&x->wire, owner->wire_max);
     x->stream = tls_stream_open(config);
     return x->stream != NULL;
 }
@@ -16,6 +19,7 @@ bool secure_open(struct secure *x, const struct tls_stream_config *config, size_
 void secure_close(struct secure *x)
 {
     if (x->stream) {
+        handshakes_leave(x->turns, &x->place);
         tls_stream_close(&x->stream);
         buf_deinit(&x->input);
         buf_deinit(&x->wire);
@@ -48,10 +52,22 @@ static bool secure_feed_on(struct secure *x)
     return used > 0;
 }
 
+static enum tls_step secure_flight(struct secure *x)
+{
+    uint64_t before_us = clock_thread_cpu_us();
+    enum tls_step step = tls_stream_step(x->stream, &x->wire);
+    handshakes_took(x->turns, clock_thread_cpu_us() - before_us);
+    return step;
+}
+
 static enum secure_result secure_handshake(struct secure *x)
 {
     for (;;) {
-        switch (tls_stream_step(x->stream, &x->wire)) {
+        bool dear = tls_stream_has_work(x->stream);
+        if (dear && !handshakes_may(x->turns, &x->place)) {
+            return SECURE_WANT_TURN;
+        }
+        switch (dear ? secure_flight(x) : tls_stream_step(x->stream, &x->wire)) {
         case TLS_STEP_WANT_INPUT:
             if (secure_feed_on(x)) {
                 continue;

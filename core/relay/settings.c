@@ -33,6 +33,7 @@ static void relay_settings_server(struct smtp_server_config *out, const struct r
     out->junk_max = conf->limits.junk;
     out->normalize_bare_lf = listener->normalize_bare_lf;
     out->auth_needs_tls = conf->auth.require_tls;
+    out->auth_failures_max = conf->auth.session_failures_max;
     const struct {
         bool on;
         uint32_t feature;
@@ -79,6 +80,8 @@ static void relay_settings_machines(struct relay_settings *s)
         };
     }
     struct smtp_client_config *smarthost = &s->routes[RELAY_ROUTE_SMARTHOST].client;
+    smarthost->relay = true;
+    smarthost->tls_implicit = conf->relay.implicit_tls;
     smarthost->auth_user = conf->relay.username;
     smarthost->auth_secret = conf->relay.password;
     smarthost->auth_mechanisms = SMTP_AUTH_PLAIN | SMTP_AUTH_LOGIN | SMTP_AUTH_CRAM_MD5;
@@ -151,9 +154,8 @@ void relay_settings_files(const struct relay_settings *s,
     relay_settings_names(&c->tls.key_file, each, ctx);
     relay_settings_names(&c->auth.users_file, each, ctx);
     const struct slice files[] = {c->tls.ca_file,         c->tls.client_cert_file,
-                                  c->tls.client_key_file, c->dkim.key_file,
-                                  c->dkim.signing_table,  c->dkim.key_table,
-                                  c->relay.token_file};
+                                  c->tls.client_key_file, c->dkim.signing_table,
+                                  c->dkim.key_table,      c->relay.token_file};
     for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
         each(ctx, files[i]);
     }
@@ -162,9 +164,7 @@ void relay_settings_files(const struct relay_settings *s,
         relay_settings_names(&c->listeners.items[i].key_file, each, ctx);
         each(ctx, c->listeners.items[i].client_ca_file);
     }
-    for (size_t i = 0; i < c->domains.count; i++) {
-        each(ctx, c->domains.items[i].dkim_key_file);
-    }
+    dkim_table_key_files(s->dkim, each, ctx); /* also those that stand in dkim.key_table */
 }
 
 /* ---- the token ---- */

@@ -46,6 +46,8 @@ struct relay_settings {
     struct mail_headers_config headers;
     struct buf token;    /* of relay.token_file */
     struct ip_addr *own; /* conf->own */
+    /* PEM of the self-signed certificate: one for all listeners, handed on to the next settings. */
+    struct buf made_chain, made_key;
     struct relay_route_settings routes[RELAY_ROUTES];
     size_t listener_count;
     struct relay_listener_settings listeners[];

@@ -87,20 +87,49 @@ static bool chain_inline(const struct tls_work *w, struct chain_list *list)
     return c != NULL;
 }
 
+/* ---- self-signed ---- */
+
+/* Clients that pinned it, or asked a person, must not be asked again by every reload. */
+enum { MADE_DAYS_LEFT_MIN = 30, MADE_PEM_BYTES_MAX = 64 * 1024 };
+
+static struct tls_certificate *made_parse(const struct tls_work *w, struct buf *problem)
+{
+    const struct tls_certificate_text text = {.chain_name = SLICE("self-signed certificate"),
+                                              .chain = buf_slice(&w->s->made_chain),
+                                              .key_name = SLICE("its key"),
+                                              .key = buf_slice(&w->s->made_key)};
+    return text.chain.len ? tls_certificate_parse(&text, w->wall_us, problem) : NULL;
+}
+
+/* The one of the settings that are replaced, while it names this host and lasts. */
+static void made_keep(const struct tls_work *w, const struct relay_settings *old)
+{
+    const int64_t until = (int64_t)(w->wall_us / 1000000) + MADE_DAYS_LEFT_MIN * 86400;
+    struct buf problem;
+    if (!old || !slice_eq_nocase(old->conf->identity.hostname, w->s->conf->identity.hostname)) {
+        return;
+    }
+    buf_init(&problem, 4096);
+    buf_add(&w->s->made_chain, buf_slice(&old->made_chain));
+    secret_buf_add(&w->s->made_key, buf_slice(&old->made_key));
+    struct tls_certificate *c = made_parse(w, &problem);
+    if (!c || tls_certificate_not_after(c) < until) {
+        buf_clear(&w->s->made_chain);
+        secret_buf_clear(&w->s->made_key);
+    }
+    tls_certificate_free(&c);
+    buf_deinit(&problem);
+}
+
 static bool chain_make(const struct tls_work *w, struct chain_list *list)
 {
-    struct buf chain, key, problem;
-    buf_init(&chain, 64 * 1024);
-    buf_init(&key, 64 * 1024);
-    buf_init(&problem, 4096);
-    struct tls_self_signed how = {.host = w->s->conf->identity.hostname, .wall_us = w->wall_us};
-    struct tls_certificate_text text = {.chain_name = SLICE("self-signed certificate"),
-                                        .key_name = SLICE("its key")};
+    const struct tls_self_signed how = {.host = w->s->conf->identity.hostname,
+                                        .wall_us = w->wall_us};
     struct tls_certificate *c = NULL;
-    if (tls_certificate_make(&how, &chain, &key)) {
-        text.chain = buf_slice(&chain);
-        text.key = buf_slice(&key);
-        c = tls_certificate_parse(&text, w->wall_us, &problem);
+    struct buf problem;
+    buf_init(&problem, 4096);
+    if (w->s->made_chain.len || tls_certificate_make(&how, &w->s->made_chain, &w->s->made_key)) {
+        c = made_parse(w, &problem);
     }
     if (c) {
         chain_add(w, list, c);
@@ -108,8 +137,6 @@ static bool chain_make(const struct tls_work *w, struct chain_list *list)
         buf_addf(w->to->errors, "tls.on_missing: no self-signed certificate could be made %.*s\n",
                  SLICE_ARG(buf_slice(&problem)));
     }
-    buf_deinit(&chain);
-    secret_buf_release(&key);
     buf_deinit(&problem);
     return c != NULL;
 }
@@ -302,6 +329,9 @@ bool relay_settings_open_tls(struct relay_settings *s, const struct relay_settin
 {
     struct tls_work w = {s, to, clock_read().wall_us};
     bool ok = routes_open(&w);
+    buf_init(&s->made_chain, MADE_PEM_BYTES_MAX);
+    buf_init(&s->made_key, MADE_PEM_BYTES_MAX);
+    made_keep(&w, old);
     for (size_t i = 0; i < s->listener_count; i++) {
         ok = listener_open(&w, i, old) && ok;
     }
@@ -313,6 +343,8 @@ void relay_settings_close_tls(struct relay_settings *s)
     for (size_t i = 0; i < RELAY_ROUTES; i++) {
         tls_context_put(&s->routes[i].tls);
     }
+    buf_deinit(&s->made_chain);
+    secret_buf_release(&s->made_key);
     for (size_t i = 0; i < s->listener_count; i++) {
         tls_context_put(&s->listeners[i].tls);
         tls_tickets_put(&s->listeners[i].tickets);

@@ -11,6 +11,7 @@
  *                      |              ^ |  \--5xx--> HELO --250--^
  *                      |              | +--> STARTTLS --220--> HANDSHAKE (client_auth.c)
  *                      |              +------------tls_started-----+
+ *   INIT --start, tls_implicit--> HANDSHAKE --tls_started--> GREETING
  *                      +------- EHLO, HELO --> AUTH --235--> SESSION
  *                      +----------------+----- 4xx, 5xx, 421, fault, fail ----------------> ENDED
  *
@@ -31,14 +32,16 @@ enum { TEXTS_KEPT_BYTES = 4 * LIMIT_OUTCOME_TEXT_BYTES };
 void smtp_client_set_state(struct smtp_client *c, enum smtp_client_state to)
 {
     static const uint16_t allowed[] = {
-        [SMTP_CLIENT_INIT] = 1 << SMTP_CLIENT_GREETING | 1 << SMTP_CLIENT_ENDED,
+        [SMTP_CLIENT_INIT] = 1 << SMTP_CLIENT_GREETING | 1 << SMTP_CLIENT_HANDSHAKE |
+                             1 << SMTP_CLIENT_ENDED,
         [SMTP_CLIENT_GREETING] = 1 << SMTP_CLIENT_EHLO | 1 << SMTP_CLIENT_ENDED,
         [SMTP_CLIENT_EHLO] = 1 << SMTP_CLIENT_HELO | 1 << SMTP_CLIENT_STARTTLS |
                              1 << SMTP_CLIENT_AUTH | 1 << SMTP_CLIENT_SESSION |
                              1 << SMTP_CLIENT_ENDED,
         [SMTP_CLIENT_HELO] = 1 << SMTP_CLIENT_SESSION | 1 << SMTP_CLIENT_ENDED,
         [SMTP_CLIENT_STARTTLS] = 1 << SMTP_CLIENT_HANDSHAKE | 1 << SMTP_CLIENT_ENDED,
-        [SMTP_CLIENT_HANDSHAKE] = 1 << SMTP_CLIENT_EHLO | 1 << SMTP_CLIENT_ENDED,
+        [SMTP_CLIENT_HANDSHAKE] = 1 << SMTP_CLIENT_GREETING | 1 << SMTP_CLIENT_EHLO |
+                                  1 << SMTP_CLIENT_ENDED,
         [SMTP_CLIENT_AUTH] = 1 << SMTP_CLIENT_SESSION | 1 << SMTP_CLIENT_ENDED,
         [SMTP_CLIENT_SESSION] = 1 << SMTP_CLIENT_QUITTING | 1 << SMTP_CLIENT_ENDED,
         [SMTP_CLIENT_QUITTING] = 1 << SMTP_CLIENT_ENDED,
@@ -73,6 +76,7 @@ void smtp_client_init(struct smtp_client *c, const struct smtp_client_config *co
 {
     must(config->window >= 1 && config->window <= SMTP_CLIENT_WINDOW_MAX);
     must(config->helo_name.len > 0 && config->helo_name.len <= LIMIT_DOMAIN_BYTES + 2);
+    must(!config->tls_implicit || config->tls != SMTP_TLS_NONE);
     *c = (struct smtp_client){.config = *config};
     smtp_reply_init(&c->parser);
     buf_init(&c->auth.challenge, LIMIT_REPLY_LINE_BYTES);
@@ -96,6 +100,15 @@ void smtp_client_deinit(struct smtp_client *c)
 void smtp_client_start(struct smtp_client *c)
 {
     must(c->state == SMTP_CLIENT_INIT);
+    if (c->config.tls_implicit) {
+        smtp_client_set_state(c, SMTP_CLIENT_HANDSHAKE);
+    } else {
+        smtp_client_await_greeting(c);
+    }
+}
+
+void smtp_client_await_greeting(struct smtp_client *c)
+{
     smtp_client_set_state(c, SMTP_CLIENT_GREETING);
     smtp_client_expect(c, SMTP_EXPECT_GREETING, NULL);
 }
@@ -184,7 +197,7 @@ void smtp_client_end(struct smtp_client *c, const struct outcome *why)
         smtp_client_set_slot(s, SMTP_SLOT_DONE);
     }
     c->expect_count = 0;
-    c->wants_plaintext = c->config.tls == SMTP_TLS_MAY &&
+    c->wants_plaintext = smtp_client_may_be_plain(c) &&
                          (c->state == SMTP_CLIENT_STARTTLS || c->state == SMTP_CLIENT_HANDSHAKE);
     smtp_client_auth_end(c);
     smtp_client_set_state(c, SMTP_CLIENT_ENDED);

@@ -40,7 +40,8 @@
  *               begun (also true during SEND_BODY and WANT_REPLY when the window has room).
  *   WANT_REPLY  read more; the deadline is that of smtp_client_stage(c).
  *   START_TLS   out is empty and nothing more is sent or stepped: shake hands, then either
- *               smtp_client_tls_started or smtp_client_tls_failed; step.
+ *               smtp_client_tls_started or smtp_client_tls_failed; step. With tls_implicit the first
+ *               thing of all.
  *   AUTH_CHALLENGE  HMAC-MD5 of smtp_client_challenge(c) with the password: smtp_client_cram; step.
  *   CLOSED      close the socket; smtp_client_outcome(c) says how the connection ended. It comes
  *               after TXN_DONE for every transaction.
@@ -60,7 +61,12 @@
  *   SMTP_TLS_VERIFY        ends, 4.7.4           ends, 4.7.4 or 4.7.5          ends, 4.7.5
  * All of these ends are temporary and of the connection: another host, or later. Bytes between the
  * 220 and the handshake end it under every policy (response injection, 4.7.0), as does an AUTH that
- * fails: wrong credentials of ours are no fault of a message.
+ * fails: wrong credentials of ours are no fault of a message. Where TLS comes first (tls_implicit) there
+ * is nothing to fall back to: MAY is ENCRYPT.
+ *
+ * A 530, 534, 535 or 538 to a command after that says the same (RFC 4954 6, RFC 3207 4): we are wanted to
+ * log in, or to use TLS. From a relay host it is temporary for whom it was said of, whoever that is; so is
+ * from anyone in plaintext a 530 that names TLS. outcome.wants says so for the log.
  */
 #ifndef RINGPOST_SMTP_CLIENT_H
 #define RINGPOST_SMTP_CLIENT_H
@@ -93,6 +99,8 @@ struct smtp_client_config {
      * up to SMTP_CLIENT_WINDOW_MAX overlapped with BDAT. */
     uint8_t window;
     enum smtp_tls_policy tls;
+    bool tls_implicit; /* TLS from the first byte (RFC 8314 3.3); tls is not NONE */
+    bool relay; /* a server of the configuration's: what it wants of us is no fault of mail */
     /* AUTH, unless the user is empty. The slices must outlive the client. */
     struct slice auth_user;
     struct slice auth_secret; /* the password; with SMTP_AUTH_XOAUTH2 the token */
@@ -244,11 +252,14 @@ void smtp_client_start(struct smtp_client *c);
 /* Consumes *in, appends to *out, says what is next (see above). */
 enum smtp_client_action smtp_client_step(struct smtp_client *c, struct slice *in, struct buf *out);
 
-/* The handshake of START_TLS is done, or that of implicit TLS (before smtp_client_start). verified:
- * the certificate is trusted and names the host. All that the peer said before is forgotten. */
+/* The handshake of START_TLS is done. verified: the certificate is trusted and names the host. All that
+ * the peer said before is forgotten. */
 void smtp_client_tls_started(struct smtp_client *c, bool verified);
-/* It is not; why is one line. Also instead of smtp_client_start; step then says CLOSED. */
+/* It is not, or the peer has refused our side of it (while smtp_client_tls_is_new); why is one line. */
 void smtp_client_tls_failed(struct smtp_client *c, struct slice why);
+/* The handshake is done and nothing has come under it yet. In TLS 1.3 ours ends before the server has
+ * judged our certificate, or the lack of one: an alert now still belongs to the handshake. */
+bool smtp_client_tls_is_new(const struct smtp_client *c);
 /* After CLOSED: STARTTLS was offered and failed, and the policy allows plaintext: on a new
  * connection, with SMTP_TLS_NONE (RFC 3207 says nothing of what a failed one is good for). */
 bool smtp_client_wants_plaintext(const struct smtp_client *c);

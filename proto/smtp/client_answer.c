@@ -20,9 +20,31 @@ enum {
     CLASS_FINAL = CLASS_2 | CLASS_4 | CLASS_5,
 };
 
+static bool names_tls(struct slice text)
+{
+    for (; text.len; text = slice_skip(text, 1)) {
+        if (slice_starts_nocase(text, SLICE("TLS"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* See the top of client.h. */
+static enum outcome_wants wants_of(const struct smtp_client *c, const struct smtp_reply *r)
+{
+    bool tls = !c->tls && (r->code == 538 || (r->code == 530 && names_tls(r->text)));
+    bool login = r->code == 530 || r->code == 534 || r->code == 535 || r->code == 538;
+    if (tls && (c->config.relay || r->code == 530)) {
+        return OUTCOME_WANTS_TLS;
+    }
+    return login && c->config.relay ? OUTCOME_WANTS_LOGIN : OUTCOME_WANTS_NOTHING;
+}
+
 /* The reply as this slot's outcome, its text kept with the slot. */
-static struct outcome slot_outcome(struct smtp_client_slot *s, const struct smtp_reply *r,
-                                   enum outcome_scope scope, enum outcome_stage stage)
+static struct outcome slot_outcome(const struct smtp_client *c, struct smtp_client_slot *s,
+                                   const struct smtp_reply *r, enum outcome_scope scope,
+                                   enum outcome_stage stage)
 {
     char scratch[LIMIT_OUTCOME_TEXT_BYTES];
     char *dst = smtp_client_slot_text(s);
@@ -33,6 +55,11 @@ static struct outcome slot_outcome(struct smtp_client_slot *s, const struct smtp
     } else {
         o.text = SLICE("");
     }
+    o.wants = wants_of(c, r);
+    if (o.wants != OUTCOME_WANTS_NOTHING) {
+        o.kind = OUTCOME_TEMPORARY;
+        o.enhanced.cls = 4;
+    }
     return o;
 }
 
@@ -42,6 +69,8 @@ void smtp_client_end_by_reply(struct smtp_client *c, const struct smtp_reply *r,
     char text[LIMIT_OUTCOME_TEXT_BYTES];
     struct outcome o = smtp_reply_outcome(r, OUTCOME_CONNECTION, stage, text, sizeof(text));
     o.kind = kind;
+    bool login = stage == OUTCOME_STAGE_AUTH && r->code / 100 == 5;
+    o.wants = login ? OUTCOME_WANTS_LOGIN : OUTCOME_WANTS_NOTHING;
     smtp_client_end(c, &o);
 }
 
@@ -107,7 +136,7 @@ static void answer_mail(struct smtp_client *c, struct smtp_client_slot *s,
          * verdict about this message, so it must not bounce it. */
         smtp_client_end_by_reply(c, r, OUTCOME_STAGE_MAIL, OUTCOME_TEMPORARY);
     } else {
-        struct outcome o = slot_outcome(s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_MAIL);
+        struct outcome o = slot_outcome(c, s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_MAIL);
         smtp_client_slot_finish(s, &o);
     }
 }
@@ -128,7 +157,6 @@ static bool too_many_recipients(const struct smtp_client_slot *s, const struct s
 static void answer_rcpt(struct smtp_client *c, struct smtp_client_slot *s,
                         const struct smtp_reply *r)
 {
-    (void)c;
     while (s->rcpt_answered < s->txn->rcpt_count && !s->txn->rcpts[s->rcpt_answered].sent) {
         s->rcpt_answered++;
     }
@@ -142,7 +170,7 @@ static void answer_rcpt(struct smtp_client *c, struct smtp_client_slot *s,
         s->accepted++;
         return;
     }
-    rcpt->outcome = slot_outcome(s, r, OUTCOME_RECIPIENT, OUTCOME_STAGE_RCPT);
+    rcpt->outcome = slot_outcome(c, s, r, OUTCOME_RECIPIENT, OUTCOME_STAGE_RCPT);
     s->open--;
     if (too_many_recipients(s, r)) {
         rcpt->outcome.kind = OUTCOME_TEMPORARY;
@@ -161,7 +189,7 @@ static void answer_data(struct smtp_client *c, struct smtp_client_slot *s,
         }
         return;
     }
-    struct outcome o = slot_outcome(s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_DATA);
+    struct outcome o = slot_outcome(c, s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_DATA);
     smtp_client_slot_finish(s, &o);
     s->settled = true;
     c->needs_rset = true;
@@ -175,7 +203,7 @@ static void answer_bdat(struct smtp_client *c, struct smtp_client_slot *s,
         smtp_client_end_protocol(c, SLICE("peer accepted a message before its end"));
         return;
     }
-    struct outcome o = slot_outcome(s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_BDAT);
+    struct outcome o = slot_outcome(c, s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_BDAT);
     smtp_client_slot_finish(s, &o);
     s->settled = true;
     c->needs_rset = c->needs_rset || !positive(r);
@@ -190,7 +218,7 @@ static void answer_end(struct smtp_client *c, struct smtp_client_slot *s,
     bool lone = s->accepted == 0;
     must(s->state == SMTP_SLOT_SENT && s->ended == !lone);
     if (!lone) {
-        struct outcome o = slot_outcome(s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_FINAL_DOT);
+        struct outcome o = slot_outcome(c, s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_FINAL_DOT);
         smtp_client_slot_finish(s, &o);
     }
     /* The end of data clears the peer's state whatever the answer (RFC 5321 4.1.1.4); not all
@@ -260,7 +288,7 @@ static void answer_unexpected(struct smtp_client *c, const struct smtp_reply *r)
         if (s->state == SMTP_SLOT_BODY) {
             /* Some peers refuse in the middle of the body and close. All earlier commands are
              * answered, so it can only mean this message, and it is definite (P3). */
-            struct outcome o = slot_outcome(s, r,
+            struct outcome o = slot_outcome(c, s, r,
                                             r->code == 421 ? OUTCOME_CONNECTION : OUTCOME_MESSAGE,
                                             OUTCOME_STAGE_BODY);
             smtp_client_slot_finish(s, &o);

@@ -4,6 +4,7 @@
  *
  *   EHLO ──► STARTTLS ──220──► HANDSHAKE ──tls_started──► EHLO, nothing known of the peer
  *     └────► AUTH ──334, answer, ...──235──► SESSION
+ *   tls_implicit: HANDSHAKE ──tls_started──► GREETING
  *
  * A mechanism is chosen among those that the peer offers, the configuration allows and the line is
  * safe for: what shows the secret goes over TLS only, unless auth_without_tls. Under TLS the plain
@@ -59,25 +60,38 @@ void smtp_client_end_injected(struct smtp_client *c)
 
 void smtp_client_tls_started(struct smtp_client *c, bool verified)
 {
-    must(!c->tls);
-    must(c->state == SMTP_CLIENT_INIT || (c->state == SMTP_CLIENT_HANDSHAKE && c->tls_given));
+    must(!c->tls && c->state == SMTP_CLIENT_HANDSHAKE && c->tls_given);
+    must(c->expect_count == 0 && !smtp_reply_partial(&c->parser));
     if (c->config.tls == SMTP_TLS_VERIFY && !verified) {
         smtp_client_tls_failed(c, SLICE("certificate of the peer is not trusted"));
         return;
     }
     c->tls = true;
     c->caps = (struct smtp_caps){0};
-    if (c->state == SMTP_CLIENT_HANDSHAKE) {
-        must(c->expect_count == 0 && !smtp_reply_partial(&c->parser));
+    if (c->config.tls_implicit) {
+        smtp_client_await_greeting(c);
+    } else {
         smtp_client_set_state(c, SMTP_CLIENT_EHLO);
         c->hello_due = true;
     }
 }
 
+bool smtp_client_may_be_plain(const struct smtp_client *c)
+{
+    return c->config.tls == SMTP_TLS_MAY && !c->config.tls_implicit;
+}
+
+bool smtp_client_tls_is_new(const struct smtp_client *c)
+{
+    enum smtp_client_state first = c->config.tls_implicit ? SMTP_CLIENT_GREETING : SMTP_CLIENT_EHLO;
+    return c->tls && c->state == first && !smtp_reply_partial(&c->parser);
+}
+
 void smtp_client_tls_failed(struct smtp_client *c, struct slice why)
 {
-    must(c->state == SMTP_CLIENT_INIT || (c->state == SMTP_CLIENT_HANDSHAKE && c->tls_given));
+    must((c->state == SMTP_CLIENT_HANDSHAKE && c->tls_given) || smtp_client_tls_is_new(c));
     end_local(c, OUTCOME_STAGE_STARTTLS, (struct enhanced){4, 7, 5}, why);
+    c->wants_plaintext = smtp_client_may_be_plain(c);
 }
 
 bool smtp_client_wants_plaintext(const struct smtp_client *c)

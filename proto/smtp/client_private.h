@@ -48,6 +48,10 @@ void smtp_client_end_protocol(struct smtp_client *c, struct slice text);
 void smtp_client_end_by_reply(struct smtp_client *c, const struct smtp_reply *r,
                               enum outcome_stage stage, enum outcome_kind kind);
 
+void smtp_client_await_greeting(struct smtp_client *c);
+/* If TLS fails the policy allows plaintext. */
+bool smtp_client_may_be_plain(const struct smtp_client *c);
+
 /* What the peer offers is known: STARTTLS, AUTH or the session come next. */
 void smtp_client_settle(struct smtp_client *c);
 void smtp_client_answer_starttls(struct smtp_client *c, struct smtp_client_slot *s,

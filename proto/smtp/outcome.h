@@ -51,6 +51,9 @@ enum outcome_stage {
     OUTCOME_STAGE_QUIT,
 };
 
+/* What the peer wants of us and did not get: a matter of the configuration here. */
+enum outcome_wants { OUTCOME_WANTS_NOTHING, OUTCOME_WANTS_LOGIN, OUTCOME_WANTS_TLS };
+
 /* RFC 3463; cls 0 means none. */
 struct enhanced {
     uint8_t cls;
@@ -62,6 +65,7 @@ struct outcome {
     enum outcome_kind kind : 8;
     enum outcome_scope scope : 8;
     enum outcome_stage stage : 8;
+    enum outcome_wants wants : 8; /* TEMPORARY only */
     /* TEMPORARY only: the end of the message may have reached the peer, its answer never reached us.
      * A retry may make a second copy (promise P4); count it. */
     bool unknown;

@@ -115,7 +115,7 @@ struct smtp_server_config {
     bool auth_says_530;  /* 530 5.7.0 instead of 538 */
     bool auth_required;  /* MAIL without it: 530 5.7.0. Only where access is refused at MAIL */
     uint32_t auth_mechanisms;   /* SMTP_AUTH_PLAIN, _LOGIN, _CRAM_MD5 */
-    uint32_t auth_failures_max; /* the AUTH after so many failed ones: 421 4.7.0; 0: no matter */
+    uint32_t auth_failures_max; /* the login after so many failed ones: 421 4.7.0; 0: no matter */
     uint32_t features;          /* SMTP_FEATURE_* */
 };
 
@@ -173,6 +173,8 @@ struct smtp_server {
     bool had_secret;
     uint8_t flags; /* SMTP_SESSION_* */
     uint32_t auth_failures;
+    uint32_t auth_failed_mechanisms; /* tried in vain for this user since its failure was counted */
+    uint64_t auth_failed_user;       /* a hash; 0: nobody has failed yet */
     const struct smtp_verdict *abort_fault;
 };
 
@@ -232,7 +234,8 @@ static inline bool smtp_server_authenticated(const struct smtp_server *s)
 {
     return s->authenticated;
 }
-/* AUTHs answered by 5xx in this session. */
+/* Failed logins of this session. Many clients try one mechanism after the other with the same wrong
+ * password: that is one failure. A user counts again when a mechanism comes round again. */
 static inline uint32_t smtp_server_auth_failures(const struct smtp_server *s)
 {
     return s->auth_failures;

@@ -14,6 +14,7 @@
  * 503 would be taken for success by smtplib.
  */
 #include "core/base/base64.h"
+#include "core/base/hash.h"
 #include "core/base/secret.h"
 #include "proto/smtp/server_tx.h"
 
@@ -176,6 +177,40 @@ static bool auth_take_answer(struct smtp_auth_exchange *x, bool *complete)
     return false;
 }
 
+static uint64_t auth_user_hash(const struct smtp_server *s)
+{
+    return hash_bytes(s->auth->auth.authcid, 0) | 1;
+}
+
+/* Would a failure of the login at hand count? Not when the last one that did was for the same user by
+ * other mechanisms. */
+static bool auth_counts(const struct smtp_server *s)
+{
+    return s->auth_failed_user != auth_user_hash(s) ||
+           (s->auth_failed_mechanisms & s->auth->auth.mechanism);
+}
+
+static void auth_count_failure(struct smtp_server *s)
+{
+    if (auth_counts(s)) {
+        s->auth_failures += s->auth_failures < UINT32_MAX;
+        s->auth_failed_user = auth_user_hash(s);
+        s->auth_failed_mechanisms = 0;
+    }
+    s->auth_failed_mechanisms |= (uint32_t)s->auth->auth.mechanism;
+}
+
+/* The exchange is complete: is this login looked at at all? */
+static void auth_ask_driver(struct smtp_server *s, struct buf *out)
+{
+    uint32_t failures_max = s->config->auth_failures_max;
+    if (failures_max && s->auth_failures >= failures_max && auth_counts(s)) {
+        SMTP_SAY(s, out, 421, "4.7.0", "Too many failed logins, closing");
+    } else {
+        smtp_server_set_state(s, SMTP_STATE_CHECK_AUTH);
+    }
+}
+
 static void auth_decode(struct smtp_server *s, struct slice text, struct buf *out)
 {
     struct smtp_auth_exchange *x = s->auth;
@@ -187,7 +222,7 @@ static void auth_decode(struct smtp_server *s, struct slice text, struct buf *ou
                !auth_take_answer(x, &complete)) {
         auth_malformed(s, out);
     } else if (complete) {
-        smtp_server_set_state(s, SMTP_STATE_CHECK_AUTH);
+        auth_ask_driver(s, out);
     } else {
         auth_ask(x, out);
     }
@@ -247,13 +282,10 @@ void smtp_server_run_auth(struct smtp_server *s, struct slice arg, struct buf *o
     struct slice name = slice_cut(&arg, ' ');
     struct slice initial = slice_trim(arg);
     enum smtp_auth_mechanism mechanism = smtp_auth_find(name);
-    uint32_t failures_max = s->config->auth_failures_max;
     if (s->authenticated) {
         SMTP_SAY(s, out, 503, "5.5.1", "Already authenticated");
     } else if (!(smtp_server_features(s) & SMTP_FEATURE_AUTH)) {
         auth_not_offered(s, out);
-    } else if (failures_max && s->auth_failures >= failures_max) {
-        SMTP_SAY(s, out, 421, "4.7.0", "Too many failed logins, closing");
     } else if (!(mechanism & s->config->auth_mechanisms)) {
         SMTP_SAY(s, out, 504, "5.5.4", "Unrecognized authentication mechanism");
     } else if (mechanism == SMTP_AUTH_CRAM_MD5 && initial.len > 0) {
@@ -281,6 +313,10 @@ void smtp_server_challenge(struct smtp_server *s, struct slice challenge, struct
 void smtp_server_answer_auth(struct smtp_server *s, const struct smtp_verdict *v, struct buf *out)
 {
     must(s->state == SMTP_STATE_CHECK_AUTH && s->auth != NULL);
+    must(v->code == 0 || v->code / 100 == 2 || v->code / 100 == 4 || v->code / 100 == 5);
+    if (v->code / 100 == 5) {
+        auth_count_failure(s);
+    }
     smtp_server_set_state(s, SMTP_STATE_READY);
     if (v->code == 0 || v->code / 100 == 2) {
         s->authenticated = true;
@@ -292,10 +328,6 @@ void smtp_server_answer_auth(struct smtp_server *s, const struct smtp_verdict *v
         };
         smtp_server_reply(s, out, &ok);
         return;
-    }
-    must(v->code / 100 == 4 || v->code / 100 == 5);
-    if (v->code / 100 == 5 && s->auth_failures < UINT32_MAX) {
-        s->auth_failures++;
     }
     smtp_server_reply(s, out, v);
 }

@@ -254,8 +254,8 @@ def test_smtplib_wrong(served, user, password):
 # ---- how often ----
 
 def test_too_many_errors(make):
-    """D3: a session of nothing but wrong passwords ends."""
-    e = make.relay({**OPEN, "limits": {"errors": 5}})
+    """Where logins are not counted (`0`), limits.errors ends a session of nothing but wrong passwords."""
+    e = make.relay({**OPEN, "auth": {**OPEN["auth"], "session_failures_max": 0}, "limits": {"errors": 5}})
     with Client(e.port) as c:
         c.ehlo()
         codes = [login_plain(c, "ann", "wrong").code for _ in range(5)]
@@ -264,30 +264,75 @@ def test_too_many_errors(make):
         assert c.closed()
 
 
+def test_too_many_failed_logins(make):
+    """D3: three failed logins are answered by 535 and the session stays; the next one is not looked at, though it
+    were right: 421. Who tries all mechanisms for one login has failed once."""
+    e = make.relay(OPEN)
+    for way in WAYS.values():
+        with Client(e.port) as c:
+            c.ehlo()
+            for _ in range(3):
+                assert repr(way(c, "ann", "wrong")) == "535 5.7.8 Authentication credentials invalid"
+                c.ok("NOOP")
+            reply = way(c, "ann", PASSWORD)
+            assert repr(reply) == "421 4.7.0 Too many failed logins, closing"
+            assert c.closed()
+    with Client(e.port) as c:  # each user is a login of its own, known or not
+        c.ehlo()
+        for user in ("ann", "who", "carl"):
+            assert login_plain(c, user, "wrong").code == 535
+        assert login_plain(c, "ann", PASSWORD).status == "421 4.7.0"
+    with Client(e.port) as c:
+        c.ehlo()
+        for _ in range(3):
+            for way in (login_cram, login_plain, login_login):
+                assert way(c, "ann", "wrong").code == 535
+        assert login_cram(c, "ann", "wrong").status == "421 4.7.0" and c.closed()
+    with Client(e.port) as c:  # what is no login at all counts as an error, not as a guess
+        c.ehlo()
+        for _ in range(5):
+            assert c.cmd("AUTH PLAIN !!").code == 501 and c.cmd("AUTH GSSAPI").code == 504
+        assert login_plain(c, "ann", PASSWORD).code == 235
+
+
+def test_smtplib_fails_three_times_in_a_session(make):
+    """Trap 17: three logins of smtplib, each by three mechanisms: 535 to the end; the fourth is one too many."""
+    e = make.relay(OPEN)
+    with smtplib.SMTP("127.0.0.1", e.port, timeout=20) as s:
+        for _ in range(3):
+            with pytest.raises(smtplib.SMTPAuthenticationError) as error:
+                s.login("ann", "wrong")
+            assert error.value.smtp_code == 535
+        with pytest.raises(smtplib.SMTPException):
+            s.login("ann", PASSWORD)
+    assert e.event("login_failed", count=9)
+
+
 def smtplib_login(port, user, password, source="127.0.0.1"):
-    """(worked, logins that failed before)"""
+    """True, or the code of the refusal. A 421 closes the connection: smtplib then has no server for the next mechanism."""
     with smtplib.SMTP("127.0.0.1", port, timeout=20, source_address=(source, 0)) as s:
         try:
             return s.login(user, password)[0] == 235
         except smtplib.SMTPAuthenticationError as error:
-            assert error.smtp_code == 535
-            return False
+            return error.smtp_code
+        except smtplib.SMTPServerDisconnected:
+            return 421
 
 
 def test_throttle(make):
     """Trap 17: smtplib tries CRAM-MD5, PLAIN and LOGIN with one password: that is one failure. A lockout is of
-    one user at one address, looks like a wrong password, and ends."""
+    one user at one address, whatever the password (421), and ends."""
     e = make.relay({**OPEN, "auth": {**OPEN["auth"], "failures_max": 3, "lockout": "2s"}})
 
     def tries(count, user="ann", password="wrong", source="127.0.0.1"):
         return [smtplib_login(e.port, user, password, source) for _ in range(count)]
-    assert tries(2) == [False] * 2
+    assert tries(2) == [535] * 2
     e.event("login_failed", count=6)
     assert tries(1, password=PASSWORD) == [True]     # two are not three; and it clears the count
-    assert tries(3) == [False] * 3
+    assert tries(3) == [535] * 3
     start = time.monotonic()
-    assert tries(1, password=PASSWORD) == [False]
-    assert tries(1, "ann@relay.example.test", PASSWORD) == [False]  # the same user by another spelling
+    assert tries(1, password=PASSWORD) == [421]
+    assert tries(1, "ann@relay.example.test", PASSWORD) == [421]  # the same user by another spelling
     assert tries(1, password=PASSWORD, source="127.0.0.9") == [True]
     assert tries(1, "carl", "y") == [True]
     assert e.event("login_failed", reason="locked out after too many failures")["user"] == "ann"
@@ -297,17 +342,27 @@ def test_throttle(make):
 
 def test_throttle_within_a_session(make):
     """One session is no place to guess without end: a mechanism that comes again counts again."""
-    e = make.relay({**OPEN, "auth": {**OPEN["auth"], "failures_max": 3, "lockout": "1h"}})
+    e = make.relay({**OPEN, "auth": {**OPEN["auth"], "failures_max": 3, "lockout": "1h", "session_failures_max": 0}})
     with Client(e.port) as c:
         c.ehlo()
-        for _ in range(3):
+        for _ in range(2):
             assert login_plain(c, "ann", "wrong").code == 535
             assert login_login(c, "ann", "wrong").code == 535
-        assert login_plain(c, "ann", PASSWORD).code == 535
+        assert login_plain(c, "ann", "wrong").code == 535
+        assert repr(login_plain(c, "ann", PASSWORD)) == "421 4.7.0 Too many failed logins, try again later"
+        assert c.closed()
     with Client(e.port) as c:
         c.ehlo()
-        assert login_plain(c, "ann", PASSWORD).code == 535
         assert login_plain(c, USERS[1]["name"], USERS[1]["password"]).code == 235
+        assert c.submit().code == 250
+    with Client(e.port) as c:
+        c.ehlo()
+        assert login_cram(c, "ann", PASSWORD).status == "421 4.7.0"
+    with Client(e.port) as c:  # who there is and who is not looks the same
+        c.ehlo()
+        for _ in range(3):
+            assert login_plain(c, "who", "wrong").code == 535
+        assert login_plain(c, "who", "wrong").status == "421 4.7.0"
 
 
 def test_many_at_once(make):

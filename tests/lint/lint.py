@@ -49,7 +49,7 @@ MAY_INCLUDE["tests"] = ALL_PRODUCT | {"bench", "tests"}
 
 # Third-party header (prefix) -> the only place that may include it (beside tests).
 ONLY_IN = {
-    "liburing": "core/io/uring.c",
+    "liburing": "core/io/uring.h",
     "wolfssl/": ("tls/", "bench/handshake.c"),  # the bare library, measured beside tls/
     "ares": "dns/",
     "libfyaml": "core/conf/",

@@ -19,7 +19,7 @@ CASES = [
         "core/base/a.h": HEAD + "#include <stddef.h>\nsize_t a(void);\n",
         "core/io/b.c": '#include "core/base/a.h"\n\nsize_t b(void);\n\nsize_t b(void)\n'
                        "{\n    return a();\n}\n",
-        "core/io/uring.c": "#include <liburing.h>\n",
+        "core/io/uring.h": HEAD + "#include <liburing.h>\n",
         "core/policy/c.c": '#include "proto/smtp/reply.h"\n',
         "proto/mail/d.c": '#include "proto/smtp/reply.h"\n',
         "tests/unit/spool/test_x.c": '#include "core/app/engine.h"\n#include <liburing.h>\n',

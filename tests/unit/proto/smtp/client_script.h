@@ -61,6 +61,8 @@ struct script_row {
     uint32_t mechanisms; /* 0: PLAIN, LOGIN, CRAM-MD5 */
     bool auth_without_tls, auth_optional;
     bool plaintext; /* the connection must end with wants_plaintext */
+    bool implicit;  /* TLS first: the first step is "!TLS" or "!BADTLS" */
+    bool relay;     /* the peer is a relay host */
 };
 
 struct script {
@@ -72,7 +74,8 @@ struct script {
     struct buf wire, out, result;
     bool closed;
     bool body_due; /* SEND_BODY was seen; done when the step's bytes are all in */
-    bool tls_due;  /* START_TLS was seen; the steps "!TLS" and "!BADTLS" end it */
+    bool tls_due; /* START_TLS was seen; the steps "!TLS" and "!BADTLS" end it. A "!BADTLS" behind a
+                   * "!TLS" is an alert as the first thing under TLS */
     bool secret;
 };
 
@@ -89,6 +92,9 @@ static inline void script_outcome_add(struct buf *b, const struct outcome *o)
     }
     if (o->unknown) {
         buf_addf(b, " unknown");
+    }
+    if (o->wants != OUTCOME_WANTS_NOTHING) {
+        buf_addf(b, o->wants == OUTCOME_WANTS_TLS ? " wants-tls" : " wants-login");
     }
 }
 
@@ -245,7 +251,7 @@ static inline void script_peer(struct script *s, const char *peer, size_t cut)
         }
     }
     if (strcmp(peer, "!TLS") == 0 || strcmp(peer, "!BADTLS") == 0) {
-        ck_assert(s->tls_due);
+        ck_assert(s->tls_due || (peer[1] == 'B' && smtp_client_tls_is_new(&s->client)));
         s->tls_due = false;
         if (peer[1] == 'T') {
             smtp_client_tls_started(&s->client, !s->row->untrusted);
@@ -276,6 +282,8 @@ static inline void script_play(const struct script_row *row, size_t cut)
         .chunking = row->chunking,
         .window = row->window ? row->window : 1,
         .tls = row->tls,
+        .tls_implicit = row->implicit,
+        .relay = row->relay,
         .auth_user = slice_str(row->user),
         .auth_secret = slice_str(row->secret),
         .auth_mechanisms = row->mechanisms ? row->mechanisms
@@ -290,6 +298,10 @@ static inline void script_play(const struct script_row *row, size_t cut)
     script_load(s);
     smtp_client_init(&s->client, &config);
     smtp_client_start(&s->client);
+    if (row->implicit) {
+        struct slice none = SLICE("");
+        script_settle(s, &none, true);
+    }
     for (unsigned i = 0; i < SCRIPT_STEPS && row->steps[i].peer; i++) {
         buf_clear(&s->wire);
         script_peer(s, row->steps[i].peer, cut);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * STARTTLS and AUTH of the client: what the peer says, what goes out, how it ends. Every row whole, in
- * single bytes and in threes. "!TLS" and "!BADTLS" are the driver's handshake.
+ * AUTH of the client: what the peer says, what goes out, how it ends; and what a peer says who wants a
+ * login and got none. Every row whole, in single bytes and in threes. "!TLS" is the driver's handshake.
  */
 #include "core/base/must.h"
 #include "core/base/secret.h"
@@ -29,134 +29,6 @@
         }                                                                                          \
     }
 #define LOGIN .user = "user", .secret = "secret"
-
-static const struct script_row tls_rows[] = {
-    {.name = "none: offered, not used", .steps = {{HELLO, EHLO}, {OFFER_TLS, MAIL}}, .txns = ONE},
-    {.name = "may: not offered, goes on in plaintext",
-     .tls = SMTP_TLS_MAY,
-     .steps = {{HELLO, EHLO}, {OFFER_NONE, MAIL}},
-     .txns = ONE},
-    {.name = "may: HELO only",
-     .tls = SMTP_TLS_MAY,
-     .steps = {{HELLO, EHLO}, {"502 what\r\n", "HELO me.test\r\n"}, {"250 mx\r\n", MAIL}},
-     .txns = ONE},
-    {.name = "may: TLS, EHLO again, old offers forgotten",
-     .tls = SMTP_TLS_MAY,
-     .steps = {{HELLO, EHLO},
-               {"250-mx\r\n250-SIZE 5\r\n250 STARTTLS\r\n", STARTTLS},
-               {GO, ""},
-               {"!TLS", EHLO},
-               {OFFER_TLS, MAIL}},
-     .txns = {{"a@x", {{"b@y", NULL, 0}}, "Hi, this is long\r\n", 0, 0, NULL, MAIL_RET_DEFAULT}}},
-    {.name = "may: untrusted certificate is used",
-     .tls = SMTP_TLS_MAY,
-     .untrusted = true,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {GO, ""}, {"!TLS", EHLO}, {OFFER_NONE, MAIL}},
-     .txns = ONE},
-    {.name = "may: handshake failed",
-     .tls = SMTP_TLS_MAY,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {GO, ""}, {"!BADTLS", ""}},
-     .end = "temporary connection starttls 451 4.7.5",
-     .plaintext = true},
-    {.name = "may: refused 454",
-     .tls = SMTP_TLS_MAY,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {"454 4.7.0 no certificate\r\n", ""}},
-     .end = "temporary connection starttls 454 4.7.0",
-     .plaintext = true},
-    {.name = "may: refused 502",
-     .tls = SMTP_TLS_MAY,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {"502 5.5.1 no\r\n", ""}},
-     .end = "temporary connection starttls 502 5.5.1",
-     .plaintext = true},
-    {.name = "may: 421",
-     .tls = SMTP_TLS_MAY,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {"421 bye\r\n", ""}},
-     .end = "temporary connection starttls 421 4.0.0",
-     .plaintext = true},
-    {.name = "may: closed instead of an answer",
-     .tls = SMTP_TLS_MAY,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {"!EOF", ""}},
-     .end = "temporary connection starttls 451 4.4.2",
-     .plaintext = true},
-    {.name = "may: closed in the handshake",
-     .tls = SMTP_TLS_MAY,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {GO, ""}, {"!IO", ""}},
-     .end = "temporary connection starttls 451 4.4.2",
-     .plaintext = true},
-    {.name = "may: given up by us in the handshake",
-     .tls = SMTP_TLS_MAY,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {GO, ""}, {"!LOCAL", ""}},
-     .end = "temporary connection starttls 451 4.3.0"},
-    {.name = "may: garbage for an answer",
-     .tls = SMTP_TLS_MAY,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {"\x15\x03\x01 oops\r\n", ""}},
-     .end = "temporary connection starttls 451 4.5.0",
-     .plaintext = true},
-    {.name = "may: 250 is not 220",
-     .tls = SMTP_TLS_MAY,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {"250 ok\r\n", ""}},
-     .end = "temporary connection starttls 451 4.5.0",
-     .plaintext = true},
-    {.name = "may: lost after TLS is no reason for plaintext",
-     .tls = SMTP_TLS_MAY,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {GO, ""}, {"!TLS", EHLO}, {"!EOF", ""}},
-     .end = "temporary connection ehlo 451 4.4.2"},
-    {.name = "injection",
-     .tls = SMTP_TLS_MAY,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {GO "250-AUTH PLAIN\r\n250 ok\r\n", ""}},
-     .end = "temporary connection starttls 451 4.7.0"},
-    {.name = "injection of one byte",
-     .tls = SMTP_TLS_ENCRYPT,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {GO "2", ""}},
-     .end = "temporary connection starttls 451 4.7.0"},
-    {.name = "injection before the handshake, later",
-     .tls = SMTP_TLS_VERIFY,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {GO, ""}, {"250 ok\r\n", ""}},
-     .end = "temporary connection starttls 451 4.7.0"},
-    {.name = "encrypt: stripped",
-     .tls = SMTP_TLS_ENCRYPT,
-     .steps = {{HELLO, EHLO}, {OFFER_NONE, ""}},
-     .end = "temporary connection starttls 451 4.7.4"},
-    {.name = "encrypt: EHLO refused",
-     .tls = SMTP_TLS_ENCRYPT,
-     .steps = {{HELLO, EHLO}, {"500 what\r\n", "HELO me.test\r\n"}, {"250 mx\r\n", ""}},
-     .end = "temporary connection starttls 451 4.7.4"},
-    {.name = "encrypt: refused",
-     .tls = SMTP_TLS_ENCRYPT,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {"554 5.7.0 no\r\n", ""}},
-     .end = "temporary connection starttls 554 5.7.0"},
-    {.name = "encrypt: handshake failed",
-     .tls = SMTP_TLS_ENCRYPT,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {GO, ""}, {"!BADTLS", ""}},
-     .end = "temporary connection starttls 451 4.7.5"},
-    {.name = "encrypt: untrusted certificate is used",
-     .tls = SMTP_TLS_ENCRYPT,
-     .untrusted = true,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {GO, ""}, {"!TLS", EHLO}, {OFFER_NONE, MAIL}},
-     .txns = ONE},
-    {.name = "verify: stripped",
-     .tls = SMTP_TLS_VERIFY,
-     .steps = {{HELLO, EHLO}, {OFFER_AUTH, ""}},
-     .end = "temporary connection starttls 451 4.7.4"},
-    {.name = "verify: untrusted",
-     .tls = SMTP_TLS_VERIFY,
-     .untrusted = true,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {GO, ""}, {"!TLS", ""}},
-     .end = "temporary connection starttls 451 4.7.5"},
-    {.name = "verify: trusted",
-     .tls = SMTP_TLS_VERIFY,
-     .steps = {{HELLO, EHLO}, {OFFER_TLS, STARTTLS}, {GO, ""}, {"!TLS", EHLO}, {OFFER_NONE, MAIL}},
-     .txns = ONE},
-    {.name = "verify: HELO after TLS",
-     .tls = SMTP_TLS_VERIFY,
-     .steps = {{HELLO, EHLO},
-               {OFFER_TLS, STARTTLS},
-               {GO, ""},
-               {"!TLS", EHLO},
-               {"500 what\r\n", "HELO me.test\r\n"},
-               {"250 mx\r\n", MAIL}},
-     .txns = ONE},
-};
 
 static const struct script_row auth_rows[] = {
     {.name = "no user, no AUTH", .steps = {{HELLO, EHLO}, {OFFER_AUTH, MAIL}}, .txns = ONE},
@@ -189,7 +61,7 @@ static const struct script_row auth_rows[] = {
      .user = "tim",
      .secret = "x",
      .steps = {{HELLO, EHLO}, {OFFER_AUTH, "AUTH CRAM-MD5\r\n"}, {CHALLENGE "535 no\r\n", TIM}},
-     .end = "temporary connection auth 535 5.0.0"},
+     .end = "temporary connection auth 535 5.0.0 wants-login"},
     {.name = "LOGIN when there is no PLAIN",
      LOGIN,
      .tls = SMTP_TLS_MAY,
@@ -247,7 +119,7 @@ static const struct script_row auth_rows[] = {
      LOGIN,
      .auth_without_tls = true,
      .steps = {{HELLO, EHLO}, {OFFER_BOTH, PLAIN}, {"535 5.7.8 wrong\r\n", ""}},
-     .end = "temporary connection auth 535 5.7.8"},
+     .end = "temporary connection auth 535 5.7.8 wants-login"},
     {.name = "454",
      LOGIN,
      .auth_without_tls = true,
@@ -271,12 +143,12 @@ static const struct script_row auth_rows[] = {
                {OFFER_BOTH, PLAIN},
                {"504 5.5.4 not PLAIN\r\n", "AUTH LOGIN\r\n"},
                {"534 5.7.9 nor that\r\n", ""}},
-     .end = "temporary connection auth 534 5.7.9"},
+     .end = "temporary connection auth 534 5.7.9 wants-login"},
     {.name = "535: no other mechanism",
      LOGIN,
      .auth_without_tls = true,
      .steps = {{HELLO, EHLO}, {OFFER_BOTH, PLAIN}, {"535 5.7.8 wrong\r\n", ""}},
-     .end = "temporary connection auth 535 5.7.8"},
+     .end = "temporary connection auth 535 5.7.8 wants-login"},
     {.name = "more challenges than PLAIN has answers",
      LOGIN,
      .auth_without_tls = true,
@@ -323,7 +195,7 @@ static const struct script_row auth_rows[] = {
                {"250-mx\r\n250 AUTH PLAIN XOAUTH2\r\n", XOAUTH2},
                {"334 eyJzdGF0dXMiOiI0MDEifQ==\r\n", "\r\n"},
                {"535-5.7.8 Username and Password\r\n535 5.7.8 not accepted\r\n", ""}},
-     .end = "temporary connection auth 535 5.7.8"},
+     .end = "temporary connection auth 535 5.7.8 wants-login"},
     {.name = "XOAUTH2: errors without end",
      LOGIN,
      .auth_without_tls = true,
@@ -341,41 +213,103 @@ static const struct script_row auth_rows[] = {
      .end = "temporary connection auth 451 4.7.0"},
 };
 
-START_TEST(starttls)
+#define QUITE "250-mx\r\n250 PIPELINING\r\n"
+#define TWO                                                                                        \
+    {                                                                                              \
+        {                                                                                          \
+            "a@x", {{"b@y", NULL, 0}, {"c@y", NULL, 0}}, NULL, 0, 0, NULL, MAIL_RET_DEFAULT        \
+        }                                                                                          \
+    }
+#define GROUP MAIL "RCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nDATA\r\n"
+
+/* Our configuration is wrong, not the mail: RFC 4954 6, RFC 3207 4. */
+static const struct script_row wants_rows[] = {
+    {.name = "530 to MAIL",
+     .relay = true,
+     .pipelining = true,
+     .steps = {{HELLO, EHLO},
+               {QUITE, GROUP},
+               {"530 5.7.0 log in\r\n503 5.5.1 x\r\n503 5.5.1 x\r\n503 5.5.1 x\r\n", ""}},
+     .txns = TWO,
+     .outcomes = "temporary message mail 530 4.7.0 wants-login; "
+                 "temporary message mail 530 4.7.0 wants-login"},
+    {.name = "530 to MAIL of an MX host is its own affair",
+     .steps = {{HELLO, EHLO}, {OFFER_NONE, MAIL}, {"530 5.7.0 log in\r\n", ""}},
+     .txns = ONE,
+     .outcomes = "permanent message mail 530 5.7.0"},
+    {.name = "535 to MAIL",
+     .relay = true,
+     .steps = {{HELLO, EHLO}, {OFFER_NONE, MAIL}, {"535 log in\r\n", ""}},
+     .txns = ONE,
+     .outcomes = "temporary message mail 535 4.0.0 wants-login"},
+    {.name = "534 to MAIL",
+     .relay = true,
+     .steps = {{HELLO, EHLO}, {OFFER_NONE, MAIL}, {"534 5.7.9 weak\r\n", ""}},
+     .txns = ONE,
+     .outcomes = "temporary message mail 534 4.7.9 wants-login"},
+    {.name = "538 to MAIL in plaintext",
+     .relay = true,
+     .steps = {{HELLO, EHLO}, {OFFER_NONE, MAIL}, {"538 5.7.11 encrypt\r\n", ""}},
+     .txns = ONE,
+     .outcomes = "temporary message mail 538 4.7.11 wants-tls"},
+    {.name = "530 names TLS, in plaintext",
+     .relay = true,
+     .steps = {{HELLO, EHLO},
+               {OFFER_NONE, MAIL},
+               {"530 5.7.0 Must issue a STARTTLS first\r\n", ""}},
+     .txns = ONE,
+     .outcomes = "temporary message mail 530 4.7.0 wants-tls"},
+    {.name = "530 names TLS, at an MX host, in plaintext",
+     .steps = {{HELLO, EHLO},
+               {OFFER_NONE, MAIL},
+               {"530 5.7.0 must issue a starttls first\r\n", ""}},
+     .txns = ONE,
+     .outcomes = "temporary message mail 530 4.7.0 wants-tls"},
+    {.name = "530 names TLS, under TLS",
+     .tls = SMTP_TLS_MAY,
+     .steps = {{HELLO, EHLO},
+               {"250-mx\r\n250 STARTTLS\r\n", "STARTTLS\r\n"},
+               {GO, ""},
+               {"!TLS", EHLO},
+               {OFFER_NONE, MAIL},
+               {"530 5.7.0 Must issue a STARTTLS first\r\n", ""}},
+     .txns = ONE,
+     .outcomes = "permanent message mail 530 5.7.0"},
+    {.name = "530 to one RCPT: the other is delivered",
+     .relay = true,
+     .pipelining = true,
+     .steps = {{HELLO, EHLO},
+               {QUITE, GROUP},
+               {"250 ok\r\n530 5.7.1 log in\r\n250 ok\r\n354 go\r\n", "Hi\r\n.\r\n"},
+               {"250 2.0.0 taken\r\n", ""}},
+     .txns = TWO,
+     .outcomes =
+         "temporary recipient rcpt 530 4.7.1 wants-login; delivered message final-dot 250 2.0.0"},
+    {.name = "530 to DATA",
+     .relay = true,
+     .steps = {{HELLO, EHLO},
+               {OFFER_NONE, MAIL},
+               {"250 ok\r\n", "RCPT TO:<b@y>\r\n"},
+               {"250 ok\r\n", "DATA\r\n"},
+               {"530 5.7.0 log in\r\n", ""}},
+     .txns = ONE,
+     .outcomes = "temporary message data 530 4.7.0 wants-login"},
+    {.name = "other refusals are as definite as ever",
+     .relay = true,
+     .steps = {{HELLO, EHLO}, {OFFER_NONE, MAIL}, {"550 5.7.1 no TLS here\r\n", ""}},
+     .txns = ONE,
+     .outcomes = "permanent message mail 550 5.7.1"},
+};
+
+START_TEST(wanted_login)
 {
-    script_play_rows(tls_rows, ARRAY_COUNT(tls_rows));
+    script_play_rows(wants_rows, ARRAY_COUNT(wants_rows));
 }
 END_TEST
 
 START_TEST(authentication)
 {
     script_play_rows(auth_rows, ARRAY_COUNT(auth_rows));
-}
-END_TEST
-
-/* What comes with the offer cannot be the answer to a STARTTLS that is not out yet. (No row: cut into
- * pieces, nobody can tell.) */
-START_TEST(answers_ahead_of_starttls)
-{
-    static const char *const ahead[] = {"220 go\r\n", "2", "220 go\r\n250 x\r\n", "454 no\r\n"};
-    for (size_t i = 0; i < ARRAY_COUNT(ahead); i++) {
-        struct smtp_client c;
-        struct smtp_client_config config = {.helo_name = SLICE("me"), .window = 1};
-        struct buf peer, out;
-        buf_init(&peer, 256);
-        buf_init(&out, SMTP_CLIENT_OUT_BYTES);
-        buf_addf(&peer, HELLO OFFER_TLS "%s", ahead[i]);
-        config.tls = SMTP_TLS_MAY;
-        smtp_client_init(&c, &config);
-        smtp_client_start(&c);
-        struct slice in = buf_slice(&peer);
-        ck_assert_int_eq(smtp_client_step(&c, &in, &out), SMTP_CLIENT_CLOSED);
-        ck_assert_uint_eq(smtp_client_outcome(&c)->enhanced.subject, 7);
-        ck_assert(!smtp_client_wants_plaintext(&c));
-        smtp_client_deinit(&c);
-        buf_deinit(&peer);
-        buf_deinit(&out);
-    }
 }
 END_TEST
 
@@ -431,39 +365,6 @@ START_TEST(long_secrets)
 }
 END_TEST
 
-START_TEST(implicit_tls)
-{
-    struct smtp_client c;
-    struct smtp_client_config config = {.helo_name = SLICE("me"), .window = 1};
-    struct slice in = SLICE(HELLO OFFER_TLS), none = {NULL, 0};
-    struct buf out;
-    buf_init(&out, SMTP_CLIENT_OUT_BYTES);
-    config.tls = SMTP_TLS_VERIFY;
-    smtp_client_init(&c, &config);
-    smtp_client_tls_started(&c, true);
-    smtp_client_start(&c);
-    ck_assert_int_eq(smtp_client_step(&c, &in, &out), SMTP_CLIENT_READY);
-    ck_assert(slice_eq(buf_slice(&out), SLICE("EHLO me\r\n")) && c.tls);
-    smtp_client_fail(&c, SMTP_FAIL_EOF);
-    smtp_client_deinit(&c);
-    for (int failed = 0; failed < 2; failed++) {
-        smtp_client_init(&c, &config);
-        if (failed) {
-            smtp_client_tls_failed(&c, SLICE("alert\r\n40"));
-        } else {
-            smtp_client_tls_started(&c, false);
-        }
-        ck_assert_int_eq(smtp_client_step(&c, &none, &out), SMTP_CLIENT_CLOSED);
-        const struct outcome *o = smtp_client_outcome(&c);
-        ck_assert(o->kind == OUTCOME_TEMPORARY && o->stage == OUTCOME_STAGE_STARTTLS);
-        ck_assert(slice_eq(o->text, failed ? SLICE("alert 40")
-                                           : SLICE("certificate of the peer is not trusted")));
-        smtp_client_deinit(&c);
-    }
-    buf_deinit(&out);
-}
-END_TEST
-
 /* The 535's text is kept, clean, and outlives the input; the secret is nowhere in the machine. */
 START_TEST(words_of_the_refusal)
 {
@@ -492,6 +393,7 @@ START_TEST(words_of_the_refusal)
     const struct outcome *o = smtp_client_outcome(&c);
     ck_assert_msg(slice_eq(o->text, SLICE("no\\x1B way")), "%.*s", SLICE_ARG(o->text));
     ck_assert(o->code == 535 && o->remote && o->kind == OUTCOME_TEMPORARY);
+    ck_assert_int_eq(o->wants, OUTCOME_WANTS_LOGIN);
     ck_assert_ptr_null(memmem(&c, sizeof(c), "c2VjcmV0", 8));
     smtp_client_deinit(&c);
     secret_buf_release(&out);
@@ -502,11 +404,9 @@ int main(void)
 {
     Suite *suite = suite_create("proto/smtp/client_auth");
     TCase *tc = tcase_create("auth");
-    tcase_add_test(tc, starttls);
-    tcase_add_test(tc, answers_ahead_of_starttls);
     tcase_add_test(tc, authentication);
+    tcase_add_test(tc, wanted_login);
     tcase_add_test(tc, long_secrets);
-    tcase_add_test(tc, implicit_tls);
     tcase_add_test(tc, words_of_the_refusal);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

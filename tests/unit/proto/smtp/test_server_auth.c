@@ -37,6 +37,7 @@
 #define IN_CLEAR "538 5.7.11 Encryption required for authentication\r\n"
 #define AUTHED "235 2.7.0 Authentication successful\r\n"
 #define WRONG "535 5.7.8 Wrong\r\n"
+#define TOO_MANY "421 4.7.0 Too many failed logins, closing\r\n<close>"
 #define MALFORMED "501 5.5.2 Malformed authentication data\r\n"
 #define CANCELLED "501 5.7.0 Authentication cancelled\r\n"
 #define ALREADY "503 5.5.1 Already authenticated\r\n"
@@ -51,9 +52,14 @@
 #define PLAIN_OK "AHVzZXIAc2VjcmV0"                                /* \0user\0secret */
 #define PLAIN_BAD "AHVzZXIAYmFk"                                   /* \0user\0bad */
 #define TIM "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw\r\n" /* RFC 2195 2 */
+#define TIM_BAD "dGltIDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw\r\n"
+#define TIM_PLAIN "AHRpbQBiYWQ=\r\n" /* \0tim\0bad */
+#define TIM_LOGIN "AUTH LOGIN dGlt\r\nYmFk\r\n"
 #define CHECKED "auth PLAIN /user/secret\n"
 #define CHECKED_BAD "auth PLAIN /user/bad\n"
 #define CHECKED_LOGIN "auth LOGIN /user/secret\n"
+#define CHECKED_TIM "auth PLAIN /tim/bad\n"
+#define CHECKED_TIM_LOGIN "auth LOGIN /tim/bad\n"
 #define CHECKED_EMPTY "auth LOGIN //\n"
 
 enum {
@@ -222,9 +228,21 @@ static const struct row {
     {"too many failures", AUTH | CLEAR | MAX_2,
      EHLO "AUTH PLAIN " PLAIN_BAD "\r\nAUTH LOGIN dGVtcA==\r\n\r\nAUTH PLAIN " PLAIN_BAD
           "\r\nNOOP\r\nAUTH PLAIN " PLAIN_OK "\r\n" NOOP,
-     OK_AUTH WRONG ASK_PASSWORD "454 4.7.0 Later\r\n" WRONG OK
-                                "421 4.7.0 Too many failed logins, closing\r\n<close>",
+     OK_AUTH WRONG ASK_PASSWORD "454 4.7.0 Later\r\n" WRONG OK TOO_MANY,
      CHECKED_BAD "auth LOGIN /temp/\n" CHECKED_BAD},
+    /* smtplib's habit: one mechanism after the other for one login is one failure */
+    {"one failure by three mechanisms", AUTH | CLEAR | MAX_2,
+     EHLO "AUTH CRAM-MD5\r\n" TIM_BAD "AUTH PLAIN " TIM_PLAIN TIM_LOGIN TIM_LOGIN
+          "AUTH PLAIN " TIM_PLAIN NOOP "AUTH PLAIN " TIM_PLAIN NOOP,
+     OK_AUTH ASK_CRAM WRONG WRONG ASK_PASSWORD WRONG ASK_PASSWORD WRONG WRONG OK TOO_MANY,
+     "auth CRAM-MD5 /tim/\n" CHECKED_TIM CHECKED_TIM_LOGIN CHECKED_TIM_LOGIN CHECKED_TIM},
+    {"each user is a failure", AUTH | CLEAR | MAX_2,
+     EHLO "AUTH PLAIN " PLAIN_BAD "\r\nAUTH PLAIN " TIM_PLAIN "AUTH PLAIN " PLAIN_OK "\r\n" NOOP,
+     OK_AUTH WRONG WRONG TOO_MANY, CHECKED_BAD CHECKED_TIM},
+    {"the right password in time", AUTH | CLEAR | MAX_2,
+     EHLO "AUTH PLAIN " PLAIN_BAD "\r\nAUTH PLAIN " PLAIN_BAD "\r\nAUTH LOGIN " USER "\r\n" SECRET
+          "\r\n" NOOP,
+     OK_AUTH WRONG WRONG ASK_PASSWORD AUTHED OK, CHECKED_BAD CHECKED_BAD CHECKED_LOGIN},
     {"mail needs auth", AUTH | CLEAR | REQUIRED,
      EHLO MAIL "MAIL FROM:<\r\nRCPT TO:<a@b>\r\nAUTH PLAIN " PLAIN_OK "\r\n" MAIL,
      OK_AUTH NEED_AUTH NEED_AUTH "503 5.5.1 Need MAIL first\r\n" AUTHED MAIL_OK, CHECKED},

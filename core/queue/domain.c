@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "core/queue/domain.h"
+#include "core/base/must.h"
+#include "core/queue/queue.h"
+
+#include <stdlib.h>
+
+static bool queue_domain_equal(const struct map_node *node, const void *key)
+{
+    const struct queue_domain *d = container_of(node, struct queue_domain, by_name);
+    const struct queue_key *k = key;
+    return d->smarthost == k->smarthost && slice_eq_nocase(d->name, k->name);
+}
+
+struct queue_domain *queue_domain_get(struct queue *q, struct queue_key key)
+{
+    uint64_t hash = map_hash_nocase(&q->domains, key.name);
+    struct map_node *node = map_find(&q->domains, hash, queue_domain_equal, &key);
+    if (node) {
+        return container_of(node, struct queue_domain, by_name);
+    }
+    struct queue_domain *d = calloc(1, sizeof(*d) + key.name.len);
+    if (!d) {
+        return NULL;
+    }
+    char *text = (char *)(d + 1);
+    if (key.name.len) {
+        memcpy(text, key.name.ptr, key.name.len);
+    }
+    d->name = slice_of(text, key.name.len);
+    d->smarthost = key.smarthost;
+    d->queue = q;
+    list_init(&d->waiting);
+    if (!map_insert(&q->domains, &d->by_name, hash)) {
+        free(d);
+        return NULL;
+    }
+    return d;
+}
+
+bool queue_domain_fresh(const struct queue *q, const struct queue_domain *d)
+{
+    return d->pending == 0 && d->expires_ms > io_now(q->io)->mono_ms;
+}
+
+static void queue_domain_release_plans(struct queue_domain *d)
+{
+    for (size_t i = 0; i < QUEUE_SMARTHOSTS_MAX; i++) {
+        dns_plan_put(&d->plans[i]);
+    }
+}
+
+static void queue_domain_on_lookup(struct dns_query *query, const struct dns_plan *plan);
+
+static void queue_domain_query(struct queue *q, struct queue_domain *d, size_t index,
+                               struct slice name, bool mx)
+{
+    struct dns_query *query = &d->queries[index];
+    *query = (struct dns_query){.done = queue_domain_on_lookup, .ctx = d};
+    d->pending++;
+    if (mx) {
+        dns_mx_start(q->dns, query, name);
+    } else {
+        dns_host_start(q->dns, query, name);
+    }
+}
+
+/* True when the route is known at once. */
+bool queue_domain_resolve(struct queue *q, struct queue_domain *d)
+{
+    must(d->pending == 0);
+    if (!d->smarthost) {
+        if (queue_domain_build_literal(q, d)) {
+            return true;
+        }
+        queue_domain_query(q, d, 0, d->name, true);
+        return false;
+    }
+    const struct conf_relay_hosts *relay = &q->conf->relay.host;
+    for (size_t i = 0; i < relay->count && i < QUEUE_SMARTHOSTS_MAX; i++) {
+        if (relay->items[i].addr.family == IP_NONE) {
+            queue_domain_query(q, d, i, relay->items[i].name, relay->items[i].use_mx);
+        }
+    }
+    if (d->pending == 0) {
+        queue_domain_build_smarthosts(q, d);
+        return true;
+    }
+    return false;
+}
+
+/* The route is known. A refusal is told by queue_route_message: what fails in one turn of the loop is one
+ * result of its message, with one report. */
+static void queue_domain_flush(struct queue *q, struct queue_domain *d)
+{
+    if (!d->site) {
+        d->last = NULL;
+        queue_parts_release(&d->waiting);
+        return;
+    }
+    struct list waiting;
+    list_init(&waiting);
+    list_splice_back(&waiting, &d->waiting);
+    d->last = NULL;
+    struct list *node;
+    while ((node = list_pop_front(&waiting))) {
+        struct queue_part *p = LIST_ENTRY(node, struct queue_part, in_list);
+        p->domain = NULL;
+        queue_site_file(q, d->site, p->message, p);
+    }
+}
+
+static void queue_domain_on_lookup(struct dns_query *query, const struct dns_plan *plan)
+{
+    struct queue_domain *d = query->ctx;
+    size_t index = (size_t)(query - d->queries);
+    must(index < QUEUE_SMARTHOSTS_MAX && d->pending > 0);
+    d->plans[index] = plan;
+    if (--d->pending > 0) {
+        return;
+    }
+    if (d->smarthost) {
+        queue_domain_build_smarthosts(d->queue, d);
+    } else {
+        queue_domain_build_mx(d->queue, d);
+    }
+    queue_domain_release_plans(d);
+    queue_domain_flush(d->queue, d);
+}
+
+void queue_domain_release(struct queue_domain *d)
+{
+    queue_parts_release(&d->waiting);
+    d->last = NULL;
+}
+
+void queue_domain_expire(struct queue *q, struct queue_domain *d)
+{
+    d->expires_ms = 0;
+    if (d->pending == 0) {
+        return;
+    }
+    /* Lookups under way were asked for by the old configuration. */
+    for (size_t i = 0; i < QUEUE_SMARTHOSTS_MAX; i++) {
+        dns_query_cancel(q->dns, &d->queries[i]);
+    }
+    d->pending = 0;
+    queue_domain_release_plans(d);
+    if (d->smarthost != (q->conf->relay.host.count > 0) || queue_domain_resolve(q, d)) {
+        queue_domain_release(d);
+    }
+}
+
+void queue_domain_free(struct queue *q, struct queue_domain *d)
+{
+    must(list_empty(&d->waiting));
+    for (size_t i = 0; i < QUEUE_SMARTHOSTS_MAX; i++) {
+        dns_query_cancel(q->dns, &d->queries[i]);
+    }
+    queue_domain_release_plans(d);
+    queue_domain_leave_site(d);
+    map_remove(&q->domains, &d->by_name);
+    free(d);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "core/queue/part.h"
+#include "core/base/must.h"
+#include "core/queue/queue.h"
+
+#include <stdlib.h>
+
+struct queue_part *queue_part_new(struct queue *q, struct queue_message *m)
+{
+    uint32_t cap = q->conf->delivery.recipients_per_transaction;
+    if (cap > LIMIT_RECIPIENTS_PER_TRANSACTION) {
+        cap = LIMIT_RECIPIENTS_PER_TRANSACTION;
+    }
+    cap = m->open_count < cap ? m->open_count : cap;
+    struct queue_part *p = calloc(1, sizeof(*p) + cap * sizeof(p->rcpts[0]));
+    if (p) {
+        p->message = m;
+        p->cap = cap;
+        list_push_back(&m->parts, &p->of_message);
+    }
+    return p;
+}
+
+void queue_part_free(struct queue_part *p)
+{
+    must(!list_linked(&p->in_list));
+    list_remove(&p->of_message);
+    free(p);
+}
+
+bool queue_part_takes(const struct queue_part *p, const struct queue_message *m)
+{
+    return p && p->message == m && p->count < p->cap && list_linked(&p->in_list);
+}
+
+void queue_part_refuse(struct queue *q, struct queue_part *p, const struct outcome *o)
+{
+    struct outcome outcomes[LIMIT_RECIPIENTS_PER_TRANSACTION];
+    for (uint32_t i = 0; i < p->count; i++) {
+        outcomes[i] = *o;
+    }
+    struct queue_part_end end = {.outcomes = outcomes};
+    p->message->readers++; /* as a leased part has */
+    queue_part_done(q, p, &end);
+}
+
+struct queue_part *queue_part_split(struct queue *q, struct queue_part *p, uint32_t count)
+{
+    (void)q;
+    must(count > 0 && count < p->count && !list_linked(&p->in_list));
+    uint32_t moved = p->count - count;
+    struct queue_part *rest = calloc(1, sizeof(*rest) + moved * sizeof(rest->rcpts[0]));
+    if (!rest) {
+        return NULL;
+    }
+    rest->message = p->message;
+    rest->site = p->site;
+    rest->cap = rest->count = moved;
+    memcpy(rest->rcpts, p->rcpts + count, moved * sizeof(rest->rcpts[0]));
+    p->count = count;
+    list_push_back(&p->message->parts, &rest->of_message);
+    p->message->readers++;
+    return rest;
+}
+
+void queue_parts_release(struct list *parts)
+{
+    struct list *node;
+    while ((node = list_pop_front(parts))) {
+        struct queue_part *p = LIST_ENTRY(node, struct queue_part, in_list);
+        for (uint32_t i = 0; i < p->count; i++) {
+            queue_rcpt_set_state(p->message, &p->message->rcpts[p->rcpts[i]], QUEUE_RCPT_WAITING);
+        }
+        struct queue_message *m = p->message;
+        queue_part_free(p);
+        if (!list_linked(&m->link) && !m->queue->stopping) {
+            list_push_back(&m->queue->due, &m->link); /* routed anew */
+        }
+    }
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * A part of a message on its way through a connection: from the site's list into a transaction, and its
+ * outcomes from there to the queue.
+ */
+#include "core/relay/outbound_private.h"
+
+#include <stdlib.h>
+
+static struct outbound_tx *outbound_tx_new(struct outbound *o, struct queue_part *p)
+{
+    const struct queue_message *m = p->message;
+    struct outbound_tx *t = calloc(1, sizeof(*t) + p->count * sizeof(t->rcpts[0]));
+    if (!t) {
+        return NULL;
+    }
+    t->part = p;
+    t->began_ms = outbound_now(o);
+    for (uint32_t i = 0; i < p->count; i++) {
+        const struct queue_rcpt *r = &m->rcpts[p->rcpts[i]];
+        t->rcpts[i] = (struct smtp_client_rcpt){.address = r->address,
+                                                .orcpt = r->orcpt,
+                                                .notify = r->notify};
+    }
+    t->txn = (struct smtp_client_txn){
+        .sender = m->sender,
+        .envid = m->envid,
+        .ret = (enum mail_ret)m->ret,
+        .flags = (m->flags & QUEUE_MSG_8BIT ? SMTP_TXN_BODY_8BIT : 0u) |
+                 (m->flags & QUEUE_MSG_SMTPUTF8 ? SMTP_TXN_SMTPUTF8 : 0u) |
+                 (m->flags & QUEUE_MSG_LEADING_DOT ? SMTP_TXN_LEADING_DOT : 0u),
+        .body_bytes = m->body_bytes,
+        .rcpts = t->rcpts,
+        .rcpt_count = p->count,
+    };
+    return t;
+}
+
+/* A new configuration may ask for TLS, or another login: what was opened before it ends its transactions. */
+bool outbound_has_enough(const struct outbound *o)
+{
+    return o->begun >= o->settings->conf->delivery.messages_per_connection || o->relay->stopping ||
+           o->settings != o->relay->settings;
+}
+
+/* Begins the site's next part; false: none, or this connection has had enough. */
+bool outbound_begin(struct outbound *o)
+{
+    struct relay *r = o->relay;
+    if (outbound_has_enough(o) || !smtp_client_can_begin(&o->smtp) || (o->suspect && !o->served)) {
+        return false;
+    }
+    struct queue_part *p = queue_site_take(r->queue, o->site);
+    if (!p) {
+        return false;
+    }
+    uint32_t rcpt_max = smtp_client_rcpt_max(&o->smtp);
+    struct queue_part *rest = p->count > rcpt_max ? queue_part_split(r->queue, p, rcpt_max) : NULL;
+    struct outbound_tx *t = outbound_tx_new(o, p);
+    if (rest) {
+        queue_site_return(r->queue, rest);
+    }
+    if (!t) {
+        queue_site_return(r->queue, p);
+        return false;
+    }
+    o->suspect = o->begun == 0 && p->returns > 0;
+    o->begun++;
+    r->counters.transactions++;
+    smtp_client_begin(&o->smtp, &t->txn);
+    return true;
+}
+
+/* The connection died before the peer said anything about this part: not an attempt, once or twice. */
+static bool outbound_return_part(struct outbound *o, struct outbound_tx *t)
+{
+    if (t->txn.answered || t->damaged || t->part->returns >= RELAY_PART_RETURNS_MAX ||
+        o->relay->stopping || (o->suspect && !o->served)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < t->txn.rcpt_count; i++) {
+        if (t->rcpts[i].outcome.kind != OUTCOME_TEMPORARY || t->rcpts[i].outcome.unknown ||
+            t->rcpts[i].outcome.scope != OUTCOME_CONNECTION) {
+            return false;
+        }
+    }
+    t->part->returns++;
+    queue_site_return_last(o->relay->queue, t->part);
+    return true;
+}
+
+void outbound_finish(struct outbound *o, struct outbound_tx *t)
+{
+    if (o->body == t) {
+        outbound_release_body(o);
+    }
+    if (outbound_return_part(o, t)) {
+        free(t);
+        return;
+    }
+    struct outcome outcomes[LIMIT_RECIPIENTS_PER_TRANSACTION];
+    char addr[IP_ENDPOINT_TEXT_MAX];
+    for (uint32_t i = 0; i < t->txn.rcpt_count; i++) {
+        outcomes[i] = t->rcpts[i].outcome;
+        if (outcomes[i].scope != OUTCOME_CONNECTION && !o->served) {
+            o->served = true;
+            o->site->failures = 0;
+            o->site->down_until_ms = 0;
+            pool_site_again(o->relay, o->site);
+        }
+        if (t->damaged) {
+            outcomes[i] = outcome_local(OUTCOME_PERMANENT, OUTCOME_MESSAGE, OUTCOME_STAGE_BODY,
+                                        (struct enhanced){5, 3, 0}, QUEUE_TEXT_DAMAGED);
+        }
+    }
+    struct queue_part_end end = {
+        .outcomes = outcomes,
+        .peer_name = outbound_candidate(o)->host,
+        .peer_addr = slice_str(ip_endpoint_text(&outbound_candidate(o)->endpoint, addr)),
+        .peer_has_dsn = o->smtp.caps.dsn,
+        .duration_ms = outbound_now(o) - t->began_ms,
+    };
+    outbound_tell_tls(o, &end);
+    queue_part_done(o->relay->queue, t->part, &end);
+    free(t);
+}
