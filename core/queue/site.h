@@ -24,6 +24,7 @@ struct queue_site {
     struct queue_part
         *last; /* the newest part in ready: where a recipient of the same message goes */
     struct route_plan *plan; /* newest route */
+    bool local;              /* mailboxes of this machine: there is no plan */
     bool stale;              /* it was found by an older configuration: parts are routed anew */
     uint32_t domains;        /* domains that point here */
     uint64_t used_ms;

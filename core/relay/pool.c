@@ -4,6 +4,7 @@
  * (or while it sends one); the pool only wakes idle connections and opens new ones while there is more
  * work than connections under way.
  */
+#include "core/relay/maildir.h"
 #include "core/relay/outbound.h"
 
 static uint32_t pool_share(uint32_t total, unsigned workers)
@@ -74,6 +75,10 @@ void pool_run(struct relay *r)
     uint32_t starved = 0;
     while ((node = list_pop_front(&now))) {
         struct queue_site *site = LIST_ENTRY(node, struct queue_site, active);
+        if (site->local) {
+            maildir_serve(r, site);
+            continue;
+        }
         pool_serve(r, site);
         /* Sites with connections go on when one of those is free; without, they wait for a place. */
         if (site->ready_count && site->connections == 0 && !timer_armed(&site->pause) &&
