@@ -137,6 +137,7 @@ static void maildir_name(struct maildir_delivery *d, const struct conf *conf)
     const struct queue_message *m = d->part->message;
     char id[QUEUE_ID_TEXT_BYTES + 1], host[MAILDIR_HOST_BYTES];
     struct slice h = slice_first(conf->identity.hostname, sizeof(host));
+    struct slice text = queue_id_text(m->id, id);
     for (size_t i = 0; i < h.len; i++) {
         host[i] = h.ptr[i];
         if (host[i] == '/' || host[i] == ':') {
@@ -144,11 +145,11 @@ static void maildir_name(struct maildir_delivery *d, const struct conf *conf)
         }
     }
     snprintf(d->name, sizeof(d->name), "%llu.%.*sR%u.%.*s",
-             (unsigned long long)(m->arrival_us / 1000000), SLICE_ARG(queue_id_text(m->id, id)),
-             d->part->rcpts[d->at], (int)h.len, host);
+             (unsigned long long)(m->arrival_us / 1000000), SLICE_ARG(text), d->part->rcpts[d->at],
+             (int)h.len, host);
 }
 
-/* False: no mailbox can have this name, or no memory. */
+/* False: the recipient has its outcome. */
 static bool maildir_address(struct maildir_delivery *d)
 {
     const struct conf *conf = d->relay->settings->conf;

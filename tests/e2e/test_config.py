@@ -233,6 +233,24 @@ def test_conf_d_is_read_after_the_file_in_order(tmp_path):
     assert re.search(r"recipients: 100\b", text) and re.search(r"hops: 70\b", text) and re.search(r"errors: 5\b", text)
 
 
+def test_shaping_d_is_read_after_everything(tmp_path):
+    path = write(tmp_path / "c.yaml", "shaping: {default: {messages_per_connection: 7}}\n")
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "shaping.d").mkdir()
+    write(tmp_path / "conf.d" / "a.yaml", "shaping: {default: {messages_per_connection: 8, tls: none}}\n")
+    rules = tmp_path / "shaping.d" / "a.yaml"
+    write(rules, "default: {messages_per_connection: 9}\n")
+    assert "default: {messages_per_connection: 9, tls: none}" in effective("-c", path)
+    done = run("explain", "-c", path, "a.example", "mx.a.example")
+    assert done.returncode == 0 and f"{rules}:1" in done.stdout, done.stderr
+    write(rules, "default: {messages_per_connection: 0}\nprovider: {}\n")
+    done = run("check", "-c", path)
+    assert done.returncode == 78, done.stderr
+    assert done.stderr.splitlines() == [
+        f"{rules}:1:36: shaping.default.messages_per_connection: 0 is out of range (1–1000000)",
+        f"{rules}:2:1: shaping.provider: unknown key; did you mean providers?"]
+
+
 @pytest.mark.parametrize("env", [{"RINGPOST_LIMITS_HOPS": "many"}, {"RINGPOST_QUEUE_SCHEDULE": "1m,,5m"},
                                  {"RINGPOST_LISTENERS_0_PORT": "0x"}])
 def test_errors_in_the_environment_name_the_variable(env):
@@ -259,8 +277,11 @@ def test_lists_by_environment_and_set(make):
 
 
 def test_environment_names_are_unique():
-    """Every key can be set by its variable: all are different, all are accepted."""
+    """Every key can be set by its variable: all are different, all are accepted. Shaping rules are no keys."""
     schema = json.loads(effective("--schema"))
+    rules = schema["properties"]["shaping"]["properties"]
+    for name in ("default", "providers", "domains", "sources", "tenants", "campaigns"):
+        del rules[name]
     names = {}
 
     def walk(node, path):
@@ -321,7 +342,8 @@ def test_reload_changes_what_can_be_changed(make):
     engine.sink.wait()
 
 
-@pytest.mark.parametrize("bad", ["limits: {recipients: none}\n", "{broken", "zzz: 1\n"])
+@pytest.mark.parametrize("bad", ["limits: {recipients: none}\n", "{broken", "zzz: 1\n",
+                                 "shaping: {providers: {gogle: {tls: none}}}\n"])
 def test_a_bad_file_changes_nothing(make, bad):
     """Fault 26."""
     engine = make.relay()

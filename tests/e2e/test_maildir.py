@@ -291,6 +291,7 @@ def test_a_report_into_a_mailbox(make):
     engine = local(make)
     alice = user(engine, "alice")
     vanishes(engine, "alice@local.test")
+    wait_until(lambda: files(alice), 15, "the report")  # the queue is empty for a moment before there is one
     path, = arrived(engine, alice)
     data = read(path)
     assert data.startswith(b"Return-Path: <>\n") and b"Status: 5.1.1" in data and not engine.sink.messages

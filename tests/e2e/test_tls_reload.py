@@ -146,33 +146,55 @@ def test_replaced(make, certs, place, way):
     e.sink.wait(1)
 
 
-def test_kubernetes(make, certs, tmp_path):
-    """A mounted Secret: tls.crt -> ..data/tls.crt, ..data -> a folder per version, turned by a rename; the old
-    folder is removed afterwards."""
-    mount = tmp_path / "mount"
-    mount.mkdir()
+class Mount:
+    """A mounted Secret: tls.crt -> ..data/tls.crt, ..data -> a folder per version, turned by a rename; the old folder
+    is removed afterwards."""
 
-    def version(name, pair):
-        folder = mount / name
+    def __init__(self, folder, pair):
+        self.folder = folder
         folder.mkdir()
-        (folder / "tls.crt").write_bytes(pair.cert)
-        (folder / "tls.key").write_bytes(pair.key)
-        (mount / "..data_tmp").symlink_to(name)
-        os.rename(mount / "..data_tmp", mount / "..data")
-    version("..2025_01", certs.own)
-    for name in ("tls.crt", "tls.key"):
-        (mount / name).symlink_to("..data/" + name)
-    files = {"cert_file": str(mount / "tls.crt"), "key_file": str(mount / "tls.key")}
-    e = tls_engine(make, [{"tls": "implicit"}], {"tls": files})
+        self.version("..2025_01", pair.cert, pair.key)
+        for name in ("tls.crt", "tls.key"):
+            (folder / name).symlink_to("..data/" + name)
+        self.files = {"cert_file": str(folder / "tls.crt"), "key_file": str(folder / "tls.key")}
+
+    def version(self, name, cert, key):
+        (self.folder / name).mkdir()
+        (self.folder / name / "tls.crt").write_bytes(cert)
+        (self.folder / name / "tls.key").write_bytes(key)
+        (self.folder / "..data_tmp").symlink_to(name)
+        os.rename(self.folder / "..data_tmp", self.folder / "..data")
+
+    def remove(self, name):
+        for file in (self.folder / name).iterdir():
+            file.unlink()
+        (self.folder / name).rmdir()
+
+
+def test_kubernetes(make, certs, tmp_path):
+    mount = Mount(tmp_path / "mount", certs.own)
+    e = tls_engine(make, [{"tls": "implicit"}], {"tls": mount.files})
     assert served_by(e.port) == certs.own.der
     names = ["..2025_01", "..2025_02", "..2025_03", "..2025_04"]
     for old, new, pair in zip(names, names[1:], (certs.mail, certs.third, certs.own)):
-        version(new, pair)
-        for file in (mount / old).iterdir():
-            file.unlink()
-        (mount / old).rmdir()
+        mount.version(new, pair.cert, pair.key)
+        mount.remove(old)
         becomes(e, pair)
     assert not e.events("reload_refused")
+
+
+def test_kubernetes_with_a_secret_that_is_wrong(make, certs, tmp_path):
+    """A version whose halves do not belong together: the old pair stays, though its files are gone; the next version is
+    taken."""
+    mount = Mount(tmp_path / "mount", certs.own)
+    e = tls_engine(make, [{"tls": "implicit"}], {"tls": mount.files})
+    mount.version("..2025_02", certs.mail.cert, certs.third.key)
+    mount.remove("..2025_01")
+    assert "is the key of another certificate" in e.event("reload_refused")["reason"]
+    assert served_by(e.port) == certs.own.der
+    mount.version("..2025_03", certs.mail.cert, certs.mail.key)
+    mount.remove("..2025_02")
+    becomes(e, certs.mail)
 
 
 @pytest.mark.parametrize("relative", [False, True])
@@ -206,6 +228,20 @@ def test_sighup(make, certs, place):
     e.event("reloaded")
     becomes(e, certs.mail)
     assert served_by(e.ports[1], False) == certs.third.der
+
+
+def test_sighup_with_a_broken_pair(make, certs, place):
+    """Refused at each signal, whatever was refused before; counted, and the old one goes on."""
+    e = tls_engine(make, [{"tls": "implicit"}], {"tls": place.files})
+    put(place.key_file, certs.third.key)
+    e.event("reload_refused")
+    for _ in range(2):
+        count = len(e.events("reload_refused"))
+        e.hup()
+        e.event("reload_refused", count=count + 1)
+        assert served_by(e.port) == certs.own.der
+    wait_until(lambda: e.stats()["reloads_refused"] == len(e.events("reload_refused")) >= 3, 5, "each is counted")
+    assert e.stats()["reloads"] == 0
 
 
 BROKEN = {
