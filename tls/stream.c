@@ -258,6 +258,7 @@ enum tls_step tls_stream_step(struct tls_stream *s, struct buf *out)
         step = shake(s);
     }
     s->out = NULL;
+    s->wanted_room = step == TLS_STEP_WANT_ROOM;
     stream_settle(s);
     return step;
 }
@@ -299,7 +300,7 @@ bool tls_stream_has_work(const struct tls_stream *s)
     case STREAM_HELLO:
         return s->in.len > s->tried && hello_is_whole(s);
     case STREAM_HANDSHAKE:
-        return s->ready > s->used || (!s->begun && !s->context->is_server);
+        return s->ready > s->used || s->wanted_room || (!s->begun && !s->context->is_server);
     case STREAM_OPEN:
         return s->ready > s->used || wolfSSL_pending(s->library) > 0;
     case STREAM_PEER_CLOSED:
@@ -309,17 +310,20 @@ bool tls_stream_has_work(const struct tls_stream *s)
     must(false);
 }
 
-/* Counts what a peer makes us do for nothing. */
-static bool is_flood(struct tls_stream *s, size_t plain, size_t written)
+/* What a peer makes us do for nothing; asked before each record. */
+bool stream_is_flood(const struct tls_stream *s)
+{
+    return s->answers > ANSWERS_MAX || s->barren_bytes > BARREN_BYTES_MAX;
+}
+
+static void count_fruit(struct tls_stream *s, size_t plain)
 {
     s->barren_bytes = plain > 0 ? 0 : s->barren_bytes;
     s->fruit_bytes += plain;
-    s->answers += written > 0;
     if (s->fruit_bytes > FRUIT_BYTES) {
         s->fruit_bytes = 0;
         s->answers = 0;
     }
-    return s->answers > ANSWERS_MAX || s->barren_bytes > BARREN_BYTES_MAX;
 }
 
 static enum tls_read read_failed(struct tls_stream *s, int rc)
@@ -359,11 +363,13 @@ static enum tls_read read_some(struct tls_stream *s, struct buf *plain, size_t m
         (void)stream_fail(s, TLS_ERROR_RESOURCES, "no memory for plaintext");
         return TLS_READ_FAILED;
     }
-    size_t before = s->out->len;
+    s->reading = true;
     int rc = wolfSSL_read(s->library, plain->ptr + plain->len, (int)n);
+    s->reading = false;
     *got = rc > 0 ? (size_t)rc : 0;
     plain->len += *got;
-    if (is_flood(s, *got, s->out->len - before)) {
+    count_fruit(s, *got);
+    if (stream_is_flood(s)) {
         (void)stream_fail(s, TLS_ERROR_FLOOD, "the peer sends records that bring no data");
         return TLS_READ_FAILED;
     }
@@ -402,10 +408,11 @@ enum tls_read tls_stream_read(struct tls_stream *s, struct buf *plain, size_t ma
 size_t tls_stream_write(struct tls_stream *s, struct slice plain, struct buf *out)
 {
     size_t taken = 0;
-    if (s->phase == STREAM_FAILED || s->phase == STREAM_PEER_CLOSED) {
+    if (s->phase == STREAM_FAILED) {
         return 0;
     }
-    must(s->phase == STREAM_OPEN && !s->said_close);
+    /* The peer's close_notify ends its direction only (RFC 8446 6.1): answers may still be owed. */
+    must((s->phase == STREAM_OPEN || s->phase == STREAM_PEER_CLOSED) && !s->said_close);
     s->out = out;
     while (plain.len > 0 && !out->overflow) {
         size_t room = out->cap_max - out->len;

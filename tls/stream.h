@@ -79,8 +79,8 @@ enum tls_read {
 /* Appends at most max bytes to plain. After TLS_STEP_DONE only. */
 enum tls_read tls_stream_read(struct tls_stream *s, struct buf *plain, size_t max, struct buf *out);
 
-/* Encrypts as much of plain as fits into out; returns how much (0: no room, or the stream failed, or
- * the peer has closed). After TLS_STEP_DONE and before shutdown only. */
+/* Encrypts as much of plain as fits into out; returns how much (0: no room, or the stream failed). After
+ * TLS_STEP_DONE and before shutdown only; also when the peer has closed its direction. */
 size_t tls_stream_write(struct tls_stream *s, struct slice plain, struct buf *out);
 
 /* Says close_notify (once). False: no room in out. Nothing can be written after it. */
@@ -122,7 +122,9 @@ struct tls_facts {
     bool peer_certificate;      /* one was shown, in this session or in the one that is resumed */
     struct tls_verdict verdict; /* of it; for servers that did not ask: UNCHECKED */
     char server_name[TLS_SERVER_NAME_BYTES_MAX + 1]; /* asked for (server) or of (client); or "" */
-    char peer_subject[192];                          /* printable ASCII, "/O=…/CN=…" */
+    /* Who the peer's certificate is for: its subject, "/O=…/CN=…" in printable ASCII; "sha256:" and the
+     * fingerprint when it has none, or none that fits. Two identities have two texts. */
+    char peer_subject[256];
     uint8_t peer_fingerprint[TLS_FINGERPRINT_BYTES]; /* SHA-256 of the peer's certificate */
 };
 

@@ -66,7 +66,8 @@ static bool admit_record(struct tls_stream *s)
     /* TLS 1.3 has no renegotiation, and its records are all of type data. */
     s->renegotiates = s->phase == STREAM_OPEN && !s->is_tls13 &&
                       (p[0] == TYPE_HANDSHAKE || p[0] == TYPE_CHANGE_CIPHER_SPEC);
-    return !s->renegotiates;
+    /* One call of the library may take many records. */
+    return !s->renegotiates && !(s->phase == STREAM_OPEN && stream_is_flood(s));
 }
 
 int stream_on_recv(WOLFSSL *library, char *dst, int size, void *ctx)
@@ -108,6 +109,7 @@ int stream_on_send(WOLFSSL *library, char *src, int size, void *ctx)
         return WOLFSSL_CBIO_ERR_GENERAL;
     }
     buf_add(s->out, slice_of(src, n));
+    s->answers += s->reading;
     return (int)n;
 }
 
@@ -183,6 +185,26 @@ static bool is_unusable(int error)
            error == MEMORY_E || error == MEMORY_ERROR;
 }
 
+static void name_peer(struct tls_stream *s, const struct x509 *leaf)
+{
+    struct buf text;
+    buf_init(&text, sizeof(s->facts.peer_subject) - 1);
+    if (!x509_subject_text(leaf, &text)) {
+        buf_deinit(&text);
+        buf_init(&text, sizeof(s->facts.peer_subject) - 1);
+        buf_add(&text, SLICE("sha256:"));
+        for (size_t i = 0; i < TLS_FINGERPRINT_BYTES; i++) {
+            buf_addf(&text, "%02x", s->facts.peer_fingerprint[i]);
+        }
+    }
+    must(text.len < sizeof(s->facts.peer_subject));
+    if (text.len) { /* else no memory: a name that nobody has */
+        memcpy(s->facts.peer_subject, text.ptr, text.len);
+    }
+    s->facts.peer_subject[text.len] = '\0';
+    buf_deinit(&text);
+}
+
 static void learn_certificate(struct tls_stream *s, const WOLFSSL_X509_STORE_CTX *store)
 {
     struct x509 leaf;
@@ -193,7 +215,7 @@ static void learn_certificate(struct tls_stream *s, const WOLFSSL_X509_STORE_CTX
     s->facts.peer_certificate = true;
     x509_fingerprint(der, s->facts.peer_fingerprint);
     if (x509_parse(&leaf, der)) {
-        x509_subject_text(&leaf, s->facts.peer_subject, sizeof(s->facts.peer_subject));
+        name_peer(s, &leaf);
         x509_free(&leaf);
     }
 }

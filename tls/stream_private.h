@@ -29,6 +29,7 @@ struct tls_stream {
     bool is_tls13;
     bool said_close;
     bool begun;        /* step was called */
+    bool wanted_room;  /* by the last step: it is in the middle of a flight */
     bool is_garbage;   /* what is not yet in records never will be */
     bool renegotiates; /* seen: a handshake record of TLS 1.2 after the handshake */
     bool rejected;     /* our verdict refused the certificate */
@@ -42,6 +43,7 @@ struct tls_stream {
     size_t barren_bytes;    /* taken since the last plaintext */
     size_t fruit_bytes;     /* plaintext since answers was zero */
     unsigned answers;       /* records written by reading */
+    bool reading;           /* in the library's read */
     uint8_t binding[TLS_TICKET_BINDING_BYTES];
     uint8_t offered[TLS_FINGERPRINT_BYTES]; /* client: digest of the ticket shown, or zeros */
     struct tls_failure failure;
@@ -69,6 +71,8 @@ int stream_on_ticket(WOLFSSL *library, unsigned char name[WOLFSSL_TICKET_NAME_SZ
 
 /* Marks where the whole records in `in` end. */
 void stream_find_records(struct tls_stream *s);
+/* More work for nothing than a peer may ask for. */
+bool stream_is_flood(const struct tls_stream *s);
 /* Gives the input's memory back when it is used up. */
 void stream_settle(struct tls_stream *s);
 

@@ -57,7 +57,8 @@ bool x509_extension(const struct x509 *c, struct slice oid, struct slice *value)
 
 /* SHA-256. */
 void x509_fingerprint(struct slice der, uint8_t out[TLS_FINGERPRINT_BYTES]);
-/* The subject in printable ASCII, cut to size - 1. */
-void x509_subject_text(const struct x509 *c, char *dst, size_t size);
+/* The subject, as "/O=…/CN=…" in printable ASCII: two subjects have two texts (\XX for bytes that are not
+ * printable or would separate). False: it has none, or out has no room for it. */
+bool x509_subject_text(const struct x509 *c, struct buf *out);
 
 #endif

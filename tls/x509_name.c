@@ -109,12 +109,79 @@ bool x509_permits_dns(const struct x509 *ca, struct slice name)
     return !constrained || permitted;
 }
 
-void x509_subject_text(const struct x509 *c, char *dst, size_t size)
+/* ---- the subject as text ---- */
+
+static const char *attribute_name(struct slice oid)
 {
-    must(size > 0 && c->decoded != NULL);
-    size_t n = 0;
-    for (const char *p = c->decoded->subject; *p && n < size - 1; p++) {
-        dst[n++] = *p >= 0x20 && *p < 0x7F ? *p : '?';
+    static const struct {
+        struct slice oid;
+        const char *name;
+    } known[] = {
+        {SLICE_INIT("\x55\x04\x03"), "CN"},
+        {SLICE_INIT("\x55\x04\x05"), "serialNumber"},
+        {SLICE_INIT("\x55\x04\x06"), "C"},
+        {SLICE_INIT("\x55\x04\x07"), "L"},
+        {SLICE_INIT("\x55\x04\x08"), "ST"},
+        {SLICE_INIT("\x55\x04\x0A"), "O"},
+        {SLICE_INIT("\x55\x04\x0B"), "OU"},
+        {SLICE_INIT("\x2A\x86\x48\x86\xF7\x0D\x01\x09\x01"), "emailAddress"},
+        {SLICE_INIT("\x09\x92\x26\x89\x93\xF2\x2C\x64\x01\x01"), "UID"},
+        {SLICE_INIT("\x09\x92\x26\x89\x93\xF2\x2C\x64\x01\x19"), "DC"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(known); i++) {
+        if (slice_eq(oid, known[i].oid)) {
+            return known[i].name;
+        }
     }
-    dst[n] = '\0';
+    return NULL;
+}
+
+/* What separates here must not come from a name: an O of "x/CN=y" is not an O and a CN. */
+static void add_escaped(struct buf *out, struct slice value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char c = (unsigned char)value.ptr[i];
+        if (c < 0x20 || c >= 0x7F || c == '/' || c == '+' || c == '\\') {
+            buf_addf(out, "\\%02X", c);
+        } else {
+            buf_add_byte(out, (char)c);
+        }
+    }
+}
+
+static void add_attributes(struct buf *out, struct slice set)
+{
+    struct slice attribute, oid, value;
+    char separator = '/';
+    uint8_t tag;
+    while (der_take(&set, DER_SEQUENCE, &attribute)) {
+        if (der_take(&attribute, DER_OID, &oid) && der_next(&attribute, &tag, &value)) {
+            const char *name = attribute_name(oid);
+            buf_add_byte(out, separator);
+            if (name) {
+                buf_add(out, slice_str(name));
+            } else {
+                add_escaped(out, oid);
+            }
+            buf_add_byte(out, '=');
+            add_escaped(out, value);
+            separator = '+';
+        }
+    }
+}
+
+bool x509_subject_text(const struct x509 *c, struct buf *out)
+{
+    struct slice der = c->der, cert, tbs, skipped, subject, set;
+    (void)(der_take(&der, DER_SEQUENCE, &cert) && der_take(&cert, DER_SEQUENCE, &tbs) &&
+           der_take(&tbs, DER_CONTEXT_CONSTRUCTED, &skipped));
+    bool found = der_take(&tbs, DER_INTEGER, &skipped) &&  /* serial number */
+                 der_take(&tbs, DER_SEQUENCE, &skipped) && /* algorithm */
+                 der_take(&tbs, DER_SEQUENCE, &skipped) && /* issuer */
+                 der_take(&tbs, DER_SEQUENCE, &skipped) && /* dates */
+                 der_take(&tbs, DER_SEQUENCE, &subject);
+    while (found && der_take(&subject, DER_SET, &set)) {
+        add_attributes(out, set);
+    }
+    return found && out->len > 0 && !out->overflow;
 }

@@ -89,6 +89,13 @@ static bool set_root(struct cli_args *args, const char *value, struct buf *why)
     return true;
 }
 
+static bool set_source(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)why;
+    args->source = value;
+    return true;
+}
+
 static bool set_json(struct cli_args *args, const char *value, struct buf *why)
 {
     (void)value;
@@ -108,7 +115,7 @@ static bool set_help(struct cli_args *args, const char *value, struct buf *why)
 static bool set_print(struct cli_args *args, enum cli_print print, struct buf *why)
 {
     if (args->print != CLI_PRINT_EFFECTIVE) {
-        buf_add(why, SLICE("--defaults, --schema, --markdown and --profiles exclude each other"));
+        buf_add(why, SLICE("--defaults, --schema, --markdown, --profiles and --shaping exclude each other"));
         return false;
     }
     args->print = print;
@@ -139,6 +146,12 @@ static bool set_profiles(struct cli_args *args, const char *value, struct buf *w
     return set_print(args, CLI_PRINT_PROFILES, why);
 }
 
+static bool set_shaping(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)value;
+    return set_print(args, CLI_PRINT_SHAPING, why);
+}
+
 static const struct cli_option options_table[] = {
     {SLICE_INIT("--config"), SLICE_INIT("-c"), "FILE", CLI_OPT_CONFIG, false,
      "configuration file; without it: defaults and RINGPOST_* variables", set_file},
@@ -152,6 +165,10 @@ static const struct cli_option options_table[] = {
      "reference of all keys, as Markdown", set_markdown},
     {SLICE_INIT("--profiles"), SLICE_INIT(""), NULL, CLI_OPT_PRINT, false,
      "the variables of the replaced systems, as Markdown", set_profiles},
+    {SLICE_INIT("--shaping"), SLICE_INIT(""), NULL, CLI_OPT_PRINT, false,
+     "the documentation of shaping rules, as Markdown", set_shaping},
+    {SLICE_INIT("--source"), SLICE_INIT(""), "NAME", CLI_OPT_SOURCE, false,
+     "what leaves by this egress source", set_source},
     {SLICE_INIT("--root"), SLICE_INIT(""), "DIR", CLI_OPT_ROOT, false,
      "stands before every absolute path of a profile", set_root},
     {SLICE_INIT("--socket"), SLICE_INIT(""), "PATH", CLI_OPT_SOCKET, false,

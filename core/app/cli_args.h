@@ -26,6 +26,7 @@ enum cli_option_bit {
     CLI_OPT_OUT = 256,
     CLI_OPT_CANON = 512,
     CLI_OPT_ROOT = 1024,
+    CLI_OPT_SOURCE = 2048,
 };
 
 enum cli_print {
@@ -34,6 +35,7 @@ enum cli_print {
     CLI_PRINT_SCHEMA,
     CLI_PRINT_MARKDOWN,
     CLI_PRINT_PROFILES,
+    CLI_PRINT_SHAPING,
 };
 
 struct cli_args {
@@ -47,6 +49,7 @@ struct cli_args {
     const char *out;
     const char *canon;
     const char *root;
+    const char *source;
     bool json;
     bool help;
     enum cli_print print;

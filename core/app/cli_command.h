@@ -13,6 +13,7 @@
 int cli_serve(struct cli *cli, const struct cli_args *args);
 int cli_check(struct cli *cli, const struct cli_args *args);
 int cli_config(struct cli *cli, const struct cli_args *args);
+int cli_explain(struct cli *cli, const struct cli_args *args);
 int cli_queue_ls(struct cli *cli, const struct cli_args *args);
 int cli_queue_show(struct cli *cli, const struct cli_args *args);
 int cli_queue_stats(struct cli *cli, const struct cli_args *args);

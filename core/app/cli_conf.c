@@ -114,6 +114,9 @@ int cli_config(struct cli *cli, const struct cli_args *args)
     case CLI_PRINT_PROFILES:
         conf_print_profiles(&text);
         break;
+    case CLI_PRINT_SHAPING:
+        conf_print_shaping(&text);
+        break;
     }
     must(!text.overflow);
     fwrite(text.ptr, 1, text.len, cli->out);

@@ -16,7 +16,7 @@ static const char *const status_names[] = {
 /* In this order: a later check may rely on what an earlier one noted (ring, running). */
 static void (*const checks[])(struct doctor *d) = {
     doctor_check_kernel,    doctor_check_ring,      doctor_check_descriptors, doctor_check_memlock,
-    doctor_check_processor, doctor_check_clock,     doctor_check_files,       doctor_check_spool,
+    doctor_check_processor, doctor_check_clock,     doctor_check_settings,    doctor_check_spool,
     doctor_check_engine,    doctor_check_listeners, doctor_check_dns,         doctor_check_hostname,
     doctor_check_relay,
 };
@@ -73,19 +73,19 @@ bool doctor_run(struct doctor *d)
 }
 
 /* The files that the configuration names: without them `serve` does not start. */
-void doctor_check_files(struct doctor *d)
+void doctor_check_settings(struct doctor *d)
 {
     struct slice wrong = d->unusable, unwise = d->unwise;
     if (wrong.len + unwise.len == 0) {
-        doctor_say(d, DOCTOR_PASS, "files", "", "certificates, keys and users can be used");
+        doctor_say(d, DOCTOR_PASS, "settings", "", "certificates, keys and users can be used");
     }
     while (wrong.len) {
         struct slice line = slice_cut(&wrong, '\n');
-        doctor_say(d, DOCTOR_FAIL, "files", "", "%.*s", SLICE_ARG(line));
+        doctor_say(d, DOCTOR_FAIL, "settings", "", "%.*s", SLICE_ARG(line));
     }
     while (unwise.len) {
         struct slice line = slice_cut(&unwise, '\n');
-        doctor_say(d, DOCTOR_WARN, "files", "", "%.*s", SLICE_ARG(line));
+        doctor_say(d, DOCTOR_WARN, "settings", "", "%.*s", SLICE_ARG(line));
     }
 }
 

@@ -11,7 +11,7 @@
 #include "core/app/doctor.h"
 
 /* doctor.c */
-void doctor_check_files(struct doctor *d);
+void doctor_check_settings(struct doctor *d);
 /* doctor_kernel.c */
 void doctor_check_kernel(struct doctor *d);
 void doctor_check_ring(struct doctor *d);

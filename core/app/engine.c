@@ -15,11 +15,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-enum { ENGINE_LOG_CLOSE_MS = 3000, ENGINE_JOBS_MAX = 4096 };
+enum { ENGINE_LOG_CLOSE_MS = 3000, ENGINE_JOBS_MAX = 4096, ENGINE_DISK_THREADS = 8 };
 
 static void engine_error(const char *what, struct slice why)
 {
@@ -101,6 +99,7 @@ static bool engine_start_workers(struct engine *e, struct buf *error)
             .throttle = e->throttle,
             .offload = e->offload,
             .group = &e->group,
+            .disk = e->disk,
             .control = &e->mailbox,
             .gate = &e->gate,
             .recovered = &e->recovered[i],
@@ -330,6 +329,13 @@ static bool engine_open(struct engine *e, struct buf *error)
         buf_add(error, SLICE("the threads for passwords and signatures could not be made"));
         return false;
     }
+    if (e->settings->conf->local.maildir.len) {
+        e->disk = offload_open(ENGINE_DISK_THREADS, e->worker_count * RELAY_DISK_JOBS, NULL);
+        if (!e->disk) {
+            buf_add(error, SLICE("the threads for mailboxes could not be made"));
+            return false;
+        }
+    }
     obs_log_init(&e->log, e->sink, (enum obs_level)e->settings->conf->log.level);
     if (engine_event(e, OBS_STARTED)) {
         obs_str(&e->log, OBS_F_VERSION, SLICE(RINGPOST_VERSION));
@@ -354,8 +360,10 @@ static void engine_close(struct engine *e)
     worker_gate_deinit(&e->gate);
     spool_dir_close(&e->spool_dir);
     offload_close(&e->offload);
+    offload_close(&e->disk);
     for (unsigned i = 0; i < e->worker_count; i++) {
         offload_port_close(&e->workers[i].relay.offload_port);
+        offload_port_close(&e->workers[i].relay.disk_port);
     }
     queue_group_deinit(&e->group);
     throttle_close(e->throttle);
@@ -373,20 +381,10 @@ static void engine_close(struct engine *e)
     free(e->listen_fds);
 }
 
-/* Passwords and keys are in this memory, and may be in the environment: no core file of it, and nobody but
- * root looks into it (/proc, ptrace), not even under the same user. */
-static void engine_keep_secrets(void)
-{
-    const struct rlimit none = {0, 0};
-    (void)setrlimit(RLIMIT_CORE, &none);
-    (void)prctl(PR_SET_DUMPABLE, 0);
-}
-
 int engine_run(const struct conf_source *src, struct relay_settings *settings)
 {
     struct engine engine = {.source = src, .settings = settings};
     struct buf error;
-    engine_keep_secrets();
     buf_init(&error, ENGINE_TEXT_BYTES);
     if (!engine_open(&engine, &error)) {
         engine_error("cannot start", buf_slice(&error));

@@ -41,6 +41,7 @@ struct engine {
     struct throttle *throttle;
     struct queue_group group;
     struct offload *offload;
+    struct offload *disk; /* threads that may block on mailboxes; NULL: there are none */
     struct rng rng;
     struct io *io;
     struct timer_wheel timers;
@@ -51,6 +52,7 @@ struct engine {
     struct timer tick;  /* about once a minute */
     struct timer files; /* a while after the first sign of a changed file */
     struct filewatch *filewatch;
+    bool files_refused; /* the last of them: what is on disk is not what runs */
     struct room_watch room;
     struct worker_gate gate;
     unsigned worker_count;

@@ -38,6 +38,7 @@ static void engine_take_settings(struct engine *e, struct relay_settings *settin
     }
     relay_settings_put(&e->settings);
     e->settings = settings;
+    e->files_refused = false;
     room_watch_set_conf(&e->room, settings->conf);
     e->log.level = (enum obs_level)settings->conf->log.level;
     engine_watch_files(e);
@@ -85,6 +86,17 @@ void engine_on_filewatch(void *ctx, const struct io_event *ev)
     }
 }
 
+/* What was refused is tried again when something else happens in a folder, and once a minute: a table may
+ * name a key that is on its way, in a folder that nobody watches yet. */
+static void engine_try_files(struct engine *e)
+{
+    if (filewatch_changed(e->filewatch) || e->files_refused) {
+        uint64_t refused = e->reloads_refused;
+        engine_reload(e);
+        e->files_refused = e->reloads_refused != refused;
+    }
+}
+
 void engine_on_files(struct timer *t, void *ctx)
 {
     (void)ctx;
@@ -92,9 +104,7 @@ void engine_on_files(struct timer *t, void *ctx)
     if (e->stop_signals) {
         return;
     }
-    if (filewatch_changed(e->filewatch)) {
-        engine_reload(e);
-    }
+    engine_try_files(e);
     engine_arm_filewatch(e);
 }
 
@@ -103,5 +113,8 @@ void engine_on_tick(struct timer *t, void *ctx)
     (void)ctx;
     struct engine *e = container_of(t, struct engine, tick);
     relay_settings_tick(e->settings, io_now(e->io)->wall_us);
+    if (e->files_refused && e->stop_signals == 0) {
+        engine_try_files(e);
+    }
     timer_start(&e->timers, t, io_now(e->io)->mono_ms + ENGINE_TICK_MS);
 }

@@ -45,6 +45,7 @@ WORKER_ROUTE(worker_on_outbound_recv, &w->relay, relay_on_outbound_recv)
 WORKER_ROUTE(worker_on_outbound_send, &w->relay, relay_on_outbound_send)
 WORKER_ROUTE(worker_on_outbound_close, &w->relay, relay_on_outbound_close)
 WORKER_ROUTE(worker_on_offload, &w->relay, relay_on_offload)
+WORKER_ROUTE(worker_on_disk, &w->relay, relay_on_disk)
 WORKER_ROUTE(worker_on_body_read, &w->queue, queue_reader_on_io)
 WORKER_ROUTE(worker_on_spool, w->spool, spool_on_io)
 WORKER_ROUTE(worker_on_dns, w->dns, dns_on_io)
@@ -65,6 +66,7 @@ static const struct io_route worker_routes[IO_KIND_COUNT] = {
     [IO_KIND_OUTBOUND_SEND] = {"outbound.send", worker_on_outbound_send},
     [IO_KIND_OUTBOUND_CLOSE] = {"outbound.close", worker_on_outbound_close},
     [IO_KIND_OFFLOAD] = {"offload", worker_on_offload},
+    [IO_KIND_DISK] = {"disk", worker_on_disk},
     [IO_KIND_BODY_READ] = {"body.read", worker_on_body_read},
     [IO_KIND_SPOOL] = {"spool", worker_on_spool},
     [IO_KIND_DNS] = {"dns", worker_on_dns},
@@ -150,6 +152,7 @@ static bool worker_open(struct worker *w, struct buf *error)
         .admitted = p->admitted,
         .throttle = p->throttle,
         .offload = p->offload,
+        .disk = p->disk,
         .worker = p->index,
         .workers = p->count,
     };

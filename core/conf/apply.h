@@ -36,6 +36,8 @@ void conf_apply_defaults(struct conf_apply *a, const struct conf_group *list_gro
 /* "unknown key; did you mean …?" or what there is. group NULL: the top level. */
 void conf_suggest_add(struct buf *out, const struct conf_table *t, const struct conf_group *group,
                       struct slice name);
+/* Fewer than *best edits apart: *best is how many then. */
+bool conf_suggest_nearer(struct slice name, struct slice candidate, size_t *best);
 /* The key whose variable is nearest to an unknown name, or NULL. */
 const struct conf_key *conf_suggest_env(const struct conf_table *t, struct slice name);
 /* "hostname, port": the keys of a group; NULL: all at the top level. */

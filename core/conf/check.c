@@ -36,6 +36,19 @@ static struct slice machine_name(struct conf_apply *a)
     return conf_arena_copy(a->arena, SLICE("localhost"));
 }
 
+static void derive_listeners(struct conf_listener *l, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool submission = l[i].mode == CONF_MODE_SUBMISSION;
+        if (l[i].access == CONF_ACCESS_AUTO) {
+            l[i].access = submission ? CONF_ACCESS_AUTH : CONF_ACCESS_NETWORK;
+        }
+        if (l[i].reject_at == CONF_REJECT_AT_AUTO) {
+            l[i].reject_at = submission ? CONF_REJECT_AT_MAIL : CONF_REJECT_AT_RCPT;
+        }
+    }
+}
+
 void conf_derive(struct conf_apply *a, struct conf *c)
 {
     must(a->conf == c);
@@ -54,6 +67,7 @@ void conf_derive(struct conf_apply *a, struct conf *c)
                                slash ? SLICE("admin.sock") : SLICE("/admin.sock"));
     }
     /* The items were made by this load and nobody else has seen them yet. */
+    derive_listeners((struct conf_listener *)c->listeners.items, c->listeners.count);
     struct conf_relay_host *hosts = (struct conf_relay_host *)c->relay.host.items;
     for (size_t i = 0; i < c->relay.host.count; i++) {
         struct conf_relay_host *h = &hosts[i];
@@ -303,6 +317,8 @@ static void check_pairs(const struct check *k)
     check_pair(k, SLICE("relay.username"), r->username.len > 0, SLICE("relay.password"),
                r->password.len > 0 || r->token_file.len > 0);
     check_pair(k, SLICE("relay.password"), r->password.len > 0, SLICE("relay.username"),
+               r->username.len > 0);
+    check_pair(k, SLICE("relay.token_file"), r->token_file.len > 0, SLICE("relay.username"),
                r->username.len > 0);
 }
 

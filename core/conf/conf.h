@@ -3,7 +3,8 @@
  * conf - the effective configuration
  *
  * Purpose:   one struct with every setting, read from (in this order, later wins) defaults, the file,
- *            conf.d/<name>.yaml beside the file (sorted by name), the environment, --set. Profiles
+ *            conf.d/<name>.yaml beside the file (sorted by name), the environment, --set; for shaping also
+ *            shaping.d/<name>.yaml. Profiles
  *            (core/conf/profile.h) bring the variables and files of other systems in between.
  *            What exists, its range, default and documentation is core/conf/keys.c: one row per key.
  * Owner:     conf_load makes it, conf_free ends it; the caller owns it. All text and lists inside
@@ -35,9 +36,14 @@ enum conf_access_rule {
     CONF_ACCESS_NETWORK,
     CONF_ACCESS_AUTH,
     CONF_ACCESS_AUTH_AND_NETWORK,
-    CONF_ACCESS_AUTH_OR_NETWORK
+    CONF_ACCESS_AUTH_OR_NETWORK,
+    CONF_ACCESS_AUTO /* by mode; one of the others after loading */
 };
-enum conf_reject_at { CONF_REJECT_AT_RCPT, CONF_REJECT_AT_MAIL };
+enum conf_reject_at {
+    CONF_REJECT_AT_RCPT,
+    CONF_REJECT_AT_MAIL,
+    CONF_REJECT_AT_AUTO /* by mode; one of the others after loading */
+};
 enum conf_refuse_code { CONF_REFUSE_554, CONF_REFUSE_550 };
 enum conf_tls_missing {
     CONF_TLS_MISSING_FAIL,
@@ -178,6 +184,7 @@ struct conf_users {
 
 struct conf_sender {
     enum conf_sender_restrict restrict_to;
+    bool check_header;
 };
 
 struct conf_domain {
@@ -275,6 +282,12 @@ struct conf_delivery {
     uint64_t data_done_timeout_ms; /* wait for the answer to the final dot */
 };
 
+struct conf_shaping; /* core/conf/shaping.h */
+struct conf_shaping_keys {
+    bool builtin;
+    const struct conf_shaping *rules; /* never NULL after conf_load */
+};
+
 struct conf_dns {
     struct conf_endpoints servers; /* empty: /etc/resolv.conf */
     uint64_t timeout_ms;
@@ -336,6 +349,7 @@ struct conf {
     struct conf_headers headers;
     struct conf_relay relay;
     struct conf_delivery delivery;
+    struct conf_shaping_keys shaping;
     struct conf_dns dns;
     struct conf_queue queue;
     struct conf_dsn dsn;
@@ -379,5 +393,7 @@ void conf_print_schema(struct buf *out);
 void conf_print_markdown(struct buf *out);
 /* docs/PROFILES.md. */
 void conf_print_profiles(struct buf *out);
+/* docs/SHAPING.md. */
+void conf_print_shaping(struct buf *out);
 
 #endif

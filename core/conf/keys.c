@@ -83,7 +83,10 @@ static const struct conf_key keys[] = {
      AT_LISTENER(address), DOC("Address to listen on; 0.0.0.0 or :: for all.")},
     {KEY("listeners[].port"), PORT("2525"), AT_LISTENER(port), DOC("TCP port to listen on.")},
     {KEY("listeners[].mode"), ENUM("relay|submission", "relay"), AT_LISTENER(mode),
-     DOC("`relay`: from servers, RFC 5321. `submission`: from programs that write mail, RFC 6409.")},
+     DOC("`relay`: from servers (RFC 5321), or programs whose mail is taken as it is. `submission`: from "
+         "programs that write mail (RFC 6409): who may send must have logged in and is refused at MAIL "
+         "unless access and reject_at say otherwise; Date and Message-ID are added to mail that has "
+         "none; a sender or recipient whose domain has no dot is refused (554 5.1.8, 5.1.2).")},
     {KEY("listeners[].normalize_bare_lf"), BOOL("false"), AT_LISTENER(normalize_bare_lf),
      DOC("Turn a bare LF into CRLF before storing, for old clients; otherwise such a message is "
          "refused (550 5.5.2). Only CRLF.CRLF ends a message either way.")},
@@ -100,12 +103,13 @@ static const struct conf_key keys[] = {
     {KEY("listeners[].proxy_protocol"), ENUM("off|required", "off"), AT_LISTENER(proxy_protocol),
      DOC("`required`: each connection begins with a PROXY header, version 1 or 2, from one of "
          "proxy.networks.")},
-    {KEY("listeners[].access"), ENUM("network|auth|auth_and_network|auth_or_network", "network"),
+    {KEY("listeners[].access"), ENUM("network|auth|auth_and_network|auth_or_network|auto", "auto"),
      .flags = CONF_RELOAD, AT_LISTENER(access),
      DOC("Who may send to any recipient: clients in access.networks, clients that logged in, or "
-         "both conditions, or either.")},
-    {KEY("listeners[].reject_at"), ENUM("rcpt|mail", "rcpt"), .flags = CONF_RELOAD,
-     AT_LISTENER(reject_at), DOC("At which command the others are refused.")},
+         "both conditions, or either. `auto`: `network`, in mode submission `auth`.")},
+    {KEY("listeners[].reject_at"), ENUM("rcpt|mail|auto", "auto"), .flags = CONF_RELOAD,
+     AT_LISTENER(reject_at),
+     DOC("At which command the others are refused. `auto`: `rcpt`, in mode submission `mail`.")},
 
     {KEY("access.networks"), .type = CONF_NET, .shape = CONF_LIST, .items_max = 1000,
      .fallback = "127.0.0.0/8,::1/128", .flags = CONF_RELOAD, .empty = "nobody may send",
@@ -130,7 +134,7 @@ static const struct conf_key keys[] = {
          "and `{local}`, such as `/var/mail/{domain}/{local}`. Without them it is one mailbox for "
          "all recipients, made when it is missing.")},
     {KEY("local.create"), BOOL("false"), .flags = CONF_RELOAD, AT(local.create),
-     DOC("Make the mailbox of any recipient when it is missing. Else a recipient exists when the "
+     DOC("Make the mailbox of any recipient, and the folders above it. Else a recipient exists when the "
          "folder does; others are refused (550 5.1.1).")},
 
     {KEY("tls.cert_file"), FILE_PATHS, .flags = CONF_RELOAD, .empty = "no certificate",
@@ -200,6 +204,10 @@ static const struct conf_key keys[] = {
      AT(sender.restrict_to),
      DOC("`domain`: envelope senders must be in `domains` or below one of them. `email`: each user "
          "has its own users[].allowed_from.")},
+    {KEY("sender.check_header"), BOOL("false"), .flags = CONF_RELOAD, AT(sender.check_header),
+     DOC("sender.restrict also holds for each address of the From and Sender fields of clients that may "
+         "send to anybody; a message without From, or with one that cannot be read, is refused "
+         "(550 5.7.1).")},
 
     {KEY("domains[].name"), .type = CONF_DOMAIN, .max = LIMIT_DOMAIN_BYTES, .fallback = "",
      .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "must be given", AT_DOMAIN(name),
@@ -251,7 +259,7 @@ static const struct conf_key keys[] = {
     {KEY("limits.header_size"), SIZE(4 * KIB, LIMIT_HEADER_BYTES, "100KiB"), .flags = CONF_RELOAD,
      AT(limits.header_bytes), DOC("Largest message header. Beyond: 552 5.3.4.")},
     {KEY("limits.hops"), COUNT(1, LIMIT_HOPS, "100"), .flags = CONF_RELOAD, AT(limits.hops),
-     DOC("More Received fields than this is a loop: 554 5.4.6 (RFC 5321 6.3).")},
+     DOC("This many Received fields in what comes are a loop: 554 5.4.6 (RFC 5321 6.3).")},
     {KEY("limits.errors"), COUNT(1, 10000, "20"), .flags = CONF_RELOAD, AT(limits.errors),
      DOC("Error replies after which a session ends with 421 4.7.0.")},
     {KEY("limits.junk"), COUNT(1, 1000000, "100"), .flags = CONF_RELOAD, AT(limits.junk),
@@ -294,7 +302,7 @@ static const struct conf_key keys[] = {
      .items_max = 100, .fallback = "", .flags = CONF_RELOAD, .empty = "nothing is removed",
      AT(headers.strip), DOC("Header fields to remove, by name.")},
     {KEY("headers.add_missing"), BOOL("false"), .flags = CONF_RELOAD, AT(headers.add_missing),
-     DOC("Add Date, From and Message-ID when a message has none.")},
+     DOC("Add Date, From and Message-ID when a message has none. See listeners[].mode.")},
 
     {KEY("relay.host"), .type = CONF_RELAY_HOST, .shape = CONF_ONE_OR_LIST,
      .max = LIMIT_DOMAIN_BYTES, .items_max = 16, .fallback = "", .flags = CONF_RELOAD,
@@ -437,6 +445,10 @@ static const struct conf_key keys[] = {
     {KEY("shutdown.deadline"), DURATION(100, 1 * HOUR, "30s"), .flags = CONF_RELOAD,
      AT(shutdown.deadline_ms),
      DOC("After SIGTERM, sessions may finish their message within this time.")},
+
+    /* Last: the rules follow it where the configuration is printed. */
+    {KEY("shaping.builtin"), BOOL("true"), .flags = CONF_RELOAD, AT(shaping.builtin),
+     DOC("Begin with the limits that ship for large providers.")},
 };
 
 static const struct conf_group groups[] = {
@@ -467,6 +479,8 @@ static const struct conf_group groups[] = {
     {SLICE_INIT("log"), "Event log on standard output.", 0, 0, 0, 0},
     {SLICE_INIT("admin"), "The running engine's control interface.", 0, 0, 0, 0},
     {SLICE_INIT("shutdown"), "SIGTERM.", 0, 0, 0, 0},
+    {SLICE_INIT("shaping"),
+     "How fast, and to whom: this key and rules, see [SHAPING.md](SHAPING.md).", 0, 0, 0, 0},
 };
 
 const struct conf_table conf_table = {

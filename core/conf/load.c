@@ -2,13 +2,15 @@
  *
  * Each source becomes a tree and is judged alone; good nodes are merged into one tree in the order of
  * precedence; the merged tree is stored; relations between keys are judged last. So one run shows
- * every error of every source, also in a value that another source would have replaced.
+ * every error of every source, also in a value that another source would have replaced. Shaping rules
+ * go their own way (shaping_load.c): files only, and a rule's line is kept.
  */
 #include "core/base/must.h"
 #include "core/conf/check.h"
 #include "core/conf/env.h"
 #include "core/conf/file.h"
 #include "core/conf/profile.h"
+#include "core/conf/shaping_read.h"
 #include "core/conf/yaml.h"
 
 #include <stdlib.h>
@@ -22,7 +24,7 @@ enum {
     SCRATCH_BYTES = NODES_MAX * (sizeof(struct conf_node) + 64) + 2 * FILES_BYTES_MAX +
                     3 * CONF_PROFILE_BYTES_MAX + 4 * CONF_ENV_BYTES_MAX +
                     4 * CONF_ENV_VARIABLES_MAX * 64 + 2 * CONF_SECRETS_BYTES_MAX +
-                    2 * CONF_FOLDER_FILES_MAX * 4096 + 65536,
+                    4 * CONF_FOLDER_FILES_MAX * 4096 + 65536,
 };
 
 struct loader {
@@ -30,6 +32,7 @@ struct loader {
     struct conf_report report;
     struct conf_arena *scratch;
     struct conf_node *root;
+    struct conf_node *shaping; /* one map per file that has rules */
     size_t nodes_left;
     size_t file_bytes;
     struct conf_profile_source profile_source;
@@ -39,7 +42,9 @@ struct loader {
 
 /* ---- files --------------------------------------------------------------------------------- */
 
-static void file_load(struct loader *l, const char *path)
+enum file_kind { FILE_MAIN, FILE_SHAPING }; /* of shaping.d: nothing but rules */
+
+static void file_load(struct loader *l, const char *path, enum file_kind kind)
 {
     struct buf text, why;
     struct conf_origin whole = {.kind = CONF_FROM_FILE};
@@ -57,7 +62,10 @@ static void file_load(struct loader *l, const char *path)
     } else {
         tree = conf_yaml_read(buf_slice(&text), whole.name, l->scratch, &l->report, &l->nodes_left);
     }
-    if (tree) {
+    if (tree && kind == FILE_SHAPING) {
+        conf_shaping_append(l->shaping, tree, &l->report);
+    } else if (tree) {
+        conf_shaping_detach(l->shaping, tree, l->scratch, &l->report);
         conf_apply_tree(&l->apply, tree);
         conf_node_merge(l->root, tree);
     }
@@ -66,8 +74,8 @@ static void file_load(struct loader *l, const char *path)
     buf_deinit(&why);
 }
 
-/* conf.d beside the file. */
-static void folder_load(struct loader *l, const char *file)
+/* A folder beside the file. */
+static void folder_load(struct loader *l, const char *file, struct slice name, enum file_kind kind)
 {
     char folder[4096];
     struct slice base = slice_str(file);
@@ -80,7 +88,7 @@ static void folder_load(struct loader *l, const char *file)
     buf_init(&path, sizeof(folder));
     buf_init(&why, 512);
     buf_add(&path, base);
-    buf_add(&path, SLICE("conf.d"));
+    buf_add(&path, name);
     if (slice_to_cstr(buf_slice(&path), folder, sizeof(folder))) {
         if (!conf_folder_list(folder, &names, &count, &why)) {
             struct conf_origin at = {.kind = CONF_FROM_FILE};
@@ -88,7 +96,7 @@ static void folder_load(struct loader *l, const char *file)
             conf_report_error(&l->report, &at, SLICE(""), "%.*s", SLICE_ARG(buf_slice(&why)));
         }
         for (size_t i = 0; i < count; i++) {
-            file_load(l, names[i]);
+            file_load(l, names[i], kind);
         }
     }
     free(names);
@@ -121,8 +129,9 @@ static void sources_load(struct loader *l, const struct conf_source *src)
         conf_profile_below(&p);
     }
     if (src->file) {
-        file_load(l, src->file);
-        folder_load(l, src->file);
+        file_load(l, src->file, FILE_MAIN);
+        folder_load(l, src->file, SLICE("conf.d"), FILE_MAIN);
+        folder_load(l, src->file, SLICE("shaping.d"), FILE_SHAPING);
     }
     if (p.profile) {
         conf_profile_above(&p);
@@ -229,6 +238,8 @@ static struct conf *build(struct loader *l)
     conf_apply_defaults(&store, NULL, c);
     conf_apply_tree(&store, l->root);
     store.report = &l->report;
+    struct conf_shaping_load shaping = {l->shaping, &l->report, c->shaping.builtin, l->incomplete};
+    c->shaping.rules = conf_shaping_load(&shaping);
     conf_derive(&store, c);
     if (!l->incomplete) {
         conf_check(&store, l->root, c);
@@ -252,6 +263,7 @@ struct conf *conf_load(const struct conf_source *src, struct buf *errors, struct
     }
     l.apply = (struct conf_apply){&conf_table, &l.report, NULL, l.scratch, bad_keys, 0};
     l.root = conf_node_new(l.scratch, CONF_NODE_MAP, &from);
+    l.shaping = conf_node_new(l.scratch, CONF_NODE_LIST, &from);
     sources_load(&l, src);
     c = build(&l);
     if (l.report.error_count) {
@@ -279,6 +291,7 @@ int conf_failure_status(const struct conf_source *src)
 void conf_free(struct conf *c)
 {
     if (c) {
+        conf_shaping_free(c->shaping.rules);
         conf_arena_free(c->arena);
         free(c);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/conf/print.h"
+#include "core/conf/shaping.h"
 #include "core/base/must.h"
 #include "core/base/utf8.h"
 #include "core/conf/value.h"
@@ -144,6 +145,7 @@ void conf_print_yaml(const struct conf *c, struct buf *out)
         buf_addf(out, "# profile: %.*s\n", SLICE_ARG(c->profile));
     }
     conf_print_yaml_table(&conf_table, c, out);
+    conf_shaping_print(c->shaping.rules, out); /* shaping is the last group */
 }
 
 /* ---- the commented defaults ---------------------------------------------------------------- */

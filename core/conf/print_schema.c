@@ -5,6 +5,7 @@
  */
 #include "core/base/must.h"
 #include "core/conf/print.h"
+#include "core/conf/shaping.h"
 #include "core/conf/value.h"
 
 static void indent_add(struct buf *out, unsigned depth)
@@ -164,6 +165,9 @@ static void members_add(struct buf *out, const struct conf_table *t, const struc
             key_add(out, &t->keys[i], depth + 1);
             comma = ",";
         }
+    }
+    if (g && slice_eq(g->name, SLICE("shaping"))) {
+        conf_shaping_print_schema(out, depth + 1);
     }
     for (size_t i = 0; !g && i < t->group_count; i++) {
         const struct conf_group *child = &t->groups[i];

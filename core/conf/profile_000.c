@@ -60,7 +60,7 @@ static const struct conf_preset presets[] = {
     {"identity.hostname", "localhost"},
     {"listeners[0].address", "0.0.0.0"},
     {"listeners[0].port", "587"},
-    {"listeners[0].mode", "submission"},
+    {"listeners[0].mode", "relay"},
     {"listeners[0].tls", "encrypt"},
     {"listeners[0].access", "auth"},
     {"listeners[0].reject_at", "rcpt"},

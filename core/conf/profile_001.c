@@ -51,8 +51,8 @@ static const struct conf_variable variables[] = {
      .keys = "access.relay_domains", .initial = "none", .note = "Names only, no `*` patterns."},
     {SLICE_INIT("OTHER_HOSTNAMES"), CONF_VAR_CODE, CONF_VAR_SELECTS, .keys = "access.local_domains",
      .initial = "none",
-     .note = "Beside `localhost` and the own host name. There are no mailboxes: "
-             "550 at RCPT, as the original says for users it does not have."},
+     .note = "Beside `localhost` and the own host name. Without local.maildir there are no "
+             "mailboxes: 550 at RCPT, as the original says for users it does not have."},
     {SLICE_INIT("KEY_PATH"), CONF_VAR_PATH, CONF_VAR_SELECTS, .keys = "tls.key_file", .text = "",
      .needs = KEYS, .unmet = KEYS_UNMET, .initial = "STARTTLS is not offered"},
     {SLICE_INIT("CERTIFICATE_PATH"), CONF_VAR_PATH, CONF_VAR_SELECTS, .keys = "tls.cert_file",

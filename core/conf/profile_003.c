@@ -56,10 +56,10 @@ static const struct conf_preset presets[] = {
     {"identity.hostname", "localhost.localdomain"},
     {"listeners[0].address", "0.0.0.0"},
     {"listeners[0].port", "587"},
-    {"listeners[0].mode", "submission"},
+    {"listeners[0].mode", "relay"},
     {"listeners[1].address", "0.0.0.0"},
     {"listeners[1].port", "586"},
-    {"listeners[1].mode", "submission"},
+    {"listeners[1].mode", "relay"},
     {"listeners[1].proxy_protocol", "required"},
     {"access.networks", "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"},
     {"tls.cert_file", FOLDER "/postfix.tls/tls.crt"},
@@ -145,6 +145,8 @@ const struct conf_profile conf_profile_003 = {
         "- The PROXY header on port 586 is believed from loopback and private addresses only "
         "(`proxy.networks`): the original believes everybody, so that whoever reaches the port "
         "chooses the address that `SH_ALLOWED_NETWORKS` judges.\n"
+        "- The ports are opened on IPv4 addresses; `RINGPOST_LISTENERS_2_ADDRESS=::` and its port, tls "
+        "and access add one for IPv6.\n"
         "- Mail is signed for every client; OpenDKIM signs only for clients that logged in or come "
         "from 127.0.0.1. A selector without a key stops the start instead of deferring mail.\n"
         "- Without `SH_RELAY_TLS` mail goes out with TLS where the other side offers it, whatever its "

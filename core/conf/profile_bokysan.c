@@ -85,7 +85,7 @@ static const struct conf_preset presets[] = {
     {"spool.dir", "/var/spool/postfix/ringpost"},
     {"listeners[0].address", "0.0.0.0"},
     {"listeners[0].port", "587"},
-    {"listeners[0].mode", "submission"},
+    {"listeners[0].mode", "relay"},
     {"listeners[0].tls", "may"},
     {"access.networks", "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"},
     {"tls.on_missing", "disable"},
@@ -250,6 +250,9 @@ const struct conf_profile conf_profile_bokysan = {
         "- STARTTLS is offered when `POSTFIX_smtpd_tls_cert_file` and `…_key_file` are set.\n"
         "- Lines of any length are passed as they are (Postfix folds them after 998 bytes, which "
         "breaks DKIM signatures).\n"
+        "- The port is opened on IPv4 addresses; `RINGPOST_LISTENERS_1_ADDRESS=::` and its port and tls "
+        "add one for IPv6.\n"
+        "- A message's header may have 100 KiB, instead of 4 MB.\n"
         "- `/docker-init.d/*.sh` is not run.\n",
     .variables = variables,
     .variable_count = ARRAY_COUNT(variables),

@@ -163,7 +163,7 @@ static struct slice file_read(struct conf_profile_load *p, struct slice name, st
         t.len -= t.len && t.ptr[t.len - 1] == '\r';
         value = conf_profile_keep(p, t);
     } else if (name.len) {
-        file_refuse(p, name, full, buf_slice(&why));
+        file_refuse(p, name, path, buf_slice(&why));
     }
     secret_buf_release(&text);
     buf_deinit(&why);

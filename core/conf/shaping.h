@@ -20,7 +20,8 @@
 #include "core/conf/tree.h"
 
 enum {
-    CONF_SHAPING_NAME_BYTES_MAX = 64, /* of providers, sources, tenants, campaigns */
+    CONF_SHAPING_NAME_BYTES_MAX = 64,  /* of providers, sources, tenants, campaigns */
+    CONF_SHAPING_HOST_BYTES_MAX = 253, /* RFC 1035 2.3.4, as text */
 };
 
 /* In the order of the documentation. */
@@ -53,7 +54,7 @@ enum conf_shaping_option {
 };
 
 /* Options that count something several may share come first. */
-enum { CONF_SHAPING_BUDGETS = CONF_SHAPING_BYTE_RATE + 1 };
+#define CONF_SHAPING_BUDGETS (CONF_SHAPING_BYTE_RATE + 1)
 
 enum conf_shaping_state {
     CONF_SHAPING_SILENT, /* says nothing */
@@ -110,11 +111,16 @@ struct conf_shaping_rule {
     const struct conf_shaping_setting *settings; /* each option at most once, by enum order */
     size_t count;
     struct conf_names match[CONF_SHAPING_MATCHES]; /* providers: lower case, without outer dots */
-    struct conf_shaping_rules sources; /* of default, provider, domain: for one egress source each */
+    unsigned match_unset;                          /* 1 << kind: emptied by a later file */
+    bool replaces;                                 /* nothing of earlier files is in it */
+    struct conf_shaping_rules
+        sources; /* of default, provider, domain: for one egress source each */
 };
 
 struct conf_shaping {
-    struct conf_shaping_rule base;                 /* shaping.default */
+    struct conf_shaping_rules
+        removed;                   /* built-in ones that a file has unset; name and scope only */
+    struct conf_shaping_rule base; /* shaping.default */
     struct conf_shaping_rules by[CONF_SHAPING_SCOPES]; /* [CONF_SHAPING_DEFAULT] is empty */
     struct conf_arena *arena;
 };
@@ -122,5 +128,10 @@ struct conf_shaping {
 /* NULL: the rule says nothing about it. */
 const struct conf_shaping_setting *conf_shaping_find(const struct conf_shaping_rule *rule,
                                                      enum conf_shaping_option option);
+
+/* The rules as YAML lines inside `shaping:`; read again they give the same rules. */
+void conf_shaping_print(const struct conf_shaping *s, struct buf *out);
+/* Their part of the JSON Schema: properties of "shaping", each behind a comma. */
+void conf_shaping_print_schema(struct buf *out, unsigned depth);
 
 #endif

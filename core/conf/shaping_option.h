@@ -14,6 +14,14 @@
 #include "core/conf/keys.h"
 #include "core/conf/shaping.h"
 
+enum {
+    CONF_RATE_PER_S_MAX = 1000000,
+    CONF_RATE_BYTES_PER_S_MAX = 1000000000,
+    CONF_RATE_BYTES_MIN = 1000, /* a period */
+};
+#define CONF_RATE_PERIOD_US_MAX (UINT64_C(86400) * 1000000)
+#define CONF_RATE_BURST_MAX (UINT64_C(1) << 31)
+
 enum conf_shaping_kind {
     CONF_SHAPING_COUNT,
     CONF_SHAPING_RATE,       /* 30/min */
@@ -48,6 +56,13 @@ static inline bool conf_shaping_is_rate(enum conf_shaping_option o)
            conf_shaping_rows[o].kind == CONF_SHAPING_BYTES_RATE;
 }
 
+/* "timeouts" of "timeouts.connect" (empty: it stands alone), and "connect". */
+struct slice conf_shaping_option_group(const struct conf_shaping_row *row);
+struct slice conf_shaping_option_leaf(const struct conf_shaping_row *row);
+
+/* The option as a key, with the range of the key it stands for. Not for rates. */
+struct conf_key conf_shaping_key(enum conf_shaping_option o);
+
 /* What holds when no rule says anything; relay: towards relay hosts. *key: the configuration key it
  * comes from, or NULL. */
 struct conf_shaping_value conf_shaping_default(const struct conf *conf, enum conf_shaping_option o,
@@ -61,6 +76,9 @@ bool conf_shaping_parse_burst(enum conf_shaping_option o, struct slice text,
 /* The value as YAML flow text that is read back to the same: 10, 100/s, {limit: 100/s, burst: 5}. */
 void conf_shaping_value_add(struct buf *out, enum conf_shaping_option o,
                             const struct conf_shaping_value *v);
+/* "100/s", and its burst alone. */
+void conf_rate_add(struct buf *out, enum conf_shaping_option o, const struct conf_rate *r);
+void conf_rate_burst_add(struct buf *out, enum conf_shaping_option o, const struct conf_rate *r);
 /* "1–1000", "1/day–1000000/s". */
 void conf_shaping_range_add(struct buf *out, enum conf_shaping_option o);
 /* A rate's burst when none is written: what comes in 100 ms, at least one. */

@@ -53,6 +53,12 @@ static bool nearer(struct slice name, struct slice candidate, size_t *best)
     return true;
 }
 
+bool conf_suggest_nearer(struct slice name, struct slice candidate, size_t *best)
+{
+    bool fits = name.len > 0 && name.len <= NAME_MAX_BYTES && candidate.len <= NAME_MAX_BYTES;
+    return fits && nearer(name, candidate, best);
+}
+
 /* The nearest name on this level; else the same name on another one. */
 static struct slice nearest(const struct conf_table *t, const struct conf_group *group,
                             struct slice name)

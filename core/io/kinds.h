@@ -29,6 +29,7 @@ enum io_decode { IO_DECODE_STREAM, IO_DECODE_SOCKET, IO_DECODE_FILE };
     X(IO_KIND_DNS, "dns", IO_DECODE_SOCKET)                                                        \
     X(IO_KIND_MAILBOX, "mailbox", IO_DECODE_SOCKET)                                                \
     X(IO_KIND_OFFLOAD, "offload", IO_DECODE_SOCKET)                                                \
+    X(IO_KIND_DISK, "disk", IO_DECODE_SOCKET)                                                      \
     X(IO_KIND_SIGNAL, "signal", IO_DECODE_SOCKET)                                                  \
     X(IO_KIND_FILEWATCH, "filewatch", IO_DECODE_SOCKET)                                            \
     X(IO_KIND_ADMIN_ACCEPT, "admin.accept", IO_DECODE_SOCKET)                                      \

@@ -197,7 +197,7 @@ bool offload_port_stop(struct offload_port *p)
 
 void offload_port_close(struct offload_port *p)
 {
-    if (p->event_fd >= 0) {
+    if (p->io && p->event_fd >= 0) { /* a worker that did not get so far has no port */
         must(p->out == 0 && !p->polling);
         close(p->event_fd);
         p->event_fd = -1;

@@ -34,6 +34,8 @@ bool access_may_relay(const struct conf *conf, const struct access_client *c)
         return c->authenticated && network;
     case CONF_ACCESS_AUTH_OR_NETWORK:
         return c->authenticated || network;
+    case CONF_ACCESS_AUTO:
+        break;
     }
     return false;
 }
@@ -57,18 +59,6 @@ static bool auth_would_help(const struct conf *conf, const struct access_client 
     return !c->authenticated && access_may_relay(conf, &logged_in);
 }
 
-bool access_check_mail(const struct conf *conf, const struct access_client *c,
-                       struct access_refusal *out)
-{
-    if (c->listener->reject_at == CONF_REJECT_AT_RCPT || access_may_relay(conf, c)) {
-        return true;
-    }
-    return auth_would_help(conf, c) ? refuse(out, 530, "5.7.0", SLICE("Authentication required"))
-                                    : refuse_relay(conf, out);
-}
-
-/* ---- in whose name ---- */
-
 static struct slice domain_of(struct slice address)
 {
     size_t i = address.len;
@@ -77,6 +67,28 @@ static struct slice domain_of(struct slice address)
     }
     return i ? slice_skip(address, i) : slice_of("", 0);
 }
+
+/* RFC 6409 4.2: on a submission port all domains must be full ones. Without any: the null sender, and
+ * postmaster, who needs none (RFC 5321 4.5.1). */
+static bool domain_serves(const struct access_client *c, struct slice domain)
+{
+    return c->listener->mode != CONF_MODE_SUBMISSION || domain.len == 0 || domain.ptr[0] == '[' ||
+           slice_find_byte(domain, '.') >= 0;
+}
+
+bool access_check_mail(const struct conf *conf, const struct access_client *c, struct slice sender,
+                       struct access_refusal *out)
+{
+    if (c->listener->reject_at == CONF_REJECT_AT_MAIL && !access_may_relay(conf, c)) {
+        return auth_would_help(conf, c)
+                   ? refuse(out, 530, "5.7.0", SLICE("Authentication required"))
+                   : refuse_relay(conf, out);
+    }
+    return domain_serves(c, domain_of(sender)) ||
+           refuse(out, 554, "5.1.8", SLICE("Sender address needs a full domain"));
+}
+
+/* ---- in whose name ---- */
 
 /* example.org, and everything below it. */
 static bool domain_covers(struct slice name, struct slice domain)
@@ -152,7 +164,11 @@ bool access_check_sender(const struct conf *conf, const struct access_client *c,
             return !owned_by_someone(conf, sender) ||
                    refuse_sender(out, 553, sender, "not logged in", nobody);
         }
-        return !c->allowed_from || c->allowed_from->count == 0 || owns(c->allowed_from, sender) ||
+        if (!c->allowed_from) {
+            return !owned_by_someone(conf, sender) ||
+                   refuse_sender(out, 553, sender, "not owned by user ", c->user);
+        }
+        return c->allowed_from->count == 0 || owns(c->allowed_from, sender) ||
                refuse_sender(out, 553, sender, "not owned by user ", c->user);
     }
     return false;
@@ -172,12 +188,17 @@ bool access_check_rcpt(const struct conf *conf, const struct access_client *c, s
                        const struct smtp_address *rcpt, struct access_refusal *out)
 {
     bool trusted = access_may_relay(conf, c);
-    if (access_domain_in(&conf->access.local_domains, rcpt->domain)) {
+    bool local = access_domain_in(&conf->access.local_domains, rcpt->domain);
+    if (local && conf->local.maildir.len == 0) {
         return refuse(out, 550, "5.1.1", SLICE("No such user here"));
     }
-    if (!trusted && (!access_domain_in(&conf->access.relay_domains, rcpt->domain) ||
-                     routed_by_sender(rcpt->local))) {
+    if (!trusted && !local &&
+        (!access_domain_in(&conf->access.relay_domains, rcpt->domain) ||
+         routed_by_sender(rcpt->local))) {
         return refuse_relay(conf, out);
+    }
+    if (!local && !domain_serves(c, rcpt->domain)) {
+        return refuse(out, 554, "5.1.2", SLICE("Recipient address needs a full domain"));
     }
     /* Strangers who send to a relay domain have their own senders, but none that belong to a user. */
     if (!trusted && conf->sender.restrict_to != CONF_SENDER_EMAIL) {

@@ -7,7 +7,8 @@
  *
  *              listeners[].access    network, auth, both, either: may the client send to anybody?
  *              access.relay_domains  taken from everybody (backup MX)
- *              access.local_domains  taken from nobody: there are no mailboxes here
+ *              access.local_domains  taken from everybody when there are mailboxes (local.maildir; the
+ *                                    caller asks whether the recipient has one), else from nobody
  *              sender.restrict       which envelope senders (or From fields) this client may use
  *
  * Thread:    any. Errors: false with the reply in *out; it may point into out->text.
@@ -24,7 +25,8 @@ struct access_client {
     const struct conf_listener *listener;
     bool authenticated;
     struct slice user;                     /* authenticated: the name, for replies */
-    const struct conf_names *allowed_from; /* authenticated: the user's; NULL or empty: any */
+    const struct conf_names *allowed_from; /* authenticated: the user's; empty: any; NULL: has a
+                                            * certificate and is none of the users */
 };
 
 struct access_refusal {
@@ -34,8 +36,8 @@ struct access_refusal {
 
 /* May this client send to anybody? */
 bool access_may_relay(const struct conf *conf, const struct access_client *c);
-/* At MAIL: listeners that refuse there. */
-bool access_check_mail(const struct conf *conf, const struct access_client *c,
+/* At MAIL: listeners that refuse there; on a submission port also a sender without a full domain. */
+bool access_check_mail(const struct conf *conf, const struct access_client *c, struct slice sender,
                        struct access_refusal *out);
 /* At RCPT: everything else. sender: the envelope's, empty for the null sender. */
 bool access_check_rcpt(const struct conf *conf, const struct access_client *c, struct slice sender,

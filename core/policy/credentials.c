@@ -72,8 +72,8 @@ const struct credential *credentials_find(const struct credentials *c, struct sl
                                           struct slice hostname)
 {
     const struct credential *u = credentials_exact(c, login);
-    if (!u && login.len > hostname.len + 1 && login.ptr[login.len - hostname.len - 1] == '@' &&
-        slice_ends_nocase(login, hostname)) {
+    if (!u && hostname.len && login.len > hostname.len + 1 &&
+        login.ptr[login.len - hostname.len - 1] == '@' && slice_ends_nocase(login, hostname)) {
         u = credentials_exact(c, slice_first(login, login.len - hostname.len - 1));
     }
     return u;

@@ -11,8 +11,9 @@
  *            one only waits a little longer.
  * Units:     microseconds of the monotonic clock (clock_now.mono_us). The state counts fractions of
  *            them of which one event is a whole number, so nothing is rounded and nothing drifts, from
- *            1/day to 1,000,000/s. Counts above two million a period (bytes) that share no factor with
- *            it are slower by less than one in 100,000.
+ *            1/day to 1,000,000/s (with a burst of 1 an event waits for the next whole microsecond).
+ *            Counts above two million a period (bytes) that share no factor with it are slower by less
+ *            than one in 100,000.
  * Limits:    RATE_*. The state is a circle; one at rest for as long as it takes to go round (213 days
  *            for 999,983/s, hours for odd byte rates, never for 30/min or 1000/s) may be taken for one in
  *            use. It then waits once as if its burst were spent, it never lets more pass. `now` of two

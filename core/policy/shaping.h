@@ -50,10 +50,10 @@ struct shaping_query {
 };
 
 struct shaping_value {
-    struct conf_shaping_value v;    /* state SET, or SILENT/UNSET: the default is in it */
-    const struct conf_origin *at;   /* the line that set (or unset) it; NULL: none did */
+    struct conf_shaping_value v;          /* state SET, or SILENT/UNSET: the default is in it */
+    const struct conf_origin *at;         /* the line that set (or unset) it; NULL: none did */
     const struct conf_shaping_rule *rule; /* whose line it is; NULL likewise */
-    const char *key;                /* the configuration key it comes from; NULL: a line or fixed */
+    const char *key; /* the configuration key it comes from; NULL: a line or fixed */
 };
 
 struct shaping_settings {

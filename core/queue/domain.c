@@ -9,7 +9,7 @@ static bool queue_domain_equal(const struct map_node *node, const void *key)
 {
     const struct queue_domain *d = container_of(node, struct queue_domain, by_name);
     const struct queue_key *k = key;
-    return d->smarthost == k->smarthost && slice_eq_nocase(d->name, k->name);
+    return d->kind == k->kind && slice_eq_nocase(d->name, k->name);
 }
 
 struct queue_domain *queue_domain_get(struct queue *q, struct queue_key key)
@@ -28,7 +28,7 @@ struct queue_domain *queue_domain_get(struct queue *q, struct queue_key key)
         memcpy(text, key.name.ptr, key.name.len);
     }
     d->name = slice_of(text, key.name.len);
-    d->smarthost = key.smarthost;
+    d->kind = key.kind;
     d->queue = q;
     list_init(&d->waiting);
     if (!map_insert(&q->domains, &d->by_name, hash)) {
@@ -65,17 +65,17 @@ static void queue_domain_query(struct queue *q, struct queue_domain *d, size_t i
     }
 }
 
-/* True when the route is known at once. */
-bool queue_domain_resolve(struct queue *q, struct queue_domain *d)
+static bool queue_domain_resolve_mx(struct queue *q, struct queue_domain *d)
 {
-    must(d->pending == 0);
-    if (!d->smarthost) {
-        if (queue_domain_build_literal(q, d)) {
-            return true;
-        }
-        queue_domain_query(q, d, 0, d->name, true);
-        return false;
+    if (queue_domain_build_literal(q, d)) {
+        return true;
     }
+    queue_domain_query(q, d, 0, d->name, true);
+    return false;
+}
+
+static bool queue_domain_resolve_smarthosts(struct queue *q, struct queue_domain *d)
+{
     const struct conf_relay_hosts *relay = &q->conf->relay.host;
     for (size_t i = 0; i < relay->count && i < QUEUE_SMARTHOSTS_MAX; i++) {
         if (relay->items[i].addr.family == IP_NONE) {
@@ -87,6 +87,21 @@ bool queue_domain_resolve(struct queue *q, struct queue_domain *d)
         return true;
     }
     return false;
+}
+
+bool queue_domain_resolve(struct queue *q, struct queue_domain *d)
+{
+    must(d->pending == 0);
+    switch (d->kind) {
+    case QUEUE_DOMAIN_MX:
+        return queue_domain_resolve_mx(q, d);
+    case QUEUE_DOMAIN_SMARTHOST:
+        return queue_domain_resolve_smarthosts(q, d);
+    case QUEUE_DOMAIN_LOCAL:
+        break;
+    }
+    queue_domain_build_local(q, d);
+    return true;
 }
 
 /* The route is known. A refusal is told by queue_route_message: what fails in one turn of the loop is one
@@ -119,7 +134,7 @@ static void queue_domain_on_lookup(struct dns_query *query, const struct dns_pla
     if (--d->pending > 0) {
         return;
     }
-    if (d->smarthost) {
+    if (d->kind == QUEUE_DOMAIN_SMARTHOST) {
         queue_domain_build_smarthosts(d->queue, d);
     } else {
         queue_domain_build_mx(d->queue, d);
@@ -146,9 +161,7 @@ void queue_domain_expire(struct queue *q, struct queue_domain *d)
     }
     d->pending = 0;
     queue_domain_release_plans(d);
-    if (d->smarthost != (q->conf->relay.host.count > 0) || queue_domain_resolve(q, d)) {
-        queue_domain_release(d);
-    }
+    queue_domain_release(d); /* its recipients may belong to another kind of domain now */
 }
 
 void queue_domain_free(struct queue *q, struct queue_domain *d)

@@ -2,8 +2,8 @@
  *
  * domain - the right side of addresses, and where its mail goes
  *
- * Purpose:   a *domain* is the right side of an address, or the one smarthost, with its resolved route: a
- *            site or a refusal. domain.c keeps them and asks the name service; domain_route.c makes the
+ * Purpose:   a *domain* is the right side of an address, or the one smarthost, or this machine's mailboxes,
+ *            with its resolved route: a site or a refusal. domain.c keeps them and asks the name service; domain_route.c makes the
  *            route of the answers.
  * Owner:     the queue. A domain lives while something refers to it and for QUEUE_SITE_LINGER_MS more.
  * Thread:    the owner's.
@@ -17,6 +17,12 @@
 
 enum { QUEUE_SMARTHOSTS_MAX = 16 };
 
+enum queue_domain_kind {
+    QUEUE_DOMAIN_MX,        /* its own hosts */
+    QUEUE_DOMAIN_SMARTHOST, /* relay.host, for all names */
+    QUEUE_DOMAIN_LOCAL,     /* mailboxes of this machine, for all of access.local_domains */
+};
+
 struct queue_domain {
     struct map_node by_name;
     struct slice name;   /* behind the struct, lower case as given */
@@ -26,7 +32,7 @@ struct queue_domain {
     uint64_t expires_ms;     /* of the route */
     struct outcome refusal;  /* when there is no site */
     char refusal_text[LIMIT_OUTCOME_TEXT_BYTES];
-    bool smarthost;
+    enum queue_domain_kind kind;
     uint8_t pending; /* lookups under way */
     struct dns_query queries[QUEUE_SMARTHOSTS_MAX];
     const struct dns_plan *plans[QUEUE_SMARTHOSTS_MAX];
@@ -35,8 +41,8 @@ struct queue_domain {
 };
 
 struct queue_key {
-    struct slice name;
-    bool smarthost;
+    struct slice name; /* of QUEUE_DOMAIN_MX; the others are one each */
+    enum queue_domain_kind kind;
 };
 
 /* Found or made. */
@@ -58,6 +64,8 @@ void queue_domain_release(struct queue_domain *d);
 void queue_domain_build_mx(struct queue *q, struct queue_domain *d);
 /* Of the hosts in relay.host and the answers in d->plans. */
 void queue_domain_build_smarthosts(struct queue *q, struct queue_domain *d);
+/* Always the same site, without hosts: core/relay/maildir.h takes its parts. */
+void queue_domain_build_local(struct queue *q, struct queue_domain *d);
 /* False: the domain is no address literal, nothing has changed. */
 bool queue_domain_build_literal(struct queue *q, struct queue_domain *d);
 void queue_domain_leave_site(struct queue_domain *d);

@@ -155,6 +155,26 @@ void queue_domain_build_smarthosts(struct queue *q, struct queue_domain *d)
     queue_domain_apply(q, d, hosts, count, expires_ms);
 }
 
+void queue_domain_build_local(struct queue *q, struct queue_domain *d)
+{
+    struct queue_site *s = queue_site_get_local(q);
+    uint64_t now_ms = io_now(q->io)->mono_ms;
+    if (!s) {
+        struct outcome o = outcome_local(OUTCOME_TEMPORARY, OUTCOME_SITE, OUTCOME_STAGE_ROUTE,
+                                         (struct enhanced){4, 3, 0}, SLICE("out of memory"));
+        queue_domain_refuse(q, d, &o);
+        return;
+    }
+    s->stale = false;
+    s->used_ms = now_ms;
+    if (d->site != s) {
+        queue_domain_leave_site(d);
+        d->site = s;
+        s->domains++;
+    }
+    d->expires_ms = now_ms + QUEUE_STATIC_TTL_MS;
+}
+
 /* "user@[192.0.2.1]" (RFC 5321 4.1.3): the address itself is the host. */
 bool queue_domain_build_literal(struct queue *q, struct queue_domain *d)
 {

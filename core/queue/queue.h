@@ -153,6 +153,7 @@ struct queue_part_end {
     struct slice peer_name;
     struct slice peer_addr;
     bool peer_has_dsn;
+    bool final; /* in the mailbox: nobody behind us will report */
     /* How the line was protected, for the log; empty without TLS. */
     struct slice tls_version, tls_cipher, tls_certificate;
     uint64_t duration_ms;

@@ -165,7 +165,9 @@ static void queue_apply_outcome(struct queue *q, struct queue_message *m,
     switch (o->kind) {
     case OUTCOME_DELIVERED:
         row->kind = SPOOL_RESULT_DELIVERED;
-        row->notice = end->peer_has_dsn ? 0 : queue_notice(m, r, DSN_RELAYED);
+        row->notice = end->peer_has_dsn
+                          ? 0
+                          : queue_notice(m, r, end->final ? DSN_DELIVERED : DSN_RELAYED);
         if (row->notice) {
             queue_rcpt_remember(r, o);
         }

@@ -9,6 +9,7 @@
  */
 #include "core/queue/routing.h"
 #include "core/base/must.h"
+#include "core/policy/mailbox.h"
 #include "core/queue/queue.h"
 
 static struct slice queue_rcpt_domain(const struct queue *q, const struct queue_rcpt *r)
@@ -16,6 +17,17 @@ static struct slice queue_rcpt_domain(const struct queue *q, const struct queue_
     const char *at = memrchr(r->address.ptr, '@', r->address.len);
     return at ? slice_skip(r->address, (size_t)(at - r->address.ptr) + 1)
               : q->conf->identity.hostname;
+}
+
+/* A relay host takes all mail, but not what is for ourselves. */
+static struct queue_key queue_key_of(const struct queue *q, const struct queue_rcpt *r)
+{
+    struct slice domain = queue_rcpt_domain(q, r), none = {NULL, 0};
+    if (mailbox_is_local(q->conf, domain)) {
+        return (struct queue_key){none, QUEUE_DOMAIN_LOCAL};
+    }
+    return q->conf->relay.host.count > 0 ? (struct queue_key){none, QUEUE_DOMAIN_SMARTHOST}
+                                         : (struct queue_key){domain, QUEUE_DOMAIN_MX};
 }
 
 /* Adds recipient index to the open part of (m, where); false: no memory, it stays WAITING. */
@@ -73,7 +85,6 @@ static void queue_refused_add(struct queue *q, struct queue_message *m, struct q
 void queue_route_message(struct queue *q, struct queue_message *m)
 {
     uint64_t wall_ms = io_now(q->io)->wall_us / 1000;
-    bool smarthost = q->conf->relay.host.count > 0;
     struct queue_refused refused;
     refused.count = 0;
     m->readers++; /* a refusal must not free it while we walk */
@@ -89,9 +100,7 @@ void queue_route_message(struct queue *q, struct queue_message *m)
             queue_refused_add(q, m, &refused, i, &o);
             continue;
         }
-        struct queue_key key = {smarthost ? (struct slice){NULL, 0} : queue_rcpt_domain(q, r),
-                                smarthost};
-        struct queue_domain *d = queue_domain_get(q, key);
+        struct queue_domain *d = queue_domain_get(q, queue_key_of(q, r));
         if (d) {
             d->used_ms = io_now(q->io)->mono_ms;
         }

@@ -270,7 +270,7 @@ void queue_sched_run(struct queue *q, bool local)
         struct queue_sched *d = LIST_ENTRY(node, struct queue_sched, link);
         if (d->down_until_ms > sched_now(d) && d->granted == 0) {
             sched_end_all(d, &d->down);
-        } else if (d->lane_count > 1) {
+        } else if (d->lane_count > 1 && !d->site->local) {
             sched_spread(d, local);
         }
         if (!local && d->waiting.count && !list_linked(&d->link)) {

@@ -17,10 +17,11 @@ static bool queue_site_equal(const struct map_node *node, const void *key)
 /* The first worker that uses it owns it. */
 static bool queue_site_join(struct queue *q, struct queue_site *s)
 {
-    s->owner = q->group ? queue_group_join(q->group, s->key, q->worker) : q->worker;
+    bool shared = q->group && !s->local;
+    s->owner = shared ? queue_group_join(q->group, s->key, q->worker) : q->worker;
     if (s->owner == q->worker) {
         s->sched = queue_sched_new(q, s);
-        if (!s->sched && q->group) {
+        if (!s->sched && shared) {
             queue_group_leave(q->group, s->key);
         }
         return s->sched != NULL;
@@ -28,7 +29,7 @@ static bool queue_site_join(struct queue *q, struct queue_site *s)
     return true;
 }
 
-struct queue_site *queue_site_get(struct queue *q, struct slice key)
+static struct queue_site *queue_site_find(struct queue *q, struct slice key, bool local)
 {
     uint64_t hash = map_hash_nocase(&q->sites, key);
     struct map_node *node = map_find(&q->sites, hash, queue_site_equal, &key);
@@ -42,6 +43,7 @@ struct queue_site *queue_site_get(struct queue *q, struct slice key)
     char *text = (char *)(s + 1);
     memcpy(text, key.ptr, key.len);
     s->key = slice_of(text, key.len);
+    s->local = local;
     list_init(&s->filling);
     list_init(&s->lane);
     list_init(&s->idle);
@@ -55,6 +57,16 @@ struct queue_site *queue_site_get(struct queue *q, struct slice key)
         return NULL;
     }
     return s;
+}
+
+struct queue_site *queue_site_get(struct queue *q, struct slice key)
+{
+    return queue_site_find(q, key, false);
+}
+
+struct queue_site *queue_site_get_local(struct queue *q)
+{
+    return queue_site_find(q, SLICE("mailboxes of this machine"), true); /* no host's name */
 }
 
 bool queue_site_unused(const struct queue_site *s)
@@ -78,7 +90,7 @@ void queue_site_free(struct queue *q, struct queue_site *s)
     if (s->sched) {
         queue_sched_free(s->sched);
     }
-    if (q->group) {
+    if (q->group && !s->local) {
         queue_group_leave(q->group, s->key);
     }
     route_plan_put(&s->plan);
@@ -329,6 +341,9 @@ static void queue_site_lane_back(struct queue *q, struct queue_site *s)
 
 void queue_site_give_back(struct queue *q, struct queue_site *s, bool full)
 {
+    if (s->local) {
+        return; /* deliveries to mailboxes are nothing that is granted */
+    }
     must(s->granted >= s->connections);
     uint32_t spare = s->granted - s->connections;
     if (spare == 0) {

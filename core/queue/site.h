@@ -41,6 +41,7 @@ struct queue_site {
     struct map_node by_key;
     struct slice key;        /* behind the struct */
     struct route_plan *plan; /* newest route */
+    bool local;              /* mailboxes of this machine: there is no plan */
     bool stale;              /* it was found by an older configuration: parts are routed anew */
     uint32_t domains;        /* domains that point here */
     uint64_t used_ms;
@@ -70,6 +71,8 @@ struct queue_site {
 
 /* Found or made; NULL: no memory. */
 struct queue_site *queue_site_get(struct queue *q, struct slice key);
+/* The mailboxes of this machine: each worker has its own. */
+struct queue_site *queue_site_get_local(struct queue *q);
 /* Nothing may refer to it. */
 void queue_site_free(struct queue *q, struct queue_site *s);
 bool queue_site_unused(const struct queue_site *s);

@@ -8,6 +8,7 @@
 
 enum {
     BODY_IN_FIRST_BYTES = 4096,
+    BODY_IN_AUTHORS_BYTES = LIMIT_HEADER_BYTES + IO_RECV_BUFFER_BYTES,
     BODY_IN_SIGNATURES_BYTES = DKIM_SIGNATURES_MAX * 4096,
     BODY_IN_BYTES_MAX = LIMIT_BODY_INLINE_BYTES + IO_RECV_BUFFER_BYTES + LIMIT_HEADER_BYTES +
                         BODY_IN_SIGNATURES_BYTES,
@@ -80,7 +81,13 @@ struct body_in *body_in_open(struct relay *r, const struct relay_settings *setti
     b->lost_commits = r->queue->lost_commits;
     buf_init(&b->bytes, BODY_IN_BYTES_MAX);
     buf_init(&b->signature, BODY_IN_SIGNATURES_BYTES);
-    mail_headers_init(&b->filter, &settings->headers);
+    b->submission = origin->submission;
+    b->wants_authors = origin->wants_authors;
+    b->filter_config = settings->headers;
+    /* Nothing that others might take for header may follow what was judged. */
+    b->filter_config.adds_fields |= b->submission || b->wants_authors;
+    mail_headers_init(&b->filter, &b->filter_config);
+    mail_authors_init(&b->authors, BODY_IN_AUTHORS_BYTES);
     if (dkim_table_count(settings->dkim)) {
         b->signer = dkim_signer_begin(settings->dkim, dkim_hash_sha256(),
                                       LIMIT_HEADER_BYTES + BODY_IN_FIRST_BYTES);
@@ -117,6 +124,7 @@ void body_in_close(struct body_in **body)
     free(b->fragments);
     free(b->holds);
     mail_headers_deinit(&b->filter);
+    mail_authors_deinit(&b->authors);
     dkim_signer_end(&b->signer);
     buf_deinit(&b->signature);
     buf_deinit(&b->bytes);
@@ -198,13 +206,15 @@ enum spool_append body_in_flush(struct body_in *b)
 static bool body_in_header_end(struct body_in *b)
 {
     bool ok = true;
-    if (b->settings->conf->headers.add_missing) {
+    bool add_all = b->settings->conf->headers.add_missing;
+    if (add_all || b->submission) {
         char id[QUEUE_ID_TEXT_BYTES + 1];
         struct mail_missing missing = {
             .sender = b->sender,
             .host = b->settings->conf->identity.hostname,
             .id = queue_id_text(b->id, id),
             .wall_us = b->arrival_us,
+            .no_from = !add_all,
         };
         struct buf fields;
         buf_init(&fields, 8192);
@@ -230,7 +240,10 @@ static bool body_in_filter(struct body_in *b, struct slice data, bool finish)
         case MAIL_HEADERS_WANT_INPUT:
             return true;
         case MAIL_HEADERS_DATA:
-            if (!body_in_store(b, out)) {
+            if (b->wants_authors && !b->header_over) {
+                mail_authors_add(&b->authors, out);
+            }
+            if (!body_in_store(b, out) || b->authors.text.overflow) {
                 return false;
             }
             break;
@@ -250,14 +263,30 @@ enum spool_append body_in_add(struct body_in *b, struct slice data)
     return ok ? body_in_flush(b) : SPOOL_FULL;
 }
 
+const struct mail_authors *body_in_take_authors(struct body_in *b)
+{
+    if (!b->wants_authors || !b->header_over) {
+        return NULL;
+    }
+    b->wants_authors = false;
+    return &b->authors;
+}
+
+bool body_in_end(struct body_in *b)
+{
+    if (!b->ended && !body_in_filter(b, (struct slice){NULL, 0}, true)) {
+        return false;
+    }
+    b->ended = true;
+    return true;
+}
+
 enum body_in_sign body_in_finish(struct body_in *b, struct dkim_signer **signer)
 {
+    must(b->ended);
     *signer = NULL;
     if (b->finished) {
         return BODY_IN_READY;
-    }
-    if (!body_in_filter(b, (struct slice){NULL, 0}, true)) {
-        return BODY_IN_NO_MEMORY;
     }
     b->finished = true;
     if (!b->signer || dkim_signer_finish(b->signer, b->arrival_us / 1000000) == 0) {

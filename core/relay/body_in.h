@@ -17,6 +17,7 @@
 
 #include "core/policy/dkim_signer.h"
 #include "core/relay/relay.h"
+#include "proto/mail/authors.h"
 
 struct body_in {
     struct relay *relay;
@@ -27,8 +28,13 @@ struct body_in {
     uint64_t total;        /* all content so far */
     uint64_t header_bytes;
     struct mail_headers filter;
+    struct mail_headers_config filter_config;
+    struct mail_authors authors; /* while wants_authors */
     const struct relay_settings *settings;
+    bool submission; /* Date and Message-ID are added when missing (RFC 6409 8) */
+    bool wants_authors;
     bool header_over;
+    bool ended;   /* the filter has seen the end */
     bool counted; /* bytes.cap is part of relay->inflight_bytes */
     uint32_t fragment_count;
     uint32_t fragment_cap;
@@ -47,6 +53,8 @@ struct body_in_origin {
     const struct ip_endpoint *peer;
     uint32_t with; /* MAIL_WITH_* */
     const struct smtp_envelope *envelope;
+    bool submission;
+    bool wants_authors; /* body_in_take_authors will be called */
 };
 
 /* NULL: no memory (452 4.3.1). */
@@ -55,7 +63,13 @@ struct body_in *body_in_open(struct relay *r, const struct relay_settings *setti
 void body_in_close(struct body_in **b);
 
 enum spool_append body_in_add(struct body_in *b, struct slice data);
-/* All content was added. True: it must be signed before body_in_submit: take the signer, which the caller
+/* Once, when the header is over: in whose name it is written, without what we added. NULL: not yet, or
+ * nobody wants to know. It lives as long as b. */
+const struct mail_authors *body_in_take_authors(struct body_in *b);
+
+/* All content was added: the header is over. False: no memory. */
+bool body_in_end(struct body_in *b);
+/* After body_in_end. True: it must be signed before body_in_submit: take the signer, which the caller
  * then owns, and bring it back with body_in_signed. */
 enum body_in_sign { BODY_IN_READY, BODY_IN_TO_SIGN, BODY_IN_NO_MEMORY };
 enum body_in_sign body_in_finish(struct body_in *b, struct dkim_signer **signer);

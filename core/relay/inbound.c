@@ -199,13 +199,22 @@ static void inbound_on_deadline(struct timer *t, void *ctx)
         inbound_gone(s);
         return;
     }
+    if (s->waiting_mailbox) {
+        inbound_mailbox_late(s);
+        inbound_drive(s, (struct slice){NULL, 0});
+        return;
+    }
     if (s->waiting_space) {
         inbound_refuse_waiting(s);
         inbound_drive(s, (struct slice){NULL, 0});
         return;
     }
+    if (s->proxy) {
+        inbound_proxy_refuse(s, SLICE("no PROXY header in time"));
+        return;
+    }
     inbound_log_reason(s, OBS_INBOUND_TROUBLE, SLICE("the client was silent for too long"));
-    if (s->proxy || (secure_is_open(&s->tls) && !s->tls.up)) {
+    if (secure_is_open(&s->tls) && !s->tls.up) {
         inbound_gone(s); /* nothing can be said before SMTP has begun */
         return;
     }

@@ -64,7 +64,8 @@ struct inbound {
     uint64_t phase_since_ms;
     uint64_t phase_bytes;
     uint64_t lingered;
-    uint64_t committing_id; /* message whose commit is awaited */
+    uint64_t waiting_mailbox; /* number of the question about a recipient; 0: none */
+    uint64_t committing_id;   /* message whose commit is awaited */
 };
 
 /* Takes over fd; refuses (and closes) it when there is no room. */

@@ -108,7 +108,8 @@ void inbound_check_auth(struct inbound *s)
     const struct credential *known = credentials_find(s->settings->credentials, auth->authcid,
                                                       s->settings->conf->identity.hostname);
     struct slice user = known ? known->name : auth->authcid;
-    if (throttle_locked(r->throttle, &rule, &s->peer.addr, user, io_now(r->io)->mono_ms)) {
+    if (smtp_server_auth_is_new(&s->smtp) &&
+        throttle_locked(r->throttle, &rule, &s->peer.addr, user, io_now(r->io)->mono_ms)) {
         inbound_log_login(s, OBS_LOGIN_FAILED, user, SLICE("locked out after too many failures"));
         inbound_answer(s, &verdict_locked);
         return;

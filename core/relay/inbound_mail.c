@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/relay/inbound_private.h"
+#include "core/policy/mailbox.h"
 #include "core/relay/signing.h"
 #include "proto/mail/trace.h"
 
@@ -66,7 +67,7 @@ static void inbound_log_accepted(struct inbound *s, const struct queue_message *
 
 /* ---- what the machine asks for ---- */
 
-static struct access_client inbound_access_client(const struct inbound *s)
+struct access_client inbound_access_client(const struct inbound *s)
 {
     return (struct access_client){
         .addr = s->peer.addr,
@@ -94,6 +95,9 @@ void inbound_check_rcpt(struct inbound *s)
     }
     if (v) {
         inbound_log_rejected(s, OUTCOME_STAGE_RCPT, rcpt.address, v);
+    } else if (mailbox_is_local(s->settings->conf, rcpt.parts.domain)) {
+        inbound_check_mailbox(s, rcpt.address);
+        return;
     }
     inbound_answer(s, v ? v : &SMTP_VERDICT_ACCEPT);
 }
@@ -116,12 +120,14 @@ void inbound_check_mail(struct inbound *s)
 {
     struct access_client client = inbound_access_client(s);
     struct access_refusal refusal;
+    struct smtp_sender_view sender;
     const struct smtp_verdict *v = NULL;
+    smtp_envelope_sender(smtp_server_envelope(&s->smtp), &sender);
     if (s->relay->stopping) {
         v = &inbound_verdict_stopping;
     } else if (queue_is_full(s->relay->queue, 1)) {
         v = &verdict_no_space;
-    } else if (!access_check_mail(s->settings->conf, &client, &refusal)) {
+    } else if (!access_check_mail(s->settings->conf, &client, sender.address, &refusal)) {
         v = &refusal.verdict;
     } else {
         v = inbound_verdict_of(spool_takes_mail(s->relay->queue->spool));
@@ -140,6 +146,8 @@ void inbound_body_begin(struct inbound *s)
         .peer = &s->peer,
         .with = inbound_with(s),
         .envelope = smtp_server_envelope(&s->smtp),
+        .submission = inbound_listener(s)->mode == CONF_MODE_SUBMISSION,
+        .wants_authors = inbound_wants_authors(s),
     };
     if (!queue_memory_short(s->relay->queue, s->relay->inflight_bytes)) {
         s->body = body_in_open(s->relay, s->settings, &origin);
@@ -172,7 +180,9 @@ static void inbound_wait_space(struct inbound *s)
 void inbound_body_data(struct inbound *s)
 {
     enum spool_append result = body_in_add(s->body, smtp_server_data(&s->smtp));
+    struct access_refusal refusal;
     const struct smtp_verdict *failure = inbound_verdict_of(result);
+    failure = failure ? failure : inbound_check_authors(s, &refusal);
     if (failure) {
         inbound_log_rejected(s, OUTCOME_STAGE_BODY, (struct slice){NULL, 0}, failure);
         smtp_server_body_fail(&s->smtp, failure);
@@ -225,9 +235,21 @@ static void inbound_on_signed(struct relay *r, struct handle session,
     inbound_drive(s, (struct slice){NULL, 0});
 }
 
+/* The content is complete. True: and it may be stored. */
+static bool inbound_end_body(struct inbound *s)
+{
+    struct access_refusal refusal;
+    const struct smtp_verdict *v = body_in_end(s->body) ? inbound_check_authors(s, &refusal)
+                                                        : &verdict_no_space;
+    if (v) {
+        inbound_refuse_body(s, v);
+    }
+    return !v;
+}
+
 void inbound_commit(struct inbound *s)
 {
-    if (inbound_sign(s)) {
+    if (!inbound_end_body(s) || inbound_sign(s)) {
         return;
     }
     s->committing_id = s->body->id;

@@ -10,6 +10,8 @@
  *   inbound_turn.c    bytes in, the loop around the machine
  *   inbound_send.c    replies out
  *   inbound_mail.c    what the machine asks about a message: policy, body, commit
+ *   inbound_mailbox.c is there such a recipient on this machine?
+ *   inbound_author.c  sender.check_header
  *   inbound_login.c   AUTH
  *   inbound_secure.c  what comes before SMTP: the PROXY header, TLS
  */
@@ -67,6 +69,7 @@ void inbound_flush(struct inbound *s);
 
 /* ---- inbound_mail.c ---- */
 
+struct access_client inbound_access_client(const struct inbound *s);
 void inbound_log_rejected(struct inbound *s, enum outcome_stage stage, struct slice rcpt,
                           const struct smtp_verdict *v);
 void inbound_check_mail(struct inbound *s);
@@ -80,6 +83,20 @@ void inbound_resume_mail(struct inbound *s);
 /* There has been no room in the spool for too long: 451, the session goes on. */
 void inbound_refuse_waiting(struct inbound *s);
 
+/* ---- inbound_mailbox.c ---- */
+
+/* The candidate belongs to a local domain: answers now, or when the mailbox has been looked for. */
+void inbound_check_mailbox(struct inbound *s, struct slice address);
+/* That takes too long: 451. */
+void inbound_mailbox_late(struct inbound *s);
+
+/* ---- inbound_author.c ---- */
+
+/* Is this client held to the senders it may use in the header, too? */
+bool inbound_wants_authors(const struct inbound *s);
+/* Once the header is over: NULL (fine, or not for now), or why the message is refused: *out. */
+const struct smtp_verdict *inbound_check_authors(struct inbound *s, struct access_refusal *out);
+
 /* ---- inbound_login.c ---- */
 
 void inbound_challenge(struct inbound *s);
@@ -90,6 +107,8 @@ void inbound_check_auth(struct inbound *s);
 bool inbound_await_proxy(struct inbound *s);
 /* Takes the PROXY header out of the input and begins the session; true: ciphertext is left over. */
 bool inbound_take_proxy(struct inbound *s, struct slice *in);
+/* 421, and the end: SMTP has not begun. */
+void inbound_proxy_refuse(struct inbound *s, struct slice reason);
 void inbound_proxy_free(struct inbound *s);
 /* False: no memory; the session is over. */
 bool inbound_start_tls(struct inbound *s);

@@ -24,7 +24,7 @@ void inbound_proxy_free(struct inbound *s)
     s->proxy = NULL;
 }
 
-static void inbound_proxy_refuse(struct inbound *s, struct slice reason)
+void inbound_proxy_refuse(struct inbound *s, struct slice reason)
 {
     static const struct smtp_verdict refused = {.code = 421,
                                                 .close = true,
@@ -144,6 +144,8 @@ static void inbound_tls_up(struct inbound *s)
     if (s->certificate_shown) {
         buf_clear(&s->user);
         buf_add(&s->user, slice_first(slice_str(facts->peer_subject), CREDENTIAL_NAME_BYTES));
+        s->credential = credentials_find(s->settings->credentials, buf_slice(&s->user),
+                                         slice_of("", 0));
     }
     if (inbound_event(s, OBS_INBOUND_TLS)) {
         obs_str(s->relay->log, OBS_F_TLS, slice_str(facts->version));
@@ -155,6 +157,15 @@ static void inbound_tls_up(struct inbound *s)
         smtp_server_greet(&s->smtp, &s->out);
     }
     inbound_turn(s, (struct slice){NULL, 0});
+}
+
+/* The client says nothing more, but it may still listen: what it is owed goes out, close_notify too. */
+static void inbound_ended(struct inbound *s)
+{
+    if (smtp_server_envelope(&s->smtp)) {
+        inbound_log_reason(s, OBS_INBOUND_TROUBLE, SLICE("the client closed the connection"));
+    }
+    inbound_close_soon(s);
 }
 
 void inbound_pump(struct inbound *s)
@@ -179,9 +190,8 @@ void inbound_pump(struct inbound *s)
         case SECURE_WANT_TURN:
             break; /* nothing is read meanwhile */
         case SECURE_END:
-            inbound_flush(s);
-            inbound_lost(s, SLICE("the client closed the connection"));
-            return;
+            inbound_ended(s);
+            break;
         case SECURE_FAILED:
             inbound_tls_failed(s);
             break;

@@ -21,7 +21,7 @@ void inbound_answer(struct inbound *s, const struct smtp_verdict *v)
 bool inbound_blocked(const struct inbound *s)
 {
     return s->waiting_commit || s->waiting_space || s->waiting_login || s->waiting_signature ||
-           s->starting_tls || s->state != INBOUND_OPEN ||
+           s->waiting_mailbox || s->starting_tls || s->state != INBOUND_OPEN ||
            (s->out.len >= SMTP_SERVER_OUT_HIGH && (s->ops & INBOUND_OP_SEND));
 }
 
@@ -98,7 +98,7 @@ static void inbound_set_deadline(struct inbound *s, bool progress)
         break;
     case SMTP_PHASE_WAIT:
         /* For a commit there is no time limit: what may become durable cannot be refused. */
-        if (s->waiting_space) {
+        if (s->waiting_space || s->waiting_mailbox) {
             timer_start(s->relay->timers, &s->deadline, now_ms + limits->data_timeout_ms);
             break;
         }

@@ -79,6 +79,10 @@ static void login_run(struct offload_job *job, void *thread)
                      : credential_check(l->kind, slice_of(l->secret.ptr, l->secret.len - 1),
                                         buf_slice(&l->proof), dkim_hash_sha256());
     l->passed = right && l->known;
+    if (!right && l->decoy.len) {
+        (void)credential_check(CREDENTIAL_CRYPT, slice_of(l->decoy.ptr, l->decoy.len - 1),
+                               buf_slice(&l->proof), dkim_hash_sha256());
+    }
 }
 
 static void login_free(struct login *l)
@@ -86,6 +90,7 @@ static void login_free(struct login *l)
     buf_deinit(&l->name);
     secret_buf_release(&l->secret);
     secret_buf_release(&l->proof);
+    secret_buf_release(&l->decoy);
     free(l);
 }
 
@@ -103,15 +108,22 @@ bool login_submit(struct offload *o, struct offload_port *port, const struct log
         return false;
     }
     const struct credential *user = credentials_find(r->credentials, r->auth->authcid, r->hostname);
-    const struct credential *checked = user ? user : credentials_decoy(r->credentials);
+    const struct credential *decoy = credentials_decoy(r->credentials);
+    const struct credential *checked = user ? user : decoy;
     bool cram = r->auth->mechanism == SMTP_AUTH_CRAM_MD5;
     buf_init(&l->name, CREDENTIAL_NAME_BYTES + SMTP_AUTH_LINE_BYTES);
     buf_init(&l->secret, CREDENTIAL_SECRET_BYTES + 1);
     buf_init(&l->proof, SMTP_AUTH_LINE_BYTES);
+    buf_init(&l->decoy, CREDENTIAL_SECRET_BYTES + 1);
     buf_add(&l->name, user ? user->name : r->auth->authcid);
     secret_buf_add(&l->secret, checked->secret);
     if (!cram) {
         secret_buf_add(&l->secret, slice_of("", 1)); /* crypt(3) reads to it */
+    }
+    if (!cram && checked->kind != CREDENTIAL_CRYPT && decoy->kind == CREDENTIAL_CRYPT) {
+        /* Who guesses must not learn by the time it takes who exists and has no hash. */
+        secret_buf_add(&l->decoy, decoy->secret);
+        secret_buf_add(&l->decoy, slice_of("", 1));
     }
     secret_buf_add(&l->proof, cram ? r->auth->challenge : r->auth->password);
     memcpy(l->digest, r->auth->digest, sizeof(l->digest));
@@ -123,7 +135,8 @@ bool login_submit(struct offload *o, struct offload_port *port, const struct log
     l->answer = r->answer;
     l->job.run = login_run;
     l->job.done = login_done;
-    bool complete = !l->name.overflow && !l->secret.overflow && !l->proof.overflow;
+    bool complete = !l->name.overflow && !l->secret.overflow && !l->proof.overflow &&
+                    !l->decoy.overflow;
     if (!complete || !offload_submit(o, port, &l->job)) {
         login_free(l);
         return false;

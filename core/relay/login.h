@@ -30,6 +30,8 @@ struct login {
     struct buf name;   /* as typed; the user's when it is known */
     struct buf secret; /* what we hold, NUL behind it */
     struct buf proof;  /* the password, or the challenge of CRAM-MD5 */
+    struct buf
+        decoy; /* a dearer hash to check in vain when a cheap secret is not right; or empty */
     void (*answer)(void *ctx, struct login *l);
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- *   begin ──► tmp/NAME open ──add…──► fsync(file) ─► rename to new/NAME (never over another) ─► fsync(new/)
+ *   begin ──► tmp/NAME open ──add…──► fsync(file) ─► rename to new/NAME ─► fsync(new/)
  *     └ new/NAME is there: an attempt before a crash got that far ─► fsync(new/)
  *
  * A crash before the last step leaves the recipient in the queue, so the next attempt finds one of: nothing,
@@ -9,6 +9,7 @@
  */
 #include "core/relay/maildir_store.h"
 #include "core/base/must.h"
+#include "core/io/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,16 +59,26 @@ static int folder_open(int dir_fd, const char *name, bool make)
     }
     int e = folder_sync(dir_fd);
     if (e < 0) {
-        (void)unlinkat(dir_fd, name, AT_REMOVEDIR); /* the next attempt makes it, and syncs, again */
+        (void)unlinkat(dir_fd, name,
+                       AT_REMOVEDIR); /* the next attempt makes it, and syncs, again */
         return e;
     }
     return again(openat(dir_fd, name, O_PATH | FOLDER));
 }
 
 /* The base is the operator's: links in it are his. */
-static int base_open(const struct mailbox_path *path)
+static int base_open(const struct mailbox_path *path, enum maildir_make make)
 {
-    int fd = again(open(path->base_bytes ? path->text : "/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    must(path->base_bytes > 0);
+    int fd = again(open(path->text, O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (fd == -ENOENT && make == MAILDIR_MAKE_ALL) {
+        int made = disk_open_dir(path->text, true);
+        if (made < 0) {
+            return made == -ENOENT ? -ENXIO : made;
+        }
+        disk_close(made);
+        fd = again(open(path->text, O_PATH | O_DIRECTORY | O_CLOEXEC));
+    }
     return fd == -ENOENT ? -ENXIO : fd;
 }
 
@@ -75,7 +86,7 @@ static int mailbox_open(const struct mailbox_path *path, enum maildir_make make)
 {
     uint32_t at = 0;
     const char *name;
-    int fd = base_open(path);
+    int fd = base_open(path, make);
     while (fd >= 0 && (name = mailbox_path_name(path, &at))) {
         bool last = !mailbox_path_more(path, at);
         bool makes = make == MAILDIR_MAKE_ALL || (make == MAILDIR_MAKE_LAST && last);
@@ -86,14 +97,14 @@ static int mailbox_open(const struct mailbox_path *path, enum maildir_make make)
     return fd;
 }
 
-int maildir_look(const struct mailbox_path *path, enum maildir_make make)
+int maildir_look(const struct mailbox_path *path)
 {
     int fd = mailbox_open(path, MAILDIR_MAKE_NONE);
-    if (fd >= 0) {
-        close(fd);
-        return 0;
+    if (fd < 0) {
+        return fd;
     }
-    return fd == -ENOENT && make != MAILDIR_MAKE_NONE ? 0 : fd;
+    close(fd);
+    return 0;
 }
 
 /* ---- a file ---- */
@@ -203,21 +214,6 @@ int maildir_file_add(struct maildir_file *f, struct slice content)
     return e;
 }
 
-/* tmp/NAME to new/NAME. Where the file system knows no RENAME_NOREPLACE, a second name does. */
-static int publish(struct maildir_file *f)
-{
-    if (renameat2(f->tmp_fd, f->name, f->new_fd, f->name, RENAME_NOREPLACE) == 0) {
-        return 0;
-    }
-    if (errno != EINVAL && errno != ENOSYS) {
-        return -errno;
-    }
-    if (linkat(f->tmp_fd, f->name, f->new_fd, f->name, 0) < 0) {
-        return -errno;
-    }
-    return unlinkat(f->tmp_fd, f->name, 0) < 0 ? -errno : 0;
-}
-
 static int finish(struct maildir_file *f)
 {
     if (f->there) {
@@ -233,7 +229,10 @@ static int finish(struct maildir_file *f)
         f->fd = -1;
         e = close(fd) < 0 && errno != EINTR ? -errno : 0;
     }
-    e = e < 0 ? e : publish(f);
+    /* It replaces nothing: the name is ours alone, and begin has found none in new/. */
+    if (e == 0 && renameat(f->tmp_fd, f->name, f->new_fd, f->name) < 0) {
+        e = -errno;
+    }
     return e < 0 ? e : folder_sync(f->new_fd);
 }
 

@@ -25,7 +25,7 @@ enum { MAILDIR_NAME_BYTES = 255, MAILDIR_BUFFER_BYTES = 64 * 1024 };
 enum maildir_make {
     MAILDIR_MAKE_NONE, /* the mailbox must be there */
     MAILDIR_MAKE_LAST, /* its own folder is made when it is missing */
-    MAILDIR_MAKE_ALL,  /* and those between the base and it */
+    MAILDIR_MAKE_ALL,  /* and everything above it */
 };
 
 struct maildir_file {
@@ -39,8 +39,8 @@ struct maildir_file {
     char buffer[MAILDIR_BUFFER_BYTES];
 };
 
-/* Is there such a mailbox (or may it be made)? */
-int maildir_look(const struct mailbox_path *path, enum maildir_make make);
+/* Is there such a mailbox? */
+int maildir_look(const struct mailbox_path *path);
 
 /* name: NUL-terminated, lives until finish or abort. After a failure nothing is open. */
 int maildir_file_begin(struct maildir_file *f, const struct mailbox_path *path,

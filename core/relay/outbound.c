@@ -221,6 +221,7 @@ static void outbound_set_deadline(struct outbound *o)
     case OUTCOME_STAGE_BDAT:
         wait_ms = d->data_done_timeout_ms;
         break;
+    case OUTCOME_STAGE_MAILBOX:
     case OUTCOME_STAGE_QUIT:
         wait_ms = RELAY_QUIT_MS;
         break;

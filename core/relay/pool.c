@@ -4,6 +4,7 @@
  * (or while it sends one); the pool only wakes idle connections and opens new ones while there is more
  * work than connections under way. How many there may be is the site's owner's word (core/queue/sched.h).
  */
+#include "core/relay/maildir.h"
 #include "core/relay/outbound.h"
 #include "core/queue/sched.h"
 
@@ -59,6 +60,10 @@ void pool_run(struct relay *r)
     uint32_t starved = 0;
     while ((node = list_pop_front(&now))) {
         struct queue_site *site = LIST_ENTRY(node, struct queue_site, active);
+        if (site->local) {
+            maildir_serve(r, site);
+            continue;
+        }
         pool_serve(r, site);
         /* Sites with connections go on when one of those is free; without, they wait for a place. */
         if (queue_sched_wants_place(site->sched)) {

@@ -17,6 +17,8 @@ bool relay_open(struct relay *r, const struct relay_parts *parts)
         .admitted = parts->admitted,
         .throttle = parts->throttle,
         .offload = parts->offload,
+        .disk = parts->disk,
+        .disk_port = {.event_fd = -1},
         .session_next = parts->worker,
         .workers = parts->workers,
     };
@@ -29,7 +31,9 @@ bool relay_open(struct relay *r, const struct relay_parts *parts)
     list_init(&r->resume);
     list_init(&r->space_waiters);
     login_cache_init(&r->logins, r->rng);
-    return offload_port_open(&r->offload_port, r->io, (struct io_tag){IO_KIND_OFFLOAD, {0, 1}});
+    return offload_port_open(&r->offload_port, r->io, (struct io_tag){IO_KIND_OFFLOAD, {0, 1}}) &&
+           (!r->disk ||
+            offload_port_open(&r->disk_port, r->io, (struct io_tag){IO_KIND_DISK, {0, 1}}));
 }
 
 uint64_t relay_session_id(struct relay *r)
@@ -41,6 +45,11 @@ uint64_t relay_session_id(struct relay *r)
 void relay_on_offload(struct relay *r, const struct io_event *ev)
 {
     offload_port_on_io(&r->offload_port, ev, r);
+}
+
+void relay_on_disk(struct relay *r, const struct io_event *ev)
+{
+    offload_port_on_io(&r->disk_port, ev, r);
 }
 
 void relay_set_settings(struct relay *r, struct relay_settings *settings)
@@ -81,7 +90,7 @@ bool relay_stop(struct relay *r)
     relay_shut_inbound(r, r->deadline);
     relay_shut_outbound(r, r->deadline);
     return r->listeners.used == 0 && r->inbound.used == 0 && r->outbound.used == 0 &&
-           offload_port_stop(&r->offload_port);
+           offload_port_stop(&r->offload_port) && offload_port_stop(&r->disk_port);
 }
 
 void relay_cut(struct relay *r)

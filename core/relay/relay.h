@@ -28,6 +28,9 @@ enum {
     RELAY_QUIT_MS = 2000,       /* for the answer to QUIT */
     RELAY_PART_RETURNS_MAX = 3, /* a part on connections that died before its first answer */
     RELAY_ADDRESS_BAD_MS = 30 * 1000,
+    MAILDIR_DELIVERIES = 16,   /* to mailboxes at once */
+    RELAY_MAILBOX_LOOKS = 256, /* recipients looked for at once */
+    RELAY_DISK_JOBS = MAILDIR_DELIVERIES + RELAY_MAILBOX_LOOKS,
     RELAY_RESUMABLE = 1024, /* TLS sessions with servers kept for the next connection */
 };
 
@@ -64,6 +67,7 @@ struct relay_parts {
     struct connections *admitted; /* shared */
     struct throttle *throttle;    /* shared */
     struct offload *offload;      /* shared */
+    struct offload *disk;         /* shared; threads that may block; NULL: no mailboxes here */
     unsigned worker;
     unsigned workers;
 };
@@ -79,14 +83,19 @@ struct relay {
     struct throttle *throttle;
     struct offload *offload;
     struct offload_port offload_port;
+    struct offload *disk;
+    struct offload_port disk_port;
+    unsigned maildirs;       /* deliveries to mailboxes under way */
+    unsigned mailbox_looks;  /* recipients being looked for */
+    uint64_t mailbox_number; /* of the last question */
     struct login_cache logins;
     unsigned workers;
     struct tls_session *resumable[RELAY_RESUMABLE]; /* by hash of route and host */
     struct pool listeners;
     struct pool inbound;
     struct pool outbound;
-    struct list idle;          /* struct outbound.idle_link of all sites, longest idle first */
-    uint32_t evicting;         /* connections that leave to make room for another site's */
+    struct list idle;  /* struct outbound.idle_link of all sites, longest idle first */
+    uint32_t evicting; /* connections that leave to make room for another site's */
     struct handshakes handshakes;
     struct list resume;        /* sessions whose commit was decided: replies go out in relay_run */
     struct list space_waiters; /* sessions the spool or memory had no room for */
@@ -133,5 +142,6 @@ void relay_on_outbound_recv(struct relay *r, const struct io_event *ev);
 void relay_on_outbound_send(struct relay *r, const struct io_event *ev);
 void relay_on_outbound_close(struct relay *r, const struct io_event *ev);
 void relay_on_offload(struct relay *r, const struct io_event *ev);
+void relay_on_disk(struct relay *r, const struct io_event *ev);
 
 #endif

@@ -247,6 +247,9 @@ struct relay_settings *relay_settings_new(struct conf *conf, const struct relay_
         return NULL;
     }
     relay_settings_own(s, to);
+    if (to->warnings) {
+        relay_settings_warn(s, to->warnings);
+    }
     return s;
 }
 

@@ -69,6 +69,11 @@ void relay_settings_put(struct relay_settings **s);
 void relay_settings_files(const struct relay_settings *s,
                           void (*each)(void *ctx, struct slice path), void *ctx);
 
+/* ---- settings_warn.c ---- */
+
+/* A line for each setting that is risky, or shuts everybody out. */
+void relay_settings_warn(const struct relay_settings *s, struct buf *to);
+
 /* ---- settings_tls.c ---- */
 
 bool relay_settings_open_tls(struct relay_settings *s, const struct relay_settings *old,

@@ -36,11 +36,18 @@ static bool work_error(const struct tls_work *w, const char *key, size_t index, 
     return false;
 }
 
+/* Listeners share certificates: what is wrong with one is said once. */
+static void say_once(struct buf *lines, struct slice line)
+{
+    if (line.len && (lines->len == 0 || !memmem(lines->ptr, lines->len, line.ptr, line.len))) {
+        buf_addf(lines, "%.*s\n", SLICE_ARG(line));
+    }
+}
+
 static void chain_add(const struct tls_work *w, struct chain_list *list, struct tls_certificate *c)
 {
-    struct slice warning = tls_certificate_warning(c);
-    if (warning.len && w->to->warnings) {
-        buf_addf(w->to->warnings, "%.*s\n", SLICE_ARG(warning));
+    if (w->to->warnings) {
+        say_once(w->to->warnings, tls_certificate_warning(c));
     }
     list->items[list->count++] = c;
 }
@@ -59,7 +66,7 @@ static bool chains_load(const struct tls_work *w, const struct conf_names *certs
         if (c) {
             chain_add(w, list, c);
         } else {
-            buf_addf(w->to->errors, "%.*s\n", SLICE_ARG(buf_slice(&problem)));
+            say_once(w->to->errors, buf_slice(&problem));
             ok = false;
         }
     }
@@ -81,7 +88,7 @@ static bool chain_inline(const struct tls_work *w, struct chain_list *list)
     if (c) {
         chain_add(w, list, c);
     } else {
-        buf_addf(w->to->errors, "%.*s\n", SLICE_ARG(buf_slice(&problem)));
+        say_once(w->to->errors, buf_slice(&problem));
     }
     buf_deinit(&problem);
     return c != NULL;
@@ -153,6 +160,18 @@ static bool files_are_there(const struct conf_names *files)
     return files->count > 0;
 }
 
+/* In the words of profile 000's original. */
+static bool files_missing(const struct tls_work *w, struct slice cert, struct slice key)
+{
+    struct buf line;
+    buf_init(&line, 16384);
+    buf_addf(&line, "Error: TLS certificate/key files not found: %.*s, %.*s", SLICE_ARG(cert),
+             SLICE_ARG(key));
+    say_once(w->to->errors, buf_slice(&line));
+    buf_deinit(&line);
+    return false;
+}
+
 /* The certificates of one listener; an empty list: TLS is not to be offered. */
 static bool listener_chains(const struct tls_work *w, size_t index, struct chain_list *list,
                             bool had_files)
@@ -175,9 +194,7 @@ static bool listener_chains(const struct tls_work *w, size_t index, struct chain
     switch (had_files && certs->count ? CONF_TLS_MISSING_FAIL : conf->tls.on_missing) {
     case CONF_TLS_MISSING_FAIL:
         if (certs->count) {
-            buf_addf(w->to->errors, "Error: TLS certificate/key files not found: %.*s, %.*s\n",
-                     SLICE_ARG(certs->items[0]), SLICE_ARG(keys->items[0]));
-            return false;
+            return files_missing(w, certs->items[0], keys->items[0]);
         }
         return work_error(w, "tls", index,
                           "needs tls.cert_file and tls.key_file (or tls.on_missing: self_signed)");

@@ -290,7 +290,7 @@ void mail_headers_add_missing(struct buf *out, uint32_t present, const struct ma
         clock_add_rfc5322(out, m->wall_us);
         buf_add(out, SLICE("\r\n"));
     }
-    if (!(present & (resent ? MAIL_FIELD_RESENT_FROM : MAIL_FIELD_FROM))) {
+    if (!m->no_from && !(present & (resent ? MAIL_FIELD_RESENT_FROM : MAIL_FIELD_FROM))) {
         add_field(out, resent, SLICE("From"));
         if (m->sender.len) {
             buf_add(out, m->sender);

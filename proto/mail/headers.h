@@ -91,6 +91,7 @@ struct mail_missing {
     struct slice host;
     struct slice id; /* unique: becomes <id@host> */
     uint64_t wall_us;
+    bool no_from; /* leave a missing From field missing */
 };
 
 /* Date, From and Message-ID as far as they are missing; the Resent- forms when the message has any

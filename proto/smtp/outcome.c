@@ -38,9 +38,10 @@ static const struct slice stage_names[] = {
     [OUTCOME_STAGE_BDAT] = SLICE_INIT("bdat"),
     [OUTCOME_STAGE_RSET] = SLICE_INIT("rset"),
     [OUTCOME_STAGE_QUIT] = SLICE_INIT("quit"),
+    [OUTCOME_STAGE_MAILBOX] = SLICE_INIT("mailbox"),
 };
 
-must_static(ARRAY_COUNT(stage_names) == OUTCOME_STAGE_QUIT + 1, "every stage has a name");
+must_static(ARRAY_COUNT(stage_names) == OUTCOME_STAGE_MAILBOX + 1, "every stage has a name");
 
 struct slice outcome_kind_name(enum outcome_kind kind)
 {

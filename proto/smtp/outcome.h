@@ -49,6 +49,7 @@ enum outcome_stage {
     OUTCOME_STAGE_BDAT,
     OUTCOME_STAGE_RSET,
     OUTCOME_STAGE_QUIT,
+    OUTCOME_STAGE_MAILBOX, /* on this machine: no connection */
 };
 
 /* What the peer wants of us and did not get: a matter of the configuration here. */

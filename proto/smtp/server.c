@@ -428,7 +428,7 @@ void smtp_server_body_fail(struct smtp_server *s, const struct smtp_verdict *v)
     must(s->tx != NULL && s->state != SMTP_STATE_COMMIT && v->code >= 400);
     if (s->tx->storage_open) {
         s->tx->storage_open = false;
-        s->tx->refused = v;
+        refuse_body(s->tx, v);
     }
 }
 

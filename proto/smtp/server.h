@@ -196,7 +196,7 @@ enum smtp_server_action smtp_server_step(struct smtp_server *s, struct slice *in
 void smtp_server_answer(struct smtp_server *s, const struct smtp_verdict *v, struct buf *out);
 
 /* Between BODY_BEGIN's acceptance and BODY_COMMIT: storage failed. The rest is read and dropped and
- * v (which must be static) is the reply at the end. The driver drops its storage by itself; no
+ * v (its text is copied) is the reply at the end. The driver drops its storage by itself; no
  * BODY_ABORT follows. */
 void smtp_server_body_fail(struct smtp_server *s, const struct smtp_verdict *v);
 
@@ -213,6 +213,8 @@ void smtp_server_challenge(struct smtp_server *s, struct slice challenge, struct
 /* Only in CHECK_AUTH: it is wiped by the answer and by smtp_server_deinit. Who checks elsewhere
  * (another thread) takes a copy and wipes it. */
 const struct smtp_auth *smtp_server_auth(const struct smtp_server *s);
+/* Only in CHECK_AUTH: false when it is the login that has just failed, tried by another mechanism. */
+bool smtp_server_auth_is_new(const struct smtp_server *s);
 /* Since the last call the input held (a part of) an AUTH exchange: wipe what was consumed. */
 bool smtp_server_had_secret(struct smtp_server *s);
 

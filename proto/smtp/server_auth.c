@@ -338,6 +338,12 @@ const struct smtp_auth *smtp_server_auth(const struct smtp_server *s)
     return &s->auth->auth;
 }
 
+bool smtp_server_auth_is_new(const struct smtp_server *s)
+{
+    must(s->state == SMTP_STATE_CHECK_AUTH && s->auth != NULL);
+    return auth_counts(s);
+}
+
 bool smtp_server_had_secret(struct smtp_server *s)
 {
     bool had = s->had_secret;

@@ -18,7 +18,10 @@ def private_mounts():
     if libc.unshare(CLONE_NEWNS) != 0:
         raise RuntimeError(f"this test mounts file systems: {os.strerror(ctypes.get_errno())} (it needs "
                            "CAP_SYS_ADMIN: run ./dev test as root of a machine, or in a privileged container)")
-    call("mount", "--make-rprivate", "/")
+    try:
+        call("mount", "--make-rprivate", "/")
+    except RuntimeError as error:
+        raise RuntimeError(f"{error} (in a chroot / must be a mount: bind its folder onto itself, then enter)") from None
 
 
 def call(name, *args):

@@ -102,21 +102,24 @@ CLOSED = {
 @pytest.mark.parametrize("rule", ["network", "auth", "auth_or_network", "auth_and_network"])
 @pytest.mark.parametrize("how", CLOSED)
 def test_open_relay(make, how, rule):
-    """19 forms of recipients by 6 of senders: none is taken, and nothing comes out at the far end."""
-    e = tls_engine(make, [{"access": rule}], {**LOGINS, **CLOSED[how]})
-    taken = []
-    with Client(e.port) as c:
-        c.ehlo(US)
-        for sender in SENDERS:
-            c.cmd("RSET")
-            if c.cmd(f"MAIL FROM:<{sender}>").code != 250:
-                continue
-            for rcpt in RECIPIENTS:
-                reply = c.cmd(f"RCPT TO:<{rcpt}>")
-                if reply.code < 500:
-                    taken.append((sender, rcpt, reply))
-            assert c.cmd("DATA").code in (503, 554)
-    assert not taken
+    """19 forms of recipients by 6 of senders, on a relay and a submission port: none is taken, and nothing comes out
+    at the far end."""
+    e = tls_engine(make, [{"access": rule}, {"access": rule, "mode": "submission"},
+                          {"access": rule, "mode": "submission", "reject_at": "rcpt"}], {**LOGINS, **CLOSED[how]})
+    taken, asked = [], 0
+    for port in e.ports:
+        with Client(port) as c:
+            c.ehlo(US)
+            for sender in SENDERS:
+                c.cmd("RSET")
+                c.cmd(f"MAIL FROM:<{sender}>")
+                for rcpt in RECIPIENTS:
+                    reply = c.cmd(f"RCPT TO:<{rcpt}>")
+                    asked += 1
+                    if reply.code < 500:
+                        taken.append((sender, rcpt, reply))
+                assert c.cmd("DATA").code in (503, 554)
+    assert not taken and asked == 3 * 114
     assert e.counters()["accepted"] == 0 and not e.sink.messages
 
 
@@ -261,6 +264,162 @@ def test_reports_are_not_restricted(make):
         assert c.data(message()).code == 250
     report = e.sink.wait(1)[0]
     assert report.sender == b"" and report.rcpts == ["a@own.test"]
+
+
+# ---- in whose name: the header ----
+
+CHECKED = {**LOGINS, "sender": {"restrict": "email", "check_header": True}}
+
+
+def written(*fields, body=b"Hello.\r\n"):
+    return message(body=body).replace(b"From: <alice@example.test>\r\n", "".join(f + "\r\n" for f in fields).encode(), 1)
+
+
+FORGED = [
+    ["From: ceo@far.test"], ["From: ann@own.test, ceo@far.test"], ["From: ann@own.test", "From: ceo@far.test"],
+    ["From: ceo@far.test", "From: ann@own.test"], ["FROM : ceo@far.test"], ["From:", " ceo@far.test"],
+    ["From: ann@own.test", "Sender: ceo@far.test"], ["From: T: ann@own.test, ceo@far.test;"],
+    ["From: (ann@own.test) ceo@far.test"], ['From: "ann@own.test" <ceo@far.test>'], ["From: ceo@far.test <ann@own.test>"],
+    ["From: =?utf-8?q?ann=40own.test?= <ceo@far.test>"], ["From: =?utf-8?q?ann?=@own.test"],
+    ["From: <ann@own.test> <ceo@far.test>"], ["From: <@own.test:ceo@far.test>"], ["From: ann@own.test <>"],
+    ["From: ann@own.test@far.test"], ["From: undisclosed-recipients:;"], ["From: "], ["From: ann"], [],
+    ["From: <ann@own.test"], ["From: ann@own.test", "Sender: "], ["From: ann@own.test.far.test"],
+]
+HONEST = [
+    ["From: ann@own.test"], ["From: =?utf-8?q?=40nn?= <ANN@OWN.test>"], ["From:", '\t"ceo@far.test"', " (c) <ann@own.test>"],
+    ["From: T: ann@own.test, x@team.test;"], ["From: ann@own.test <ann@own.test>", "Sender: x@team.test"],
+    ["From: ann@own.test", "Reply-To: ceo@far.test", "X-From: ceo@far.test", "Resent-From: ceo@far.test"],
+]
+
+
+@pytest.fixture(scope="module", name="checked")
+def make_checked(tmp_path_factory):
+    from conftest import Makers
+    makers = Makers(tmp_path_factory.mktemp("checked"))
+    e = tls_engine(makers, [{}], CHECKED)
+    yield e
+    assert e.running, e.trouble()
+    makers.finish()
+
+
+def send_as_ann(c, content, chunked=False):
+    c.envelope("ann@own.test", ["u@far.test"])
+    return c.bdat(content) if chunked else c.data(content)
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["data", "bdat"])
+@pytest.mark.parametrize("fields", FORGED, ids=range(len(FORGED)))
+def test_forged_from(checked, fields, chunked):
+    """D6: the envelope is ann's own, the header is not: 550 behind the dot, nothing is stored, the session goes on."""
+    before = checked.counters()["accepted"], len(checked.sink.messages)
+    with connect(checked.port, user="ann") as c:
+        for content in (written(*fields), written(*fields, body=b""), written(*fields).split(b"\r\n\r\n")[0] + b"\r\n",
+                        written(*fields, body=(b"x" * 76 + b"\r\n") * 4000)):
+            reply = send_as_ann(c, content, chunked)
+            assert reply.status == "550 5.7.1", reply
+        assert checked.counters()["accepted"] == before[0]
+        assert send_as_ann(c, written("From: ann@own.test"), chunked).code == 250
+    assert checked.event("rejected", **{"from": "ann@own.test", "code": 550})
+    checked.sink.wait(before[1] + 1)
+
+
+@pytest.mark.parametrize("fields", HONEST, ids=range(len(HONEST)))
+def test_honest_from(checked, fields):
+    before = len(checked.sink.messages)
+    with connect(checked.port, user="ann") as c:
+        assert send_as_ann(c, written(*fields)).code == 250
+        assert send_as_ann(c, written(*fields), True).code == 250
+        c.send_pieces(b"MAIL FROM:<ann@own.test>\r\nRCPT TO:<u@far.test>\r\nDATA\r\n" + written(*fields) + b".\r\n", 1)
+        assert [r.code for r in c.replies(4)] == [250, 250, 354, 250]
+    for m in checked.sink.wait(before + 3)[before:]:
+        assert all(f.encode() in m.data for f in fields)
+
+
+def test_what_is_no_header_is_not_judged(checked):
+    """A second From behind the header's end is body, and an empty line stands before it: for others, too."""
+    before = len(checked.sink.messages)
+    with connect(checked.port, user="ann") as c:
+        assert send_as_ann(c, b"From: ann@own.test\r\nno field\r\nFrom: ceo@far.test\r\n\r\nx\r\n").code == 250
+        assert send_as_ann(c, b"no field\r\nFrom: ann@own.test\r\n\r\nx\r\n").status == "550 5.7.1"
+    assert b"From: ann@own.test\r\n\r\nno field\r\n" in checked.sink.wait(before + 1)[before].data
+
+
+def test_header_check_is_of_those_who_may_relay(make):
+    """Others have no list or are strangers; `domain` and `none`; a From field that we add is the envelope's sender."""
+    forged = written("From: ceo@far.test")
+    e = tls_engine(make, [{}], {**CHECKED, "access": {"networks": ["127.0.0.1/32"], "relay_domains": ["back.test"]}})
+    with connect(e.port, user="ben") as c:
+        assert c.submit(forged).code == 250
+    with connect(e.port) as c:
+        assert c.submit(forged).code == 250  # belongs to nobody
+        assert c.submit(written("From: ann@own.test")).status == "550 5.7.1"
+    with connect(e.port, OUTSIDE) as c:  # a list may pass on what ann wrote
+        assert c.submit(written("From: ann@own.test"), "list@lists.test", ["u@back.test"]).code == 250
+    d = make.relay({**LOGINS, "sender": {"restrict": "domain", "check_header": True}, "domains": [{"name": "own.test"}]})
+    with connect(d.port) as c:
+        assert c.submit(written("From: a@x.own.test"), "a@own.test").code == 250
+        assert c.submit(forged, "a@own.test").status == "550 5.7.1"
+    n = make.relay({**LOGINS, "sender": {"restrict": "none", "check_header": True}})
+    with connect(n.port, user="ann") as c:
+        assert c.submit(forged).code == 250
+    a = make.relay({**CHECKED, "headers": {"add_missing": True}})
+    with connect(a.port, user="ann") as c:
+        assert send_as_ann(c, written()).code == 250
+        assert b"\r\nFrom: ann@own.test\r\n" in a.sink.wait(1)[0].data
+        assert send_as_ann(c, written("Sender: ann@own.test")).code == 250
+    off = make.relay({**LOGINS, "sender": {"restrict": "email"}})
+    with connect(off.port, user="ann") as c:
+        assert send_as_ann(c, forged).code == 250
+
+
+# ---- a submission port ----
+
+def test_submission_mode(make):
+    """RFC 6409: a login is asked for at MAIL (4.3), domains are full (4.2), Date and Message-ID are added (8); a relay
+    port beside it takes mail as it is."""
+    e = tls_engine(make, [{}, {"mode": "submission"}], LOGINS)
+    relay, submission = e.ports
+    bare = b"From: a@b.test\r\nSubject: x\r\n\r\nHello.\r\n"
+    with connect(submission) as c:
+        assert repr(c.cmd("MAIL FROM:<a@b.test>")) == "530 5.7.0 Authentication required"
+        assert c.cmd("MAIL FROM:<a@localhost>").status == "530 5.7.0"
+    with connect(submission, user="ben") as c:
+        for sender in ("a@localhost", '"a@b.test"@host'):
+            assert repr(c.cmd(f"MAIL FROM:<{sender}>")) == "554 5.1.8 Sender address needs a full domain"
+        c.ok("MAIL FROM:<>")
+        c.ok("RSET")
+        c.ok("MAIL FROM:<a@b.test>")
+        assert repr(c.cmd("RCPT TO:<c@host>")) == "554 5.1.2 Recipient address needs a full domain"
+        c.ok("RCPT TO:<c@far.test>")
+        c.ok("RCPT TO:<c@[127.0.0.1]>")
+        assert c.data(bare).code == 250
+        for content in (message(), message(headers=["Message-ID:", "Date: whenever"]), b"\r\nno header\r\n", b"body only\r\n"):
+            assert c.submit(content).code == 250
+    with connect(relay) as c:
+        assert c.submit(bare, "a@localhost", ["c@host"]).code == 250
+    got = [m.data for m in e.sink.wait(6)]
+    added = [d for d in got if b"\r\nSubject: x\r\n" in d and b"\r\nDate: " in d]
+    assert len(added) == 1 and added[0].count(b"\r\nMessage-ID: <") == 1 and b"with ESMTPA" in added[0]
+    assert added[0].endswith(b"\r\n\r\nHello.\r\n") and added[0].count(b"From: ") == 1
+    untouched = [d for d in got if b"From: <alice@example.test>" in d and b"whenever" not in d]
+    assert len(untouched) == 1 and untouched[0].count(b"Message-ID: ") == untouched[0].count(b"Date: ") == 1
+    for text in (b"\r\n\r\nno header\r\n", b"\r\n\r\nbody only\r\n"):
+        d = next(d for d in got if d.endswith(text))
+        head = d[:-len(text)]
+        assert b"\r\nMessage-ID: <" in head and b"\r\nDate: " in head and b"\r\nFrom: " not in head
+    as_it_is = [d for d in got if b"\r\nSubject: x\r\n" in d and b"\r\nDate: " not in d]
+    assert len(as_it_is) == 1 and b"Message-ID" not in as_it_is[0]
+
+
+def test_submission_mode_with_other_rules(make):
+    """What is said in access and reject_at goes before the mode."""
+    e = tls_engine(make, [{"mode": "submission", "access": "network"}, {"mode": "submission", "reject_at": "rcpt"}], LOGINS)
+    with connect(e.ports[0]) as c:
+        assert c.submit().code == 250
+        assert c.cmd("MAIL FROM:<a@localhost>").status == "554 5.1.8"
+    with connect(e.ports[1]) as c:
+        c.ok("MAIL FROM:<a@b.test>")
+        assert c.cmd("RCPT TO:<c@far.test>").status == "554 5.7.1"
 
 
 # ---- networks ----

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import smtplib
 import subprocess
 import tempfile
@@ -385,6 +386,63 @@ def test_many_at_once(make):
     assert sorted(slowest)[len(slowest) // 2] < 1
 
 
+@pytest.mark.parametrize("way", [login_plain, login_login], ids=["plain", "login"])
+def test_equal_work_for_unknown_users(make, way):
+    """D4: a wrong password costs the same processor time for a user with the dear hash, one with a clear password, one
+    with a cheap hash, one that may not log in, and for nobody at all; measured as work, so the machine's load is no
+    matter."""
+    dear = crypt.crypt(PASSWORD, "$2b$10$abcdefghijklmnopqrstuu")
+    cheap = "{SHA256}" + hashlib.sha256(PASSWORD.encode()).hexdigest()
+    e = make.relay({**OPEN, "users": [{"name": "dear", "password": dear}, {"name": "clear", "password": PASSWORD},
+                                      {"name": "cheap", "password": cheap}, {"name": "none", "password": ""}]})
+
+    def work(user):
+        before = e.cpu_seconds()
+        for _ in range(4):
+            with Client(e.port) as c:
+                c.ehlo()
+                for _ in range(3):
+                    assert repr(way(c, user, "wrong")) == "535 5.7.8 Authentication credentials invalid"
+        return e.cpu_seconds() - before
+    spent = {user: work(user) for user in ("dear", "clear", "cheap", "none", "who")}
+    assert min(spent.values()) > 0.1, spent
+    assert max(spent.values()) < 1.5 * min(spent.values()), spent
+    before = e.cpu_seconds()
+    for _ in range(12):
+        with Client(e.port) as c:
+            c.ehlo()
+            assert way(c, "clear", PASSWORD).code == 235
+    assert e.cpu_seconds() - before < min(spent.values()) / 2  # who is right does not pay for it
+
+
+RISKS = [
+    ({"listeners": [{"port": 2525, "access": "auth"}]}, "listeners[0].access: who may send must log in"),
+    ({"listeners": [{"port": 2525, "mode": "submission"}]}, "listeners[0].access: who may send must log in"),
+    ({"listeners": [{"address": "0.0.0.0", "port": 2525}], "auth": {"require_tls": False}, "users": USERS},
+     "auth.require_tls: false: passwords may come in clear to listeners[0] (0.0.0.0:2525)"),
+    ({"relay": {"host": "smtp.example.test", "username": "u", "password": "p"}}, "relay.tls: may: the password is not sent in clear"),
+    ({"relay": {"host": "smtp.example.test", "username": "u", "password": "p", "auth_without_tls": True}},
+     "relay.auth_without_tls: true: with relay.tls: may the password may go out in clear"),
+]
+
+
+@pytest.mark.parametrize("conf, words", RISKS, ids=range(len(RISKS)))
+def test_risks_are_named(tmp_path, conf, words):
+    """One line by `check`, which is fine with it."""
+    file = tmp_path / "c.yaml"
+    file.write_text(json.dumps({"identity": {"hostname": "relay.example.test"}, **conf}))
+    done = run("check", "-c", file)
+    assert done.returncode == 0
+    assert [line.startswith("warning: " + words) for line in done.stderr.splitlines()] == [True], done.stderr
+
+
+def test_a_token_needs_a_user(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text(json.dumps({"relay": {"host": "smtp.example.test", "token_file": "/run/token"}}))
+    done = run("check", "-c", file)
+    assert done.returncode == 78 and "relay.token_file: needs relay.username too" in done.stderr
+
+
 # ---- where users come from ----
 
 _hashes = {}
@@ -540,8 +598,35 @@ def test_cache_forgets_with_the_password(make, tmp_path):
 
 # ---- the password is nowhere (D8) ----
 
+def shown_by_the_kernel(pid):
+    """{name: content} of all that /proc shows of a process and its threads, but for memory itself and what only
+    links to other files."""
+    shown = {}
+    for folder in [f"/proc/{pid}", *glob.glob(f"/proc/{pid}/task/*")]:
+        for entry in os.scandir(folder):
+            if entry.is_file(follow_symlinks=False) and entry.name not in ("mem", "pagemap", "clear_refs"):
+                try:
+                    with open(entry.path, "rb") as f:
+                        shown[entry.path] = f.read().decode("latin-1")
+                except OSError:  # some are for writing only, or need an option of the kernel
+                    continue
+    assert {os.path.basename(name) for name in shown} >= {"environ", "cmdline", "maps", "smaps", "status", "auxv"}
+    return shown
+
+
+class Listening(Client):
+    """Remembers all that the server says."""
+    said = ""
+
+    def reply(self):
+        reply = super().reply()
+        Listening.said += "".join(line + "\n" for line in reply.lines)
+        return reply
+
+
 def test_canary(make, tmp_path):
-    """Right and wrong ones, in every mechanism, at log level debug: in no log, no output, no file but its own."""
+    """Right and wrong ones, in every mechanism, at log level debug: in no log, no reply, no output, no file but its
+    own, and nothing that the kernel tells of the process, though some came by the environment and the command line."""
     wrong, filed, hashed = "zq8wrongCanary", "zq9filedCanary", "zq6hashedCanary"
     users = tmp_path / "users"
     users.write_text(f"filed {filed}\n")
@@ -550,23 +635,28 @@ def test_canary(make, tmp_path):
                               {"name": "hash", "password": crypt.crypt(hashed, "$2b$04$abcdefghijklmnopqrstuu")}],
             "auth": {**OPEN["auth"], "users_file": str(users)}, "log": {"level": "debug"},
             "relay": {"username": "us", "password": "zq5relayCanary"}}
-    e = make.relay(conf, env={"RINGPOST_USERS_1_PASSWORD": "zq4environmentCanary"}, start=False)
+    e = make.relay(conf, env={"RINGPOST_USERS_1_PASSWORD": "zq4environmentCanary"}, start=False,
+                   args=["--set", "users[3].name=set", "--set", "users[3].password=zq3commandCanary"])
     e.conf["relay"]["host"] = e.sink.endpoint
     e.start()
     for way in WAYS.values():
         for user, password in (("ann", SECRET), ("ann", wrong), ("filed", filed), ("filed", wrong), ("hash", hashed),
-                               ("env", "zq4environmentCanary"), (wrong[3:], wrong)):
-            with Client(e.port) as c:
+                               ("env", "zq4environmentCanary"), ("set", "zq3commandCanary"), (wrong[3:], wrong)):
+            with Listening(e.port) as c:
                 c.ehlo()
-                way(c, user, password)
+                assert way(c, user, password).code == (235 if password != wrong and way_fits(way, user) else 535), user
                 c.submit()
     for line in (SECRET, "AUTH PLAIN " + plain("ann", SECRET) + "x", "AUTH LOGIN " + b64("ann") + " " + b64(SECRET)):
-        with Client(e.port) as c:
+        with Listening(e.port) as c:
             c.ehlo()
             c.cmd(line)
     users.write_text(f"filed {filed}\n{wrong}\n")
     e.event("reload_refused")
-    needles = [s for p in (SECRET, wrong, filed, hashed, "zq5relayCanary", "zq4environmentCanary")
+    users.write_text(f"filed {filed}\n")
+    os.kill(e.process.pid, signal.SIGHUP)  # the copies of environment and arguments are still there
+    e.event("reloaded")
+    try_users(e, {"env": "zq4environmentCanary", "set": "zq3commandCanary"})
+    needles = [s for p in (SECRET, wrong, filed, hashed, "zq5relayCanary", "zq4environmentCanary", "zq3commandCanary")
                for s in (p, b64(p), b64(p)[4:-4], hashlib.sha256(p.encode()).hexdigest())]
     needles += [plain("ann", SECRET), "$2b$04$"]
 
@@ -580,8 +670,14 @@ def test_canary(make, tmp_path):
         done = subprocess.run([binary(), *command], capture_output=True, text=True, env=environment, timeout=30,
                               check=False)
         clean(done.stdout + done.stderr, command)
+    clean(Listening.said, "replies")
+    assert "535 5.7.8" in Listening.said and "235 2.7.0" in Listening.said
+    for name, text in shown_by_the_kernel(e.process.pid).items():
+        clean(text, name)
     with open(f"/proc/{e.process.pid}/cmdline", encoding="utf-8") as f:
-        clean(f.read(), "cmdline")
+        assert "users[3].password=****************\0" in f.read()
+    with open(f"/proc/{e.process.pid}/environ", encoding="utf-8") as f:
+        assert "RINGPOST_USERS_1_PASSWORD=\0" in f.read()
     with open(f"/proc/{e.process.pid}/limits", encoding="ascii") as f:
         assert [line.split()[4:6] for line in f if line.startswith("Max core file size")] == [["0", "0"]]
     for child in glob.glob(f"/proc/{e.process.pid}/task/*/children"):
@@ -595,6 +691,32 @@ def test_canary(make, tmp_path):
         for name in names:
             with open(os.path.join(folder, name), "rb") as f:
                 clean(f.read().decode("latin-1"), name)
+
+
+def way_fits(way, user):
+    """CRAM-MD5 wants the password in clear."""
+    return way is not login_cram or user != "hash"
+
+
+@pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGQUIT, signal.SIGTRAP])
+def test_no_core_file(make, number):
+    """However it dies, and whatever core files it is allowed when it starts."""
+    unlimited = ["prlimit", "--core=unlimited:unlimited"]
+    e = make.relay({"users": [{"name": "ann", "password": SECRET}]}, prefix=unlimited)
+    before = set(os.listdir(e.folder))
+    control = subprocess.run([*unlimited, "sh", "-c", f"kill -{number.value} $$"], cwd=e.folder, check=False)
+    assert control.returncode == -number
+    with open("/proc/sys/kernel/core_pattern", encoding="ascii") as f:
+        if f.read().split("%")[0].split(".")[0].strip() == "core":
+            left = set(os.listdir(e.folder)) - before
+            assert left, "without such limits a core file can be seen"
+            for name in left:
+                os.remove(os.path.join(e.folder, name))
+    e.process.send_signal(number)
+    assert e.process.wait(20) != 0
+    for folder, _, names in os.walk(e.folder):
+        assert not [n for n in names if n.startswith("core")], (folder, names)
+    e.process = None
 
 
 class Folder:

@@ -5,7 +5,7 @@ import pytest
 
 from harness.logins_out import SECRET, USER, auth, ca, not_sent
 from harness.sink import Close, Reset, Silence
-from harness.tls_peer import no_secrets, send
+from harness.tls_peer import no_secrets, send, tls_world
 from harness.wait import stays_false
 
 # ---- the choice ----
@@ -162,6 +162,89 @@ def test_refusals_never_bounce(auth, reply):
     send(e)
     event = not_sent(e, int(reply[:3]))
     assert event["status"].startswith("4.") and reply.split(" ", 2)[2] in event["reply"], event
+
+
+# ---- wanted, and not given ----
+
+def ours(engine, code, stage, hint, status="4.7.0"):
+    """Deferred by something that is wrong with our configuration; nothing bounces."""
+    event = engine.event("deferred")
+    assert (event["code"], event["stage"], event["status"]) == (code, stage, status), event
+    assert hint in event["hint"], event
+    assert engine.events("bounced") == [] and engine.counters()["queued"] >= 1
+    return event
+
+
+WANTED = ["530 5.7.0 who are you?", "530 5.7.57 Client not authenticated to send mail", "534 5.7.9 too weak",
+          "535 5.7.8 log in", "538 5.7.11 encrypt first"]
+
+
+@pytest.mark.parametrize("reply", WANTED)
+@pytest.mark.parametrize("stage", ["mail", "rcpt", "data"])
+@pytest.mark.parametrize("features", [(), ("PIPELINING",)], ids=["stepwise", "pipelined"])
+def test_a_smarthost_that_wants_a_login_defers(make, ca, reply, stage, features):
+    e = tls_world(make, ca.server(ca.good), {"relay": {"tls": "encrypt"}}, trusted=ca.bundle(), features=features)
+    e.sink.script[stage] = lambda s, a: reply
+    send(e)
+    event = ours(e, int(reply[:3]), stage, "set relay.username and relay.password", "4" + reply.split()[1][1:])
+    assert event["reply"] == reply.split(" ", 2)[2]
+
+
+def test_it_is_delivered_when_the_login_is_there(make, ca):
+    e = tls_world(make, ca.server(ca.good), {"relay": {"tls": "encrypt"}, "queue": {"schedule": ["1s"]}}, trusted=ca.bundle(),
+                  auth=["PLAIN"], users={USER: SECRET})
+    subject = send(e)
+    ours(e, 530, "mail", "set relay.username and relay.password")
+    e.write({"relay": {"username": USER, "password": SECRET}})
+    e.hup()
+    e.event("reloaded")
+    assert e.sink.with_subject(subject)[0].session.user == USER
+    assert e.wait_empty()["delivered"] == 1
+
+
+def test_a_login_that_is_not_for_this_host(make, ca):
+    """relay.auth_hosts keeps the password from it: the hint names that key."""
+    e = tls_world(make, ca.server(ca.good), {"relay": {"tls": "encrypt", "username": USER, "password": SECRET,
+                                                       "auth_hosts": ["other.peer.test"]}},
+                  trusted=ca.bundle(), auth=["PLAIN"], users={USER: SECRET})
+    send(e)
+    ours(e, 530, "mail", "relay.auth_hosts")
+    assert e.sink.logins == []
+
+
+def test_one_recipient_that_needs_a_login(make, ca):
+    """Some hosts take mail for their own domains from anybody: those get theirs."""
+    e = tls_world(make, ca.server(ca.good), {"relay": {"tls": "encrypt"}}, trusted=ca.bundle())
+    e.sink.script["rcpt"] = lambda s, a: "530 5.7.1 log in to relay" if b"far.test" in a else None
+    subject = send(e, to=("bob@far.test", "eve@near.test"))
+    assert e.sink.with_subject(subject)[0].rcpts == ["eve@near.test"]
+    assert ours(e, 530, "rcpt", "set relay.username", "4.7.1")["to"] == "bob@far.test"
+    assert e.event("delivered")["to"] == "eve@near.test"
+
+
+@pytest.mark.parametrize("mx", [False, True], ids=["smarthost", "mx"])
+def test_a_host_that_wants_tls_defers(make, ca, mx):
+    """relay.tls or delivery.tls: none, and the host takes nothing without."""
+    world = {"mx": {"example.test": "mx.example.test"}} if mx else {}
+    e = tls_world(make, ca.server(ca.good), {"relay": {"tls": "none"}, "delivery": {"tls": "none"}}, **world)
+    e.sink.script["mail"] = lambda s, a: "530 5.7.0 Must issue a STARTTLS command first"
+    send(e)
+    ours(e, 530, "mail", "set delivery.tls" if mx else "set relay.tls")
+
+
+def test_an_mx_that_wants_a_login_bounces(make, ca):
+    """Nobody has a login there: that will not change."""
+    e = tls_world(make, ca.server(ca.good), {"delivery": {"tls": "may"}}, mx={"example.test": "mx.example.test"})
+    e.sink.script["mail"] = lambda s, a: "530 5.7.0 who are you?"
+    send(e)
+    assert e.event("bounced")["code"] == 530
+
+
+def test_a_refused_login_says_what_to_check(auth):
+    e = auth(users={USER: "another"})
+    send(e)
+    assert "relay.password" in not_sent(e, 535)["hint"]
+    assert "relay.password" in e.event("outbound_trouble")["hint"]
 
 
 @pytest.mark.parametrize("code", ["504 5.5.4", "534 5.7.9", "538 5.7.11"])

@@ -109,12 +109,24 @@ def test_bad_keys(tmp_path):
     assert done.returncode == 78 and "No such file" in done.stderr
 
 
-def test_weak_key_warns(tmp_path):
+@pytest.mark.parametrize("bits, strings_max", [(1023, 0), (1024, 1), (2047, 2), (2048, 2), (4096, 3)])
+def test_bits(tmp_path, bits, strings_max):
+    """G1: below 1024 refused, below 2048 warned of; the record in strings of at most 255 bytes."""
     path = tmp_path / "k"
     with open(path, "wb") as f:
-        subprocess.run(["openssl", "genrsa", "1024"], check=True, stdout=f, stderr=subprocess.DEVNULL)
+        subprocess.run(["openssl", "genrsa", str(bits)], check=True, stdout=f, stderr=subprocess.DEVNULL)
     done = run("print", "a.test", "s", str(path))
-    assert done.returncode == 0 and done.stderr.startswith("warning: ") and "only 1024 bits" in done.stderr
+    signed = subprocess.run([binary(), "dkim", "sign", "a.test", "s", str(path)], input=b"From: x@a.test\r\n\r\nx\r\n",
+                            capture_output=True, timeout=60, check=False, env={**os.environ, **sanitizer_environment()})
+    if bits < 1024:
+        assert done.returncode == 78 and f"it has {bits} bits, at least 1024 are needed" in done.stderr
+        assert signed.returncode == 78 and b"DKIM-Signature" not in signed.stdout
+        return
+    assert done.returncode == 0 and signed.returncode == 0 and signed.stdout.startswith(b"DKIM-Signature: ")
+    assert (f"only {bits} bits" in done.stderr) == (bits < 2048)
+    assert (f"only {bits} bits".encode() in signed.stderr) == (bits < 2048)
+    parts = strings(done.stdout)
+    assert len(parts) == strings_max and all(len(p) == 255 for p in parts[:-1]) and 0 < len(parts[-1]) <= 255
 
 
 # ---- check ----

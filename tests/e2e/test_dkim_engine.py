@@ -11,7 +11,7 @@ import pytest
 
 import dkim_corpus
 from harness.client import Client
-from harness.dkim_rig import CANONS, EVERYTHING, REFUSED_BY_SMTP, Key, signatures, tags, through
+from harness.dkim_rig import CANONS, EVERYTHING, REFUSED_BY_SMTP, Key, signatures, tags, through, verify
 from harness.engine import binary, sanitizer_environment
 from harness.message import sized, split_received, tag
 from harness.pki import openssl
@@ -41,20 +41,6 @@ def make_served(tmp_path_factory, keys):
 def from_(author, subject=None, body=b"hello\r\n", more=b""):
     return (b"From: " + author.encode() + b"\r\nTo: ben@far.test\r\nSubject: " + (subject or tag()).encode() +
             b"\r\nDate: Fri, 21 Nov 2025 10:00:00 +0000\r\n" + more + b"\r\n" + body)
-
-
-def verify(data, keys, domain=b"example.org", count=None):
-    """All signatures in front are good, and by these keys."""
-    fields = signatures(data)
-    assert len(fields) == (count or len(keys)), fields
-    records = {k.selector.encode() + b"._domainkey." + domain + b".": k.record for k in keys}
-    seen = set()
-    for i in range(len(keys)):
-        d = dkim.DKIM(data)
-        assert d.verify(idx=i, dnsfunc=lambda name, timeout=5: records[name]), (i, data[:2000])
-        assert d.signature_fields[b"d"] == domain and b"l" not in d.signature_fields
-        seen.add(d.signature_fields[b"s"].decode())
-    assert seen == {k.selector for k in keys}
 
 
 # ---- it verifies ----
@@ -153,6 +139,19 @@ def test_all_copies_are_one(served, keys):
     copies = {m.data for m in served.sink.messages if m.subject == subject}
     assert len(copies) == 1
     verify(copies.pop(), [keys["rsa"], keys["ed"]])
+
+
+def test_retries_are_the_same(make, keys):
+    """Signed once: what is sent seconds later has the time of the first copy in it."""
+    e = make.relay({"domains": [keys["rsa"].listed()], "queue": {"schedule": ["2s"], "jitter": 0}})
+    e.sink.script["rcpt"] = [None, "451 4.2.1 later"]
+    with Client(e.port) as c:
+        c.ehlo()
+        c.envelope(to=["a@far.test", "b@far.test"])
+        assert c.data(from_("joe@example.org")).code == 250
+    first, later = e.sink.wait(2, timeout=20)
+    assert later.at - first.at > 1 and first.data == later.data
+    verify(later.data, [keys["rsa"]])
 
 
 def test_signed_before(served, keys):

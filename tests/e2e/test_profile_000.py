@@ -1,199 +1,366 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Profile 000 on the running engine: the inventory's 000-01 to 000-15, and the behaviour that the original's own
-suite asks for (attachments, sending, integrity, logins), written independently."""
-import email
+"""Profile 000 on the running engine: the inventory's 000-01 to 000-15 and the traps that concern them. Starts that
+must fail are in test_profile_start.py, the original's own suite in test_profile_000_suite.py."""
 import os
+import re
 import smtplib
+import socket
 import ssl
 import subprocess
-from email.message import EmailMessage
-from email.policy import SMTP as SMTP_POLICY
+import time
 
 import pytest
 
-from dnsserver import DnsServer
+from harness.certs import Ca
 from harness.client import Client
-from harness.login import login_plain
+from harness.login import b64, login_plain
 from harness.message import message, tag
-from harness.peers import tool
-from harness.profile import profile_engine, refuses, self_signed
+from harness.profile import profile_engine, self_signed
+from harness.profile_mta import (CERT, KEY, NAME, PASSWORD, REQUIRED, USER, certificates, mail, make_mta,
+                                 make_smtp, make_world, received, secured, start)  # noqa: F401  (fixtures)
+from harness.profile_world import answering, certificate_of, direct, rsa_pem, setting, verifies
 from harness.tls_peer import TlsSink
-from harness.tlsclient import SecureClient, open_port
-from harness.wait import stays_false, wait_until
-
-USER, PASSWORD, NAME = "testuser", "testpass", "mta-out-test.localhost"
-CERT, KEY = "/etc/ssl/certs/ssl-cert-snakeoil.pem", "/etc/ssl/private/ssl-cert-snakeoil.key"
-BASE = {"SMTP_USERNAME": USER, "SMTP_PASSWORD": PASSWORD, "MYHOSTNAME": NAME, "MESSAGE_SIZE_LIMIT": "10240000"}
-# What the original's sink is: plain, no AUTH, no STARTTLS, no PIPELINING, no DSN.
-PLAIN = ["SIZE 33554432", "8BITMIME"]
+from harness.tlsclient import SecureClient, context, open_port
+from harness.wait import wait_until
 
 
-def certificates():
-    cert, key = self_signed(NAME)
-    return {CERT: cert, KEY: key}
+def bare(make, more=None, start_it=False, **kwargs):
+    """Only what the original demands: every default shows."""
+    return profile_engine(make, {**REQUIRED, **(more or {})}, start=start_it, files=certificates(), **kwargs)
 
 
-def start(make, more=None, **kwargs):
-    return profile_engine(make, {**BASE, **(more or {})}, files=kwargs.pop("files", None) or certificates(), **kwargs)
+# ---- 000-01 … 000-03: the listener ----
+
+def test_000_01_one_listener_on_587(make):
+    """The port itself needs root, so only what is asked for is looked at; a second listener is looked for below."""
+    engine = bare(make, keep_ports=True)
+    assert setting(engine, "listeners[].port") == ["587"]
+    assert setting(engine, "listeners[].address") == ['"0.0.0.0"']
+    assert setting(engine, "listeners[].mode") == ["relay"] and setting(engine, "listeners[].tls") == ["encrypt"]
+    assert setting(engine, "access.local_domains") == setting(engine, "access.relay_domains") == "[]"
 
 
-@pytest.fixture(scope="module", name="world")
-def make_world(tmp_path_factory):
-    """One engine with a plain sink behind it, as the original's compose file has it."""
-    from conftest import Makers
-    makers = Makers(tmp_path_factory.mktemp("profile000"))
-    sink = makers.sink(features=PLAIN)
-    engine = start(makers, {"RELAYHOST": sink.endpoint})
-    engine.sink = sink
-    yield engine
-    assert engine.running, engine.trouble()
-    makers.finish()
+def test_000_01_nothing_on_other_ports(make):
+    engine = start(make)
+    with open(f"/proc/{engine.process.pid}/net/tcp", encoding="ascii") as f:
+        inodes = {line.split()[9] for line in f if line.split()[3] == "0A"}
+    with open(f"/proc/{engine.process.pid}/net/tcp6", encoding="ascii") as f:
+        inodes |= {line.split()[9] for line in f if line.split()[3] == "0A"}
+    mine = set()
+    for fd in os.listdir(f"/proc/{engine.process.pid}/fd"):
+        try:
+            mine.add(os.readlink(f"/proc/{engine.process.pid}/fd/{fd}").removeprefix("socket:[").rstrip("]"))
+        except OSError:
+            pass
+    assert len(inodes & mine) == 1
 
 
-@pytest.fixture(name="mta")
-def make_mta(world):
-    with world.sink.lock:
-        del world.sink.messages[:]
-    return world
+@pytest.mark.parametrize("command", ["MAIL FROM:<a@b.example>", "AUTH PLAIN AHgAeA==", "RSET", "VRFY a", "DATA",
+                                     "RCPT TO:<a@b.example>", "BDAT 0 LAST"])
+def test_000_02_nothing_before_starttls(mta, command):
+    with Client(mta.port) as c:
+        words = c.keywords()
+        assert "STARTTLS" in words and not any(w.startswith("AUTH") for w in words)
+        reply = c.cmd(command)
+        assert reply.status == "530 5.7.0" and "STARTTLS" in reply.text
+        for allowed in ("NOOP", "HELP", "EHLO x.example", "HELO x.example"):
+            assert c.cmd(allowed).code in (250, 214)
+        assert c.cmd("QUIT").code == 221
 
 
-@pytest.fixture(name="smtp")
-def make_smtp(mta):
-    """smtplib as applications use it: connect, STARTTLS without verification, login."""
-    client = smtplib.SMTP("127.0.0.1", mta.port, timeout=20)
-    client.ehlo()
-    client.starttls(context=unverified())
-    client.ehlo()
-    client.login(USER, PASSWORD)
-    yield client
-    client.quit()
+def test_000_02_starttls_twice_and_with_argument(mta):
+    with Client(mta.port) as c:
+        c.ehlo()
+        assert c.cmd("STARTTLS now").status == "501 5.5.4"
+        assert c.cmd("STARTTLS").code == 220
+    with secured(mta, login=False) as c:
+        reply = c.cmd("STARTTLS")
+        assert reply.status == "554 5.5.1" and "TLS already active" in reply.text
+        assert c.cmd("NOOP").code == 250
 
 
-def unverified():
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+def test_000_02_nothing_is_taken_over_into_tls(mta):
+    """Trap 20: what came in clear behind STARTTLS ends the session; EHLO has to be said anew."""
+    with Client(mta.port) as c:
+        c.ehlo()
+        c.send("STARTTLS\r\nEHLO evil.example\r\nMAIL FROM:<a@b.example>\r\n")
+        replies = c.rest()
+        assert replies[-1].status == "554 5.5.0" and len(replies) == 1
+    with SecureClient(mta.port, name=NAME) as c:
+        c.starttls()
+        assert c.cmd("MAIL FROM:<a@b.example>").status == "503 5.5.1"
+        assert c.cmd("AUTH PLAIN AHgAeA==").code == 503
 
 
-def secured(mta, login=True):
-    c = SecureClient(mta.port, name=NAME)
-    c.starttls()
-    c.ehlo()
-    if login:
-        assert login_plain(c, USER, PASSWORD).code == 235
-    return c
+def test_000_03_ehlo(mta):
+    with SecureClient(mta.port, name=NAME) as c:
+        assert c.banner.code == 220 and c.banner.text.startswith(NAME + " ESMTP")
+        c.starttls()
+        reply = c.cmd("MAIL FROM:<a@b.example>")
+        assert reply.status == "503 5.5.1" and "EHLO" in reply.text
+        lines = c.ehlo().lines
+        words = {line[4:].split(" ")[0] for line in lines[1:]}
+        assert lines[0][4:] == NAME
+        assert {"PIPELINING", "SIZE", "ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "SMTPUTF8", "CHUNKING", "AUTH"} <= words
+        (auth,) = [line[4:] for line in lines if line[4:].startswith("AUTH ")]
+        assert set(auth.split()[1:]) == {"PLAIN", "LOGIN", "CRAM-MD5"}
+        assert any(line[4:] == auth.replace("AUTH ", "AUTH=", 1) for line in lines)
+        assert "STARTTLS" not in words and "VRFY" not in words
+        assert c.cmd("VRFY a@b.example").status == "502 5.5.1"
 
 
-def mail(subject=None, to="recipient@external-domain.com", **headers):
-    m = EmailMessage()
-    m["From"], m["To"], m["Subject"] = "sender@example.com", to, subject or tag()
-    for name, value in headers.items():
-        m[name] = value
-    m.set_content("This is a test.\n")
-    return m
+# ---- 000-05, 000-06: who may send (000-04: test_profile_start.py) ----
+
+@pytest.mark.parametrize("name, password", [("user name", "pa:ss#word; \"x\"' \\$"), ("u@d.example", "p"),
+                                            ("$6$x", "$6$not$ahash"), ("u", "ö")])
+def test_000_04_any_name_and_password(make, name, password):
+    """Trap 29: nothing in them is special."""
+    engine = start(make, {"SMTP_USERNAME": name, "SMTP_PASSWORD": password})
+    with secured(engine, login=False) as c:
+        assert login_plain(c, name, password + "x").code == 535
+        assert login_plain(c, name, password).code == 235
 
 
-def received(mta, m, timeout=10):
-    """The one message at the sink, parsed, with the three headers that each test of the original compares."""
-    (hit,) = mta.sink.with_subject(m["Subject"], timeout=timeout)
-    got = email.message_from_bytes(hit.data, policy=SMTP_POLICY)
-    for name in ("Subject", "From", "To"):
-        assert got[name] == m[name]
-    return got, hit
+def test_000_04_from_files(make):
+    """Trap 28: one line end is left out, no more."""
+    engine = profile_engine(make, {"SMTP_USERNAME_FILE": "/run/secrets/u", "SMTP_PASSWORD_FILE": "/run/secrets/p"},
+                            files={**certificates(), "/run/secrets/u": USER + "\n", "/run/secrets/p": "p \n\n"})
+    with secured(engine, login=False) as c:
+        assert login_plain(c, USER, "p ").code == 535
+        assert login_plain(c, USER, "p \n").code == 235
 
 
-# ---- 2.0 of the inventory: attachments ----
+def test_000_05_ways_to_log_in(mta):
+    """Every mechanism that is offered works, with both forms of the name."""
+    for login in (USER, f"{USER}@{NAME}"):
+        for way in ("auth_plain", "auth_login", "auth_cram_md5"):
+            client = smtplib.SMTP("127.0.0.1", mta.port, timeout=20)
+            client.starttls(context=context())
+            client.ehlo()
+            client.user, client.password = login, PASSWORD
+            mechanism = way[5:].upper().replace("_", "-")
+            assert client.auth(mechanism, getattr(client, way))[0] == 235, (login, way)
+            client.quit()
+    with secured(mta, login=False) as c:
+        assert login_plain(c, f"{USER}@elsewhere.example", PASSWORD).status == "535 5.7.8"
 
-def test_attachment_pdf(mta, smtp):
+
+def test_000_05_failure_keeps_the_session(mta):
+    """Trap 4, and trap 17: nobody is locked out."""
+    with secured(mta, login=False) as c:
+        for _ in range(4):
+            assert login_plain(c, USER, "wrong").status == "535 5.7.8"
+    for _ in range(4):
+        with secured(mta, login=False) as c:
+            assert login_plain(c, "nobody", PASSWORD).status == "535 5.7.8"
+            assert login_plain(c, USER, "wrong").status == "535 5.7.8"
+            assert login_plain(c, USER, PASSWORD).status == "235 2.7.0"
+
+
+def test_000_05_again_and_inside_a_transaction(mta):
+    with secured(mta) as c:
+        assert c.cmd("AUTH PLAIN AHgAeA==").status == "503 5.5.1"
+        assert c.submit(message()).code == 250
+    with secured(mta, login=False) as c:
+        c.ok("MAIL FROM:<a@example.com>")
+        reply = c.cmd("AUTH PLAIN AHgAeA==")
+        assert reply.status == "503 5.5.1" and "transaction" in reply.text.lower()
+
+
+def test_000_05_what_smtplib_writes(mta):
+    """Trap 5: small letters, an initial response of AUTH LOGIN, an empty one, an empty user."""
+    with SecureClient(mta.port, name=NAME) as c:
+        c.starttls()
+        c.ok("ehlo [127.0.0.1]")
+        assert [r.status for r in (c.cmd("AUTH LOGIN "), c.cmd(""), c.cmd(""))] == ["334", "334", "535 5.7.8"]
+        assert c.cmd("auth login " + b64(USER)).code == 334
+        assert c.cmd(b64(PASSWORD)).code == 235
+        c.ok(f"mail FROM:<a@example.com> size={len(message())}")
+        c.ok("rcpt TO:<b@example.org>")
+        c.ok("data")
+        c.send(message() + b".\r\n")
+        assert c.reply().code == 250
+
+
+def test_000_06_any_client_any_recipient(mta):
+    """Who logged in may send to anybody, from any address; nobody else may, from none (trap 3)."""
+    for source in ("127.0.0.1", "127.0.0.9"):
+        with SecureClient(mta.port, name=NAME, source=source) as c:
+            c.starttls()
+            c.ehlo()
+            c.ok("MAIL FROM:<a@b.example>")
+            for rcpt in ("x@external.example", "x@localhost", f"x@{NAME}"):
+                assert c.cmd(f"RCPT TO:<{rcpt}>").status == "554 5.7.1"
+            assert c.cmd("DATA").status == "554 5.5.1"
+            c.ok("RSET")
+            assert login_plain(c, USER, PASSWORD).code == 235
+            c.ok("MAIL FROM:<a@b.example>")
+            for rcpt in ("x@external.example", "x@localhost", f"x@{NAME}", "x@[192.0.2.1]"):
+                c.ok(f"RCPT TO:<{rcpt}>")
+
+
+# ---- 000-07, 000-08: the relay ----
+
+def test_000_07_bracketless_is_an_mx_lookup(make):
+    """Trap 10: `host:port` means the MX of host first, `[host]:port` and `[host:port]` its address. A name without
+    dots is one, as containers have."""
+    target = make.sink(host="127.0.0.3")
+    other = make.sink(host="127.0.0.2", port=target.port)
+    port = target.port
+    zone = {"relay.test": {"mx": [[10, "mx.relay.test"]], "a": ["127.0.0.2"]}, "mx.relay.test": {"a": ["127.0.0.3"]},
+            "plain.test": {"a": ["127.0.0.2"]}, "mailhog": {"a": ["127.0.0.2"]}}
+    settings = answering(make, zone)
+    for host, sink in ((f"relay.test:{port}", target), (f"[relay.test]:{port}", other), (f"plain.test:{port}", other),
+                       (f"[relay.test:{port}]", other), (f"[mailhog:{port}]", other), (f"[127.0.0.3]:{port}", target)):
+        engine = start(make, {"RELAYHOST": host}, settings=settings)
+        with secured(engine) as c:
+            subject = tag()
+            assert c.submit(message(subject)).code == 250
+        assert sink.with_subject(subject), host
+        engine.stop()
+
+
+def test_000_07_direct(make):
+    """Unset, or empty (trap 24): MX of the recipient's domain."""
+    sink, settings = direct(make)
+    engine = start(make, {"RELAYHOST": "", "SMTP_RELAY_HOST": ""}, settings=settings)
+    with secured(engine) as c:
+        subject = tag()
+        assert c.submit(message(subject), to=["a@dest.test"]).code == 250
+    assert sink.with_subject(subject)
+
+
+def test_000_07_several_in_order(make, sink):
+    """The later name of the variable wins."""
+    engine = start(make, {"SMTP_RELAY_HOST": f"[127.0.0.1]:9, {sink.endpoint}", "RELAYHOST": "[127.0.0.1]:9"})
+    with secured(engine) as c:
+        subject = tag()
+        assert c.submit(message(subject)).code == 250
+    assert sink.with_subject(subject)
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
+def test_000_08_relay_login(make, mechanism):
+    """Trap 9: in clear too, as the original: the sink offers no TLS."""
+    sink = make.add(TlsSink(auth_in_clear=[mechanism], users={"relayuser": "relaypass"}).start())
+    engine = start(make, {"RELAYHOST": sink.endpoint, "SMTP_RELAY_USERNAME": "relayuser",
+                          "SMTP_RELAY_PASSWORD": "relaypass"})
+    assert "may be sent without TLS" in engine.stderr()
+    with secured(engine) as c:
+        subject = tag()
+        assert c.submit(message(subject)).code == 250
+    assert sink.with_subject(subject)
+    assert [login.mechanism for login in sink.logins] == [mechanism]
+
+
+def test_000_08_wrong_relay_login(make):
+    """It waits: nothing is sent without the login, and nothing is lost."""
+    sink = make.add(TlsSink(auth_in_clear=["PLAIN"], users={"relayuser": "other"}).start())
+    engine = start(make, {"RELAYHOST": sink.endpoint, "SMTP_RELAY_USERNAME": "relayuser",
+                          "SMTP_RELAY_PASSWORD": "relaypass"})
+    with secured(engine) as c:
+        assert c.submit(message()).code == 250
+    wait_until(lambda: sink.logins, 15, "a login at the sink")
+    assert engine.event("deferred")["stage"] == "auth" and not sink.messages
+    sink.users["relayuser"] = "relaypass"
+    sink.wait(1)
+
+
+@pytest.mark.parametrize("given", ["SMTP_RELAY_USERNAME", "SMTP_RELAY_PASSWORD"])
+def test_000_08_one_of_two(make, given):
+    sink = make.add(TlsSink(auth_in_clear=["PLAIN"], users={"x": "x"}, auth_required=False).start())
+    engine = start(make, {"RELAYHOST": sink.endpoint, given: "x"})
+    assert re.search(r"(?m)^warning: SMTP_RELAY_USERNAME or SMTP_RELAY_PASSWORD provided without the other\. "
+                     r"Relay authentication disabled\.$", engine.stderr())
+    with secured(engine) as c:
+        subject = tag()
+        assert c.submit(message(subject)).code == 250
+    assert sink.with_subject(subject) and not sink.logins
+
+
+def test_000_08_without_a_relay_host(make):
+    """Not used for MX hosts."""
+    engine = bare(make, {"SMTP_RELAY_USERNAME": "u", "SMTP_RELAY_PASSWORD": "p"})
+    assert setting(engine, "relay.username") == setting(engine, "relay.password") == '""'
+
+
+# ---- 000-09, 000-11: name and size (000-10: below, and test_profile_start.py) ----
+
+def test_000_09_name(mta, smtp):
     m = mail()
-    m.add_attachment(b"%PDF-1.4\n" + bytes(range(256)), maintype="application", subtype="pdf", filename="a.pdf")
-    assert not smtp.send_message(m)
-    got, _ = received(mta, m)
-    assert next(got.iter_attachments()).get_content() == b"%PDF-1.4\n" + bytes(range(256))
-
-
-def test_attachment_image(mta, smtp):
-    m = mail()
-    m.add_attachment(b"\x89PNG\r\n\x1a\n" + b"\0" * 60, maintype="image", subtype="png", filename="a.png")
-    assert not smtp.send_message(m)
-    received(mta, m)
-
-
-def test_attachment_inline_image(mta, smtp):
-    m = mail()
-    m.set_content("plain\n")
-    m.add_alternative("<p><img src='cid:one'></p>", subtype="html")
-    m.get_payload()[1].add_related(b"\x89PNG\r\n\x1a\n" + b"\0" * 60, "image", "png", cid="<one>")
-    assert not smtp.send_message(m)
-    got, _ = received(mta, m)
-    assert any(p.get("Content-ID") == "<one>" for p in got.walk())
-
-
-def test_attachment_large(mta, smtp):
-    m = mail()
-    m.add_attachment(b"\0" * (1 << 20), maintype="application", subtype="octet-stream", filename="zeros")
-    assert not smtp.send_message(m)
-    got, _ = received(mta, m)
-    assert next(got.iter_attachments()).get_content() == b"\0" * (1 << 20)
-
-
-# ---- sending ----
-
-def test_sending_simple_text(mta, smtp):
-    m = mail()
-    assert not mta.sink.messages
-    assert not smtp.send_message(m)
-    _, hit = received(mta, m, 5)
-    assert smtp.noop()[0] == 250
-    assert hit.rcpts == ["recipient@external-domain.com"] and len(mta.sink.messages) == 1
-
-
-def test_sending_simple_localhost(mta, smtp):
-    """000-06: nothing is local."""
-    m = mail(to="recipient@localhost")
-    assert not smtp.send_message(m)
-    _, hit = received(mta, m, 5)
-    assert hit.rcpts == ["recipient@localhost"] and smtp.noop()[0] == 250
-
-
-def test_sending_html(mta, smtp):
-    m = mail()
-    m.add_alternative("<p>Hello <b>you</b></p>", subtype="html")
-    assert not smtp.send_message(m)
-    got, _ = received(mta, m)
-    assert got.get_content_type() == "multipart/alternative"
-
-
-def test_sending_multiple_recipients(mta, smtp):
-    """Trap 1: two domains, one smarthost: one transaction, and no late second copy."""
-    m = mail(to="a@one-domain.com, b@other-domain.com")
-    assert not smtp.send_message(m)
+    smtp.send_message(m)
     _, hit = received(mta, m)
-    assert sorted(hit.rcpts) == ["a@one-domain.com", "b@other-domain.com"]
-    assert stays_false(lambda: len(mta.sink.messages) > 1, 0.5)
+    assert [c.line for c in hit.session.commands][0] == b"EHLO " + NAME.encode()
 
 
-def test_sending_cc_and_bcc(mta, smtp):
-    m = mail(Cc="cc@external-domain.com", Bcc="bcc@external-domain.com")
-    assert not smtp.send_message(m)
-    got, hit = received(mta, m)
-    assert got["Cc"] == "cc@external-domain.com" and got["Bcc"] is None and len(hit.rcpts) == 3
+def test_000_09_default(make):
+    """`localhost`, or what reverse DNS calls a public address of this machine; never long."""
+    begun = time.monotonic()
+    name = setting(bare(make), "identity.hostname").strip('"')
+    assert time.monotonic() - begun < 15
+    words = subprocess.run(["ip", "-o", "-4", "addr", "show", "scope", "global"], capture_output=True, text=True,
+                           check=True).stdout
+    addresses = re.findall(r"inet ([\d.]+)/", words)
+    private = re.compile(r"10\.|127\.|169\.254\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.")
+    public = [a for a in addresses if not private.match(a)]
+    if name != "localhost":
+        assert public and name in {socket.getfqdn(a) for a in public}
 
 
-# ---- integrity ----
+def test_000_10_own_certificate(make):
+    cert, key = self_signed("own.example.test")
+    engine = start(make, {"TLS_CERT_PATH": "/tls/tls.crt", "TLS_KEY_PATH": "/tls/tls.key"},
+                   files={"/tls/tls.crt": cert, "/tls/tls.key": key})
+    assert certificate_of(engine.port) == ssl.PEM_cert_to_DER_cert(cert.decode())
 
-def test_integrity_unmodified(mta, smtp):
-    """000-12: no header missing, changed or extra; byte by byte."""
-    m = mail("Schöne Grüße 日本語 " + tag())
-    m["X-Custom-Header"] = "Custom Value"
-    assert "Date" not in m and "Message-ID" not in m
-    sent = m.as_bytes(policy=SMTP_POLICY)
-    smtp.sendmail("sender@example.com", ["recipient@external-domain.com"], sent)
-    (hit,) = wait_until(lambda: list(mta.sink.messages), 15)
-    assert hit.data == sent
-    assert stays_false(lambda: len(mta.sink.messages) > 1, 0.5)
 
+def test_000_10_default_paths(make):
+    files = certificates()
+    engine = start(make, files=files)
+    assert certificate_of(engine.port) == ssl.PEM_cert_to_DER_cert(files[CERT].decode())
+
+
+def test_000_11_default(make):
+    engine = bare(make, start_it=True)
+    with secured(engine) as c:
+        assert c.keywords()["SIZE"] == "10240000"
+        assert c.cmd("MAIL FROM:<a@b.example> SIZE=10240001").status == "552 5.3.4"
+        assert c.cmd("MAIL FROM:<a@b.example> SIZE=10240000").code == 250
+
+
+@pytest.mark.parametrize("env, want", [({"MESSAGE_SIZE_LIMIT": "20480000"}, "20480000"),
+                                       ({"MESSAGE_SIZE_LIMIT": "0"}, str(1 << 30)),
+                                       ({"MESSAGE_SIZE_LIMIT": "99999999999"}, str(1 << 30)),
+                                       ({"MAX_OUTGOING_EMAIL_SIZE": "30000000"}, "30000000"),
+                                       ({"MAX_OUTGOING_EMAIL_SIZE": "30000000", "MESSAGE_SIZE_LIMIT": "20480000"},
+                                        "30000000")])
+def test_000_11_values(make, env, want):
+    with secured(start(make, env)) as c:
+        assert c.keywords()["SIZE"] == want
+
+
+def test_000_11_size(make, sink):
+    """Trap 19: too large without SIZE is read to its end, by DATA and by BDAT, and nothing of it is a command."""
+    engine = start(make, {"RELAYHOST": sink.endpoint, "MESSAGE_SIZE_LIMIT": "100000"})
+    inner = b"\r\n.\nQUIT\r\nMAIL FROM:<evil@b.example>\r\nRCPT TO:<x@y.example>\r\nDATA\r\n"
+    large = message(body=b"x" * 70 + b"\r\n" + inner + b"y" * 70 * 1500 + b"\r\n")
+    with secured(engine) as c:
+        assert c.cmd("MAIL FROM:<a@b.example> SIZE=100001").status == "552 5.3.4"
+        c.envelope()
+        assert c.data(large).status in ("552 5.3.4", "550 5.5.2")
+        assert c.submit(message()).code == 250  # still in step
+        c.envelope()
+        assert c.bdat(b"z" * 60000, last=False).code == 250
+        assert c.bdat(b"z" * 60000, last=False).status == "552 5.3.4"
+        assert c.bdat(b"z" * 10).code in (503, 552)
+        c.ok("RSET")
+        subject = tag()
+        assert c.submit(message(subject)).code == 250
+    sink.with_subject(subject)
+    assert len(sink.messages) == 2 and all(m.sender == b"alice@example.test" for m in sink.messages)
+
+
+# ---- 000-12: transparency ----
 
 def test_000_12_received_is_stripped_at_the_top_only(mta, smtp):
     """Trap 6: what an attached message holds stays."""
@@ -209,7 +376,7 @@ def test_000_12_received_is_stripped_at_the_top_only(mta, smtp):
                                   b"y" * 2048 + b"\r\n", "ü\r\n".encode()],
                          ids=["empty", "no-line-end", "dots", "blank", "998", "2048", "8bit"])
 def test_000_12_bytes(mta, smtp, body):
-    """Also C19: lines up to 2048 bytes leave as they came."""
+    """Trap 6; also C19: lines up to 2048 bytes leave as they came."""
     head = b"From: <a@example.com>\r\nSubject: " + tag().encode() + b"\r\n\r\n"
     smtp.sendmail("a@example.com", ["b@example.org"], head + body, mail_options=["BODY=8BITMIME"])
     (hit,) = wait_until(lambda: list(mta.sink.messages), 15)
@@ -217,243 +384,31 @@ def test_000_12_bytes(mta, smtp, body):
     assert hit.data == (want if want.endswith(b"\r\n") else want + b"\r\n")
 
 
-# ---- logins ----
-
-def test_auth_success(smtp):
-    assert smtp.noop()[0] == 250
-
-
-@pytest.mark.parametrize("user, password", [(USER, "wrong_password"), ("wrong_username", PASSWORD), ("", "")])
-def test_auth_failure(mta, user, password):
-    """Trap 4: 535 in the end, never 503, and the connection stays."""
-    client = smtplib.SMTP("127.0.0.1", mta.port, timeout=20)
-    client.starttls(context=unverified())
-    with pytest.raises(smtplib.SMTPAuthenticationError) as error:
-        client.login(user, password)
-    assert error.value.smtp_code == 535
-    assert client.noop()[0] == 250
-    client.quit()
+@pytest.mark.parametrize("canon", [b"simple", b"relaxed"])
+def test_000_12_signed_mail_stays_valid(mta, smtp, canon):
+    """Trap 7: what the backend signed is not signed again and not touched."""
+    import dkim
+    pem = rsa_pem()
+    text = message(tag(), body=b"  spaces \r\n\r\n.dot\r\nend")
+    signed = dkim.sign(text + b"\r\n", b"s", b"example.test", pem, canonicalize=(canon, canon)) + text + b"\r\n"
+    smtp.sendmail("a@example.com", ["b@example.org"], signed)
+    (hit,) = wait_until(lambda: list(mta.sink.messages), 15)
+    assert hit.data == signed and verifies(hit.data, pem)
 
 
-def test_auth_unauthenticated_relay(mta):
-    """000-06, trap 3: MAIL is taken, RCPT refused."""
-    client = smtplib.SMTP("127.0.0.1", mta.port, timeout=20)
-    client.starttls(context=unverified())
-    with pytest.raises(smtplib.SMTPRecipientsRefused) as error:
-        client.sendmail("sender@example.com", ["recipient@external-domain.com"], mail().as_bytes())
-    assert error.value.recipients["recipient@external-domain.com"][0] == 554
-    client.quit()
-    assert stays_false(lambda: mta.sink.messages, 0.3)
-
-
-def test_000_06_any_client_any_recipient(mta):
-    """Who logged in may send to anybody, from any address; nobody else may, from none."""
-    with SecureClient(mta.port, name=NAME, source="127.0.0.9") as c:
-        c.starttls()
-        c.ehlo()
-        c.ok("MAIL FROM:<a@b.example>")
-        assert c.cmd("RCPT TO:<x@external.example>").code == 554
-        assert c.cmd("DATA").code in (503, 554)
-        c.ok("RSET")
-        assert login_plain(c, USER, PASSWORD).code == 235
-        c.ok("MAIL FROM:<a@b.example>")
-        for rcpt in ("x@external.example", "x@localhost", f"x@{NAME}", "x@[192.0.2.1]"):
-            c.ok(f"RCPT TO:<{rcpt}>")
-
-
-def test_000_05_ways_to_log_in(mta):
-    """Every mechanism that is offered works, with both forms of the name."""
-    for login in (USER, f"{USER}@{NAME}"):
-        for way in ("auth_plain", "auth_login", "auth_cram_md5"):
-            client = smtplib.SMTP("127.0.0.1", mta.port, timeout=20)
-            client.starttls(context=unverified())
-            client.ehlo()
-            client.user, client.password = login, PASSWORD
-            mechanism = way[5:].upper().replace("_", "-")
-            assert client.auth(mechanism, getattr(client, way))[0] == 235, (login, way)
-            client.quit()
-
-
-def test_000_05_again_and_inside_a_transaction(mta):
+def test_000_12_only_what_the_next_hop_offers(mta):
+    """Trap 8: no parameter and no pipelining that the sink has not offered."""
     with secured(mta) as c:
-        assert c.cmd("AUTH PLAIN AHgAeA==").status == "503 5.5.1"
-    with secured(mta, login=False) as c:
-        c.ok("MAIL FROM:<a@example.com>")
-        assert c.cmd("AUTH PLAIN AHgAeA==").code == 503
+        c.ok("MAIL FROM:<a@b.example> RET=HDRS ENVID=x1 BODY=8BITMIME")
+        c.ok("RCPT TO:<b@c.example> NOTIFY=FAILURE,DELAY ORCPT=rfc822;b@c.example")
+        c.ok("RCPT TO:<d@c.example>")
+        assert c.data(message(body="ü\r\n".encode())).code == 250
+    (hit,) = wait_until(lambda: list(mta.sink.messages), 15)
+    assert re.fullmatch(rb"(SIZE=\d+|BODY=8BITMIME| )*", hit.params.strip()) and not any(hit.rcpt_params.values())
+    assert not any(command.early for command in hit.session.commands)
 
 
-# ---- 000-01 … 000-03 ----
-
-def test_000_01_one_listener_on_587(make):
-    """The port itself: the whole of 127.0.0.1:587 needs root, so only what is asked for is looked at."""
-    engine = start(make, start=False, keep_ports=True)
-    done = engine.ringpost("config")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("    port: ") == 1 and "    port: 587\n" in done.stdout
-    assert 'address: "0.0.0.0"' in done.stdout
-
-
-@pytest.mark.parametrize("command", ["MAIL FROM:<a@b.example>", "AUTH PLAIN AHgAeA==", "RSET", "VRFY a", "DATA",
-                                     "RCPT TO:<a@b.example>"])
-def test_000_02_nothing_before_starttls(mta, command):
-    with Client(mta.port) as c:
-        words = c.keywords()
-        assert "STARTTLS" in words and "AUTH" not in words
-        assert c.cmd(command).status == "530 5.7.0"
-        for allowed in ("NOOP", "HELP", "EHLO x.example", "HELO x.example"):
-            assert c.cmd(allowed).code in (250, 214)
-        assert c.cmd("QUIT").code == 221
-
-
-def test_000_02_starttls_twice_and_with_argument(mta):
-    with Client(mta.port) as c:
-        c.ehlo()
-        assert c.cmd("STARTTLS now").code == 501
-    with secured(mta, login=False) as c:
-        assert c.cmd("STARTTLS").code in (503, 554)
-
-
-def test_000_03_ehlo(mta):
-    with Client(mta.port) as c:
-        assert c.cmd("MAIL FROM:<a@b.example>").code in (503, 530)
-    with secured(mta, login=False) as c:
-        lines = c.ehlo().lines
-        words = {line[4:].split(" ")[0] for line in lines[1:]}
-        assert lines[0][4:] == NAME
-        assert {"PIPELINING", "SIZE", "ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "SMTPUTF8", "CHUNKING", "AUTH"} <= words
-        assert "250-SIZE 10240000" in lines or "250 SIZE 10240000" in lines
-        assert any(w.startswith("AUTH=") for w in words)
-        assert "STARTTLS" not in words and "VRFY" not in words
-        assert c.cmd("VRFY a@b.example").status == "502 5.5.1"
-        assert c.banner.text.startswith(NAME + " ")
-
-
-# ---- 000-04, 000-10, 000-11: a start that fails ----
-
-@pytest.mark.parametrize("missing", ["SMTP_USERNAME", "SMTP_PASSWORD"])
-@pytest.mark.parametrize("how", ["absent", "empty"])
-def test_000_04_required(make, missing, how):
-    env = {k: v for k, v in BASE.items() if k != missing}
-    if how == "empty":
-        env[missing] = ""
-    status, err = refuses(make, env, files=certificates())
-    assert status == 1 and f"Error: {missing} must be set\n" in err
-
-
-@pytest.mark.parametrize("left", [[], [CERT], [KEY]])
-def test_000_10_no_certificate(make, left):
-    files = {k: v for k, v in certificates().items() if k in left}
-    status, err = refuses(make, BASE, files=files)
-    assert status == 1 and "Error: TLS certificate/key files not found: " in err
-    assert CERT in err and KEY in err
-
-
-def test_000_10_own_certificate(make):
-    cert, key = self_signed("own.example.test")
-    engine = start(make, {"TLS_CERT_PATH": "/tls/tls.crt", "TLS_KEY_PATH": "/tls/tls.key"},
-                   files={"/tls/tls.crt": cert, "/tls/tls.key": key})
-    with SecureClient(engine.port) as c:
-        c.starttls()
-        assert c.certificate() == ssl.PEM_cert_to_DER_cert(cert.decode())
-
-
-@pytest.mark.parametrize("value", ["10MB", "abc", "-1", "1e6"])
-def test_000_11_not_a_number(make, value):
-    status, err = refuses(make, {**BASE, "MESSAGE_SIZE_LIMIT": value}, files=certificates())
-    assert status == 1 and err.startswith("MESSAGE_SIZE_LIMIT: ")
-
-
-def test_000_11_size(make, sink):
-    engine = start(make, {"RELAYHOST": sink.endpoint, "MESSAGE_SIZE_LIMIT": "100000"})
-    with secured(engine) as c:
-        assert c.cmd("MAIL FROM:<a@b.example> SIZE=100001").status == "552 5.3.4"
-        c.envelope()
-        assert c.data(message(body=b"x" * 70 + b"\r\n" + b"y" * 70 * 1500 + b"\r\n")).status == "552 5.3.4"
-        assert c.submit(message()).code == 250  # still in step
-
-
-# ---- 000-07, 000-08: the relay ----
-
-def test_000_07_bracketless_is_an_mx_lookup(make):
-    """Trap 10: `host:port` means the MX of host first, `[host]:port` its address."""
-    target = make.sink(host="127.0.0.3")
-    other = make.sink(host="127.0.0.2", port=target.port)
-    port = target.port
-    zone = {"relay.test": {"mx": [[10, "mx.relay.test"]], "a": ["127.0.0.2"]}, "mx.relay.test": {"a": ["127.0.0.3"]},
-            "plain.test": {"a": ["127.0.0.2"]}}
-    dns = make.add(DnsServer(zone).start())
-    for host, sink in ((f"relay.test:{port}", target), (f"[relay.test]:{port}", other), (f"plain.test:{port}", other)):
-        engine = start(make, {"RELAYHOST": host}, settings={"dns.servers": dns.endpoint})
-        with secured(engine) as c:
-            subject = tag()
-            assert c.submit(message(subject)).code == 250
-        sink.with_subject(subject)
-        engine.stop()
-
-
-def test_000_07_direct(make):
-    """Unset: MX of the recipient's domain."""
-    sink = make.sink(host="127.0.0.4")
-    dns = make.add(DnsServer({"dest.test": {"mx": [[10, "mx.dest.test"]]}, "mx.dest.test": {"a": ["127.0.0.4"]}}).start())
-    engine = start(make, settings={"dns.servers": dns.endpoint, "delivery.mx_port": sink.port,
-                                   "delivery.private_targets": "allow"})
-    with secured(engine) as c:
-        subject = tag()
-        assert c.submit(message(subject), to=["a@dest.test"]).code == 250
-    assert sink.with_subject(subject)
-
-
-def test_000_07_several_in_order(make, sink):
-    engine = start(make, {"SMTP_RELAY_HOST": f"[127.0.0.1]:9, {sink.endpoint}"})
-    with secured(engine) as c:
-        subject = tag()
-        assert c.submit(message(subject)).code == 250
-    assert sink.with_subject(subject)
-
-
-@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
-def test_000_08_relay_login(make, mechanism):
-    """In clear too, as the original: the sink offers no TLS."""
-    sink = make.add(TlsSink(auth_in_clear=[mechanism], users={"relayuser": "relaypass"}).start())
-    engine = start(make, {"RELAYHOST": sink.endpoint, "SMTP_RELAY_USERNAME": "relayuser",
-                          "SMTP_RELAY_PASSWORD": "relaypass"})
-    assert "may be sent without TLS" in engine.stderr()
-    with secured(engine) as c:
-        subject = tag()
-        assert c.submit(message(subject)).code == 250
-    assert sink.with_subject(subject)
-    assert [login.mechanism for login in sink.logins] == [mechanism]
-
-
-def test_000_08_wrong_relay_login(make):
-    sink = make.add(TlsSink(auth_in_clear=["PLAIN"], users={"relayuser": "other"}).start())
-    engine = start(make, {"RELAYHOST": sink.endpoint, "SMTP_RELAY_USERNAME": "relayuser",
-                          "SMTP_RELAY_PASSWORD": "relaypass"})
-    with secured(engine) as c:
-        assert c.submit(message()).code == 250
-    wait_until(lambda: sink.logins, 15, "a login at the sink")
-    assert not sink.messages
-
-
-@pytest.mark.parametrize("given", ["SMTP_RELAY_USERNAME", "SMTP_RELAY_PASSWORD"])
-def test_000_08_one_of_two(make, given):
-    sink = make.add(TlsSink(auth_in_clear=["PLAIN"], users={"x": "x"}, auth_required=False).start())
-    engine = start(make, {"RELAYHOST": sink.endpoint, given: "x"})
-    assert "Relay authentication disabled." in engine.stderr()
-    with secured(engine) as c:
-        subject = tag()
-        assert c.submit(message(subject)).code == 250
-    assert sink.with_subject(subject) and not sink.logins
-
-
-# ---- 000-09, 000-13 … 000-15 ----
-
-def test_000_09_name(mta, smtp):
-    m = mail()
-    smtp.send_message(m)
-    _, hit = received(mta, m)
-    assert [c.line for c in hit.session.commands][0] == b"EHLO " + NAME.encode()
-
+# ---- 000-13 … 000-15 ----
 
 def test_000_13_bounce_to_the_sender(make):
     sink = make.sink(script={"rcpt": lambda s, arg: "550 5.1.1 nobody" if b"bad@" in arg else None})
@@ -464,14 +419,43 @@ def test_000_13_bounce_to_the_sender(make):
     assert hit.rcpts == ["me@example.com"]
 
 
-def test_000_13_trap_2_first_attempt_at_once(mta, smtp):
+def test_000_13_first_attempt_at_once(mta, smtp):
+    """Trap 2."""
     m = mail()
     smtp.send_message(m)
     assert received(mta, m, timeout=3)
 
 
+def test_000_13_pace(make):
+    """300 s to 4000 s, 5 days."""
+    engine = bare(make)
+    del engine.env["RINGPOST_QUEUE_SCHEDULE"]
+    assert setting(engine, "queue.schedule") == "[5m, 5m, 10m, 20m, 40m, 1h6m40s]"
+    assert setting(engine, "queue.max_age") == "5d" and setting(engine, "queue.jitter") == "0"
+
+
+def test_000_13_fifty_recipients_per_transaction(make, sink):
+    engine = start(make, {"RELAYHOST": sink.endpoint})
+    with secured(engine) as c:
+        assert c.submit(message(), to=[f"r{i}@example.org" for i in range(60)]).code == 250
+    wait_until(lambda: sum(len(m.rcpts) for m in sink.messages) == 60, 15, "all recipients")
+    assert sorted(len(m.rcpts) for m in sink.messages) == [10, 50]
+
+
+def test_000_13_survives_a_crash(make, sink):
+    """Trap 27: what was answered with 250 is there after kill -9."""
+    engine = start(make, {"RELAYHOST": "[127.0.0.1]:9"})
+    with secured(engine) as c:
+        subject = tag()
+        assert c.submit(message(subject)).code == 250
+    engine.kill()
+    engine.env["RELAYHOST"] = sink.endpoint
+    engine.spawn()
+    assert sink.with_subject(subject)
+
+
 def test_000_14_opportunistic_tls_out(make):
-    from harness.certs import Ca
+    """Not verified."""
     ca = Ca(make.folder)
     sink = make.add(TlsSink(ca.server()).start())
     engine = start(make, {"RELAYHOST": sink.endpoint})
@@ -481,41 +465,72 @@ def test_000_14_opportunistic_tls_out(make):
     assert sink.with_subject(subject) and sink.secured  # nobody trusts that authority
 
 
-def test_000_15_proxy_required(make, sink):
+def test_000_14_direct_by_ipv4(make):
+    """MX hosts, without any the domain's own address; never AAAA."""
+    sink, settings = direct(make)
+    zone = {"dual.test": {"mx": [[10, "mx.dual.test"]]}, "mx.dual.test": {"a": [sink.host], "aaaa": ["::1"]},
+            "nomx.test": {"a": [sink.host], "aaaa": ["::1"]}}
+    engine = start(make, settings={**settings, **answering(make, zone)})
+    dns = make.others[-1]
+    for domain in ("dual.test", "nomx.test"):
+        with secured(engine) as c:
+            subject = tag()
+            assert c.submit(message(subject), to=[f"a@{domain}"]).code == 250
+        assert sink.with_subject(subject), domain
+    assert dns.count("mx.dual.test", "AAAA") == dns.count("nomx.test", "AAAA") == 0
+    assert setting(engine, "delivery.tls") == "may"
+
+
+@pytest.mark.parametrize("head", [b"PROXY TCP4 198.51.100.7 127.0.0.1 40000 587\r\n",
+                                  b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes([198, 51, 100, 7, 127, 0, 0, 1, 0x9c,
+                                                                             0x40, 2, 0x4b])], ids=["v1", "v2"])
+def test_000_15_proxy_required(make, sink, head):
     """The header comes first; without one nothing is served."""
     engine = start(make, {"RELAYHOST": sink.endpoint, "ENABLE_PROXY_PROTOCOL": "haproxy"})
-    c = Client(engine.port, greeting=False)
-    c.send("PROXY TCP4 198.51.100.7 127.0.0.1 40000 587\r\n")
-    assert c.reply().code == 220
-    c.ehlo()
-    assert c.cmd("STARTTLS").code == 220
-    c.close()
+    with Client(engine.port, greeting=False) as c:
+        c.send(head)
+        assert c.reply().code == 220
+        c.ehlo()
+        assert c.cmd("STARTTLS").code == 220
     with Client(engine.port, greeting=False) as c:
         c.send("EHLO x.example\r\n")
-        rest = c.rest()
-        assert not rest or rest[0].code == 421
+        assert [r.status for r in c.rest()] == ["421 4.3.2"]
     assert open_port(engine.port)
 
 
-def test_000_15_debug(make, sink):
-    engine = start(make, {"RELAYHOST": sink.endpoint, "POSTFIX_DEBUG": "1"})
-    with secured(engine) as c:
-        c.ehlo()
-    assert engine.ringpost("config").stdout.count("level: debug") == 1
+@pytest.mark.parametrize("value", ["false", "true", "0"])
+def test_000_15_proxy_only_by_its_word(make, value):
+    engine = start(make, {"ENABLE_PROXY_PROTOCOL": value})
+    assert "ENABLE_PROXY_PROTOCOL: only \"haproxy\" switches this on; taken as off" in engine.stderr()
+    with Client(engine.port) as c:
+        assert c.banner.code == 220
 
+
+def test_000_15_debug(make):
+    assert setting(bare(make, {"POSTFIX_DEBUG": "1"}), "log.level") == "debug"
+    assert setting(bare(make), "log.level") == "info"
+
+
+@pytest.mark.parametrize("name", ["EXEC_CMD", "EXEC_CMD_ONLY"])
+def test_000_15_no_other_program(make, name):
+    assert f"warning: {name}: has no effect: Ringpost starts no other program" in start(make, {name: "true"}).stderr()
+
+
+# ---- beside the rows ----
 
 def test_a_password_is_seen_nowhere(make, sink):
     engine = start(make, {"RELAYHOST": sink.endpoint, "SMTP_PASSWORD": "canary-4711", "SMTP_RELAY_USERNAME": "u",
                           "SMTP_RELAY_PASSWORD": "canary-4712"})
-    for done in (engine.ringpost("config"), engine.ringpost("check")):
-        assert done.returncode == 0 and "canary" not in done.stdout + done.stderr
+    for done in (engine.ringpost("config"), engine.ringpost("check"), engine.ringpost("doctor")):
+        assert "canary" not in done.stdout + done.stderr
     assert "canary" not in engine.stderr() and "canary" not in str(engine.events())
 
 
 def test_kubernetes_service_links_are_ignored(make, sink):
     """Trap 18."""
     links = {"MTA_SERVICE_HOST": "10.0.0.1", "MTA_PORT": "tcp://10.0.0.1:587", "SMTP_PORT": "tcp://10.0.0.1:587",
-             "SMTP_SERVICE_PORT": "587", "SMTP_PORT_587_TCP_ADDR": "10.0.0.1"}
+             "SMTP_SERVICE_PORT": "587", "SMTP_PORT_587_TCP_ADDR": "10.0.0.1", "SMARTHOST_PORT": "tcp://10.0.0.1:587",
+             "SH_SERVICE_HOST": "10.0.0.1", "PORT": "tcp://10.0.0.1:587", "RINGPOST_PORT": "tcp://10.0.0.1:587"}
     engine = start(make, {"RELAYHOST": sink.endpoint, **links})
     assert "warning" not in engine.stderr()
 
@@ -526,49 +541,6 @@ def test_a_reload_keeps_the_profile(make, sink):
     engine.put(CERT, cert)
     engine.put(KEY, key)
     engine.hup()
-
-    def renewed():
-        with SecureClient(engine.port) as c:
-            c.starttls()
-            return c.certificate() == ssl.PEM_cert_to_DER_cert(cert.decode())
-    wait_until(renewed, 15, "the new certificate")
+    wait_until(lambda: certificate_of(engine.port) == ssl.PEM_cert_to_DER_cert(cert.decode()), 15, "the new certificate")
     with secured(engine) as c:
         assert c.submit(message()).code == 250
-
-
-def test_no_stranger_socket(make):
-    """000-01: nothing on 25 and 465 because of this profile."""
-    engine = start(make)
-    with open(f"/proc/{engine.process.pid}/net/tcp", encoding="ascii") as f:
-        inodes = {line.split()[9] for line in f if line.split()[3] == "0A"}
-    mine = set()
-    for fd in os.listdir(f"/proc/{engine.process.pid}/fd"):
-        try:
-            mine.add(os.readlink(f"/proc/{engine.process.pid}/fd/{fd}").removeprefix("socket:[").rstrip("]"))
-        except OSError:
-            pass
-    assert len(inodes & mine) == 1
-
-
-def test_curl(mta):
-    """A client that does its own quoting of everything."""
-    m = mail()
-    path = os.path.join(mta.folder, "mail.eml")
-    with open(path, "wb") as f:
-        f.write(m.as_bytes(policy=SMTP_POLICY))
-    done = subprocess.run([tool("curl"), "-sS", "--ssl-reqd", "-k", f"smtp://127.0.0.1:{mta.port}", "--user",
-                           f"{USER}:{PASSWORD}", "--mail-from", "sender@example.com", "--mail-rcpt",
-                           "recipient@external-domain.com", "--upload-file", path],
-                          capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    received(mta, m)
-
-
-@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
-def test_swaks(mta, mechanism):
-    done = subprocess.run([tool("swaks"), "--server", f"127.0.0.1:{mta.port}", "--tls", "--auth", mechanism,
-                           "--auth-user", USER, "--auth-password", PASSWORD, "--from", "sender@example.com",
-                           "--to", "recipient@external-domain.com"],
-                          capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    mta.sink.wait(1)

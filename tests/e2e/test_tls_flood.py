@@ -126,7 +126,6 @@ def test_a_crowd_holds_up_nobody(make, rsa, version):
         stats = e.stats()
         crowd.finish()
         crowd.close()
-    print("TRIPS", trips, stats["tls_flights_waited"])
     assert trips >= 20, trips
     assert stats["tls_flights_waited"] - before["tls_flights_waited"] >= CROWD // 2, stats
     assert stats["tls_flights"] - before["tls_flights"] >= CROWD
@@ -251,5 +250,4 @@ def test_out_in_turns_too(make, ca):
     assert all(m.session.tls for m in e.sink.messages)
     assert stats["tls_out"] == count and stats["tls_out_failed"] == 0
     assert stats["tls_flights"] >= 2 * count
-    print("OUT", stats["tls_flights"], stats["tls_flights_waited"])
     assert stats["tls_flights_waited"] >= count // 2, stats

@@ -29,6 +29,9 @@ good-wildcard           trusted             plain  tls    tls    tls
 good-constraint         trusted             plain  tls    tls    tls
 good-rsa                trusted             plain  tls    tls    tls
 good-no-usage           trusted             plain  tls    tls    tls
+serial-zero             trusted             plain  tls    tls    tls
+serial-zero-issuer      trusted             plain  tls    tls    tls
+serial-negative         trusted             plain  tls    tls    tls
 xn--bcher-kva           trusted             plain  tls    tls    tls
 expired                 expired             plain  tls    tls    4.7.5
 not-yet-valid           not_yet_valid       plain  tls    tls    4.7.5
@@ -75,6 +78,7 @@ def certificates(ca):
     none_below = ca.authority("None below", ca.root, path_length=0)
     below = ca.authority("Below", none_below)
     only_good = ca.authority("Only good", ca.root, constraints="permitted;DNS:good-constraint.test")
+    zero = ca.authority("Zero", ca.root, serial=0)
     weak = ca.authority("Weak", ca.root, key=("rsa1024", 1))
     ca.trusted = ca.bundle(ca.root, old_root)
 
@@ -90,6 +94,10 @@ def certificates(ca):
         "good-constraint": (leaf("good-constraint", only_good), only_good),
         "good-rsa": (leaf("good-rsa", key=("rsa", 0)),),
         "good-no-usage": (leaf("good-no-usage", usage=None),),
+        # RFC 5280 4.1.2.2: no sound authority gives these; who uses certificates is to be gracious.
+        "serial-zero": (leaf("serial-zero", serial=0),),
+        "serial-zero-issuer": (leaf("serial-zero-issuer", zero), zero),
+        "serial-negative": (leaf("serial-negative", serial=-5),),
         "xn--bcher-kva": (leaf("xn--bcher-kva"),),
         "expired": (leaf("expired", days=(-20, -1)),),
         "not-yet-valid": (leaf("not-yet-valid", days=(1, 20)),),

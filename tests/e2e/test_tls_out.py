@@ -10,7 +10,7 @@ from harness.message import message
 from harness.client import submit
 from harness.message import without_received
 from harness.sink import Close, Reset, Silence
-from harness.tls_peer import (CutHandshake, Drip, Garbage, TlsSession, peer_ca, policy_world, send)
+from harness.tls_peer import (CutHandshake, Drip, Garbage, TlsSession, peer_ca, policy_world, send, tls_world)
 from harness.wait import wait_until
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -79,12 +79,36 @@ def test_it_is_logged_without_debug(tls):
     assert e.event("outbound_tls")["certificate"] == "wrong_name"
 
 
+@pytest.mark.parametrize("host, context, verdict", [("mail.peer.test", "good", "trusted"), ("mail.peer.test", "bad", "self_signed"),
+                                                    ("stranger.peer.test", "good", "wrong_name")])
+def test_delivered_tells_of_tls(tls, ca, host, context, verdict):
+    e = tls("may", ca.server(getattr(ca, context)), hosts=(host,))
+    facts = e.sink.with_subject(send(e))[0].session.tls
+    event = e.event("delivered")
+    assert (event["tls"], event["certificate"]) == (facts.version, verdict), event
+    assert event["cipher"] == e.event("outbound_tls")["cipher"]
+
+
+def test_delivered_tells_of_plaintext(tls):
+    e = tls("may", starttls=False)
+    e.sink.with_subject(send(e))
+    event = e.event("delivered")
+    assert event["tls"] == "none" and "cipher" not in event and "certificate" not in event, event
+
+
 class Patient(TlsSession):
     """Lets the client close first."""
 
     async def do_quit(self, arg):
         await self.stage("quit", arg, "221 2.0.0 bye")
         await self.fill()
+
+
+def test_the_system_s_authorities_unless_others_are_named(make, ca):
+    """No tls.ca_file: Debian's. Ours is none of them."""
+    e = tls_world(make, ca.server(ca.good), {"relay": {"tls": "verify"}})
+    send(e)
+    assert "no trusted authority" in deferred(e, "4.7.5", 451)["reply"]
 
 
 def test_goodbye_is_said(tls):
@@ -227,6 +251,31 @@ def test_the_server_is_told_why(tls, ca):
     deferred(e, "4.7.5", 451)
     wait_until(lambda: e.sink.failed and all(e.sink.failed), 5, "the end of the handshakes")
     assert all("ALERT" in reason for reason in e.sink.failed), e.sink.failed
+
+
+@pytest.mark.parametrize("version", [V12, V13], ids=["1.2", "1.3"])
+@pytest.mark.parametrize("policy", ["may", "encrypt", "verify"])
+def test_a_server_that_insists_on_our_certificate(tls, ca, policy, version):
+    """In TLS 1.3 its alert comes when our handshake is over: it is a failed handshake all the same."""
+    e = tls(policy, ca.server(ca.good, minimum=version, maximum=version, client_ca=ca.root))
+    subject = send(e)
+    if policy == "may":
+        delivered_in_clear(e, subject)
+    else:
+        event = deferred(e, "4.7.5", 451)
+        # In 1.2 the alert is one for everything.
+        assert version == V12 or "certificate_required" in event["reply"] and "tls.client_cert_file" in event["reply"], event
+    trouble = e.events("outbound_trouble")
+    assert trouble and all(t["stage"] == "starttls" for t in trouble), trouble
+
+
+def test_lost_behind_the_handshake_is_no_reason_for_plaintext(tls):
+    """The connection ends with no word about TLS: a cut line is not a judgement."""
+    e = tls("may")
+    e.sink.script["ehlo"] = lambda s, a: Close() if s.tls else None
+    send(e)
+    event = e.event("deferred")
+    assert event["stage"] == "ehlo" and in_clear(e.sink) == [] and e.sink.attempts == []
 
 
 def test_a_stalled_handshake_holds_nobody_else(tls):

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import tempfile
 import threading
 
@@ -14,6 +15,8 @@ from harness.certs import Ca
 from harness.client import Client, submit
 from harness.message import message, sized, tag
 from harness.peers import Exim, Postfix
+from harness.ports import free_port, is_listening
+from harness.wait import wait_until
 
 USER, SECRET = "alice", "s3cret of alice"
 
@@ -120,16 +123,16 @@ class Removal:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def postfix(make, shown, *more):
+def postfix(make, shown, *more, **how):
     cert, key = shown
     return make.add(Postfix(f"smtpd_tls_cert_file={cert}", f"smtpd_tls_key_file={key}", "smtpd_tls_security_level=may",
-                            "smtpd_tls_loglevel=1", "smtpd_tls_received_header=yes", *more))
+                            "smtpd_tls_loglevel=1", "smtpd_tls_received_header=yes", *more, **how))
 
 
-def exim(make, shown, *more):
+def exim(make, shown, *more, **how):
     cert, key = shown
     return make.add(Exim("tls_advertise_hosts = *", f"tls_certificate = {cert}", f"tls_privatekey = {key}",
-                         "log_selector = +tls_cipher +tls_peerdn +tls_sni +received_recipients", *more))
+                         "log_selector = +tls_cipher +tls_peerdn +tls_sni +received_recipients", *more, **how))
 
 
 EXIM_LOGINS = f"""auth_advertise_hosts = ${{if def:tls_in_cipher{{*}}{{}}}}
@@ -288,3 +291,134 @@ def test_a_server_that_asks_for_our_certificate(make, ca, shown, server, tmp_pat
     log = text_of(s.folder, "log") if server is postfix else text_of(s.folder, "log", "mainlog")
     assert re.search("Trusted TLS connection established" if server is postfix else r"CV=yes .*CN=relay\.example\.test",
                      log), log[-2000:]
+
+
+# ---- TLS from the first byte ----
+
+IMPLICIT = {postfix: "smtpd_tls_wrappermode=yes", exim: "tls_on_connect_ports = @PORT@"}
+
+
+@SERVERS
+@pytest.mark.parametrize("policy", ["may", "encrypt", "verify"])
+def test_implicit_tls(make, ca, shown, server, policy):
+    s = server(make, shown, IMPLICIT[server], greeting=b"")
+    e = engine_to(make, ca, s, policy, implicit_tls=True)
+    with Client(e.port) as c:
+        c.ehlo()
+        for _ in range(20):
+            assert c.submit(message(tag())).code == 250
+    s.wait(20)
+    assert e.wait_empty()["delivered"] == 20
+    assert {x["certificate"] for x in e.events("outbound_tls")} == {"trusted"}
+    e.stop()
+    log = text_of(s.folder, "log") if server is postfix else text_of(s.folder, "log", "mainlog")
+    assert not re.search(r"SSL_accept error|lost connection|TLS error|closed unexpectedly|fatal:", log), log[-3000:]
+
+
+def test_implicit_tls_and_a_login_at_postfix(make, ca, shown):
+    """The usual provider: port 465 and a login."""
+    auth = make.add(DovecotAuth({USER: SECRET}))
+    s = postfix(make, shown, IMPLICIT[postfix], "smtpd_sasl_auth_enable=yes", "smtpd_sasl_type=dovecot",
+                f"smtpd_sasl_path={auth.path}", "smtpd_tls_auth_only=yes", "mynetworks=192.0.2.1/32",
+                "smtpd_relay_restrictions=permit_sasl_authenticated,reject", greeting=b"")
+    e = engine_to(make, ca, s, implicit_tls=True, username=USER, password=SECRET)
+    submit(e.port)
+    s.wait(1)
+    assert auth.asked == [("PLAIN", USER)]
+
+
+@SERVERS
+@pytest.mark.parametrize("policy", ["may", "encrypt"])
+def test_implicit_tls_at_a_port_for_starttls(make, ca, shown, server, policy):
+    s = server(make, shown)
+    e = engine_to(make, ca, s, policy, implicit_tls=True)
+    submit(e.port)
+    event = e.event("deferred")
+    assert event["status"] == "4.7.5" and "does not speak TLS" in event["reply"] and s.files() == []
+
+
+class OpensslServer:
+    """openssl s_server with a few SMTP replies by hand: the library's own idea of TLS from the first byte."""
+
+    def __init__(self, shown, *more):
+        self.port = free_port()
+        self.said = []
+        cert, key = shown
+        self.process = subprocess.Popen(["openssl", "s_server", "-accept", f"127.0.0.1:{self.port}", "-cert", cert, "-key", key,
+                                         "-quiet", "-naccept", "1", *more], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL)
+        wait_until(lambda: is_listening(self.port), 10, "openssl s_server")
+        self.thread = threading.Thread(target=self._talk, daemon=True)
+        self.thread.start()
+
+    def _say(self, text):
+        try:
+            self.process.stdin.write(text)
+            self.process.stdin.flush()
+        except OSError:
+            pass    # it has ended
+
+    def _talk(self):
+        self._say(b"220 openssl.example.test\r\n")
+        content = False
+        for line in self.process.stdout:
+            self.said.append(line)
+            word = line[:4].upper()
+            if content:
+                if line == b".\r\n":
+                    content = False
+                    self._say(b"250 2.0.0 taken\r\n")
+            elif word == b"DATA":
+                content = True
+                self._say(b"354 go on\r\n")
+            else:
+                self._say(b"221 2.0.0 bye\r\n" if word == b"QUIT" else b"250 2.0.0 fine\r\n")
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.thread.join(5)
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_implicit_tls_to_openssl(make, ca, shown, version):
+    s = make.add(OpensslServer(shown, version))
+    e = make.engine({"relay": {"host": f"[127.0.0.1]:{s.port}", "tls": "verify", "implicit_tls": True},
+                     "tls": {"ca_file": ca.bundle()}, "delivery": {"messages_per_connection": 1}})
+    subject = tag()
+    submit(e.port, message(subject))
+    event = e.event("delivered")
+    assert event["tls"] == "TLSv1." + version[-1] and event["certificate"] == "trusted"
+    wait_until(lambda: any(line.startswith(b"QUIT") for line in s.said), 10, "QUIT")
+    assert s.said[0].startswith(b"EHLO") and any(subject.encode() in line for line in s.said)
+
+
+# ---- a login or TLS that is wanted and not configured ----
+
+@SERVERS
+def test_a_smarthost_that_wants_a_login(make, ca, shown, server):
+    """530 is what they are told to say: Postfix at RCPT, Exim at MAIL."""
+    if server is postfix:
+        s = postfix(make, shown, "smtpd_client_restrictions=reject", "reject_code=530")
+    else:
+        s = exim(make, shown, "acl_smtp_mail = ${if def:authenticated_id{accept hosts = *}{deny message = 530 5.7.0 log in}}")
+    e = engine_to(make, ca, s, "encrypt")
+    submit(e.port)
+    event = e.event("deferred")
+    assert event["code"] == 530 and "relay.username" in event["hint"] and s.files() == [], event
+
+
+@SERVERS
+def test_a_smarthost_that_wants_tls(make, ca, shown, server):
+    if server is postfix:
+        s = postfix(make, shown, "smtpd_tls_security_level=encrypt")
+    else:
+        s = exim(make, shown, "acl_smtp_mail = ${if def:tls_in_cipher{accept hosts = *}"
+                              "{deny message = 530 5.7.0 Must issue a STARTTLS command first}}")
+    e = engine_to(make, ca, s, "none")
+    submit(e.port)
+    event = e.event("deferred")
+    assert event["code"] == 530 and event["hint"] == "set relay.tls" and s.files() == [], event

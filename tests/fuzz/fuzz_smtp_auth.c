@@ -30,7 +30,8 @@ static bool has(struct slice text, struct slice what)
 static void check_policy(const struct smtp_server_config *c, uint8_t flags, struct slice replies)
 {
     struct slice clear = replies;
-    char *shaken = memmem(replies.ptr, replies.len, SCRIPT_READY_TLS, sizeof(SCRIPT_READY_TLS) - 1);
+    struct slice ready = SLICE(SCRIPT_READY_TLS);
+    char *shaken = replies.len ? memmem(replies.ptr, replies.len, ready.ptr, ready.len) : NULL;
     if (shaken) {
         clear.len = (size_t)(shaken - replies.ptr);
         must(c->features & SMTP_FEATURE_STARTTLS && !(flags & SMTP_SESSION_NO_TLS));

@@ -60,13 +60,19 @@ class Ca:
             f.write(text)
         return path
 
-    def make(self, subject, extensions, issuer=None, key=("ec", 0), days=(-1, 30), digest="sha256"):
-        """issuer None: signs itself. days: from and to, relative to now."""
+    def make(self, subject, extensions, issuer=None, key=("ec", 0), days=(-1, 30), digest="sha256", serial=None):
+        """issuer None: signs itself. days: from and to, relative to now. serial: such as no sound authority gives
+        (and days then begin now)."""
         self.count += 1
         at = os.path.join(self.folder, str(self.count))
         own = key_file(*key)
         openssl("req", "-new", "-config", self.config, "-key", own, "-subj", f"/CN={subject}", "-out", at + ".csr")
         lines = "[ext]\n" + "".join(f"{name} = {value}\n" for name, value in extensions.items())
+        if serial is not None:
+            signer = ["-CA", self._write(f"{self.count}.issuer", issuer.cert), "-CAkey", issuer.key] if issuer else ["-signkey", own]
+            openssl("x509", "-req", "-in", at + ".csr", "-out", at + ".pem", "-extfile", self._write(f"{self.count}.ext", lines),
+                    "-extensions", "ext", f"-{digest}", "-days", str(days[1]), "-set_serial", str(serial), *signer)
+            return self._made(at, own, subject)
         words = ["ca", "-batch", "-notext", "-config", self.config, "-in", at + ".csr", "-out", at + ".pem", "-extfile",
                  self._write(f"{self.count}.ext", lines), "-extensions", "ext", "-md", digest,
                  "-startdate", _stamp(days[0] * DAY), "-enddate", _stamp(days[1] * DAY)]
@@ -75,6 +81,10 @@ class Ca:
         else:
             words += ["-keyfile", issuer.key, "-cert", self._write(f"{self.count}.issuer", issuer.cert)]
         openssl(*words)
+        return self._made(at, own, subject)
+
+    @staticmethod
+    def _made(at, own, subject):
         with open(at + ".pem", encoding="ascii") as f:
             return Cert(f.read(), own, subject)
 

@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 
+import dkim
+
 from .client import Client
 from .engine import binary, sanitizer_environment
 from .message import tag
@@ -61,3 +63,17 @@ def signatures(data):
 
 def tags(field):
     return dict(part.strip().split(b"=", 1) for part in field.split(b":", 1)[1].split(b";") if part.strip())
+
+
+def verify(data, keys, domain=b"example.org", count=None):
+    """All signatures in front are good, and by these keys."""
+    fields = signatures(data)
+    assert len(fields) == (count or len(keys)), fields
+    records = {k.selector.encode() + b"._domainkey." + domain + b".": k.record for k in keys}
+    seen = set()
+    for i in range(len(keys)):
+        d = dkim.DKIM(data)
+        assert d.verify(idx=i, dnsfunc=lambda name, timeout=5: records[name]), (i, data[:2000])
+        assert d.signature_fields[b"d"] == domain and b"l" not in d.signature_fields
+        seen.add(d.signature_fields[b"s"].decode())
+    assert seen == {k.selector for k in keys}

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 
-from .ports import free_port
+from .ports import free_port, is_listening
 from .wait import wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -43,7 +43,7 @@ def require_root():
 
 
 class Process:
-    """A program in the foreground that listens on self.port; ended by its id."""
+    """A program in the foreground that listens on self.port; ended by its id. No greeting: none is waited for."""
 
     def __init__(self, command, port, log, env=None, greeting=b"220"):
         self.port, self.log = port, log
@@ -60,6 +60,8 @@ class Process:
         if self.process.poll() is not None:
             with open(self.log, encoding="utf-8", errors="replace") as f:
                 raise RuntimeError(f"ended with {self.process.returncode}: {f.read()[-2000:]}")
+        if not greeting:
+            return is_listening(self.port)
         try:
             with socket.create_connection(("127.0.0.1", self.port), 5) as s:
                 return s.recv(len(greeting)) == greeting
@@ -82,17 +84,18 @@ class Process:
 
 
 class Maildrop:
-    """A real server as destination: all mail for any domain lands in one Maildir."""
+    """A real server as destination: all mail for any domain lands in one Maildir. In words @PORT@ is its port."""
 
-    def __init__(self, script, *words):
+    def __init__(self, script, *words, greeting=b"220"):
         require_root()
         # Its users must be able to enter: not below pytest's private folder.
         self.folder = tempfile.mkdtemp(prefix="ringpost-peer-")
         os.chmod(self.folder, 0o755)
         self.port = free_port()
         try:
+            words = [word.replace("@PORT@", str(self.port)) for word in words]
             self.process = Process([os.path.join(ROOT, "tests", script), self.folder, str(self.port), *words],
-                                   self.port, os.path.join(self.folder, "out"))
+                                   self.port, os.path.join(self.folder, "out"), greeting=greeting)
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
@@ -124,15 +127,15 @@ class Maildrop:
 class Postfix(Maildrop):
     """words: main.cf settings, NAME=VALUE."""
 
-    def __init__(self, *words):
-        super().__init__("run_postfix.sh", *words)
+    def __init__(self, *words, **more):
+        super().__init__("run_postfix.sh", *words, **more)
 
 
 class Exim(Maildrop):
     """words: lines of the configuration's main section; further sections may follow."""
 
-    def __init__(self, *words):
-        super().__init__("run_exim.sh", *words)
+    def __init__(self, *words, **more):
+        super().__init__("run_exim.sh", *words, **more)
 
 
 class Knot:

@@ -71,8 +71,8 @@ class Authority:
         openssl("req", "-x509", "-key", self.key, "-subj", f"/CN={name}", "-days", "30", "-out", self.file,
                 "-addext", "keyUsage=critical,keyCertSign")
 
-    def issue(self, name, names=None, kind="ec", number=0, usage="serverAuth", days=10, subject=None):
-        """name: of the files; names: DNS names (default: the name itself)."""
+    def issue(self, name, names=None, kind="ec", number=0, usage="serverAuth", days=10, subject=None, words=()):
+        """name: of the files; names: DNS names (default: the name itself). words: more for `openssl req`."""
         key = key_file(kind, number)
         san = ",".join(f"DNS:{n}" for n in (names if names is not None else [name]))
         extensions = ["basicConstraints=critical,CA:FALSE"]
@@ -80,7 +80,7 @@ class Authority:
         extensions += ["extendedKeyUsage=" + usage] if usage else []
         subject = ["-subj", subject or f"/CN={name}"]
         if days > 0:
-            cert = openssl("req", "-x509", "-CA", self.file, "-CAkey", self.key, "-key", key, "-days", days, *subject,
+            cert = openssl("req", "-x509", "-CA", self.file, "-CAkey", self.key, "-key", key, "-days", days, *subject, *words,
                            *(w for e in extensions for w in ("-addext", e)))
         else:
             cert = self._expired(openssl("req", "-new", "-key", key, *subject), extensions)

@@ -2,11 +2,11 @@
 """An engine that is configured as one of the replaced images is: by variables and files below --root. Only
 what a test cannot do without is set over it: ports, the spool, the name server, the pace of retries."""
 import os
+import socket
 import subprocess
 
 from .engine import Engine, binary, clean_environment
 from .pki import openssl
-from .ports import free_port
 
 # Whatever the machine's own environment holds must not choose a profile.
 FOREIGN = ("SMTP_", "SH_", "MTA_", "RELAY", "GMAIL_", "SES_", "SMARTHOST_", "POSTFIX_", "TLS_", "DKIM_")
@@ -77,14 +77,15 @@ def profile_engine(make, env, start=True, **kwargs):
 
 
 def refuses(make, env, **kwargs):
-    """A start that must fail: (exit status, standard error). No port is opened: the profile's port would be one
-    of ours, and there is nobody."""
-    port = free_port()
+    """A start that must fail: (exit status, standard error). No port is opened before: somebody has it, and nothing
+    is said about that."""
     engine = profile_engine(make, env, start=False, **kwargs)
-    engine.env["RINGPOST_LISTENERS_0_PORT"] = str(port)
-    engine.env["RINGPOST_LISTENERS_0_ADDRESS"] = "127.0.0.1"
-    done = engine.ringpost("serve")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", engine.port))
+        taken.listen()
+        done = engine.ringpost("serve")
     make.engines.remove(engine)
+    assert "in use" not in done.stderr and done.stdout == "", (done.stdout, done.stderr)
     assert not os.path.exists(engine.spool), "a failed start made a spool"
     return done.returncode, done.stderr
 

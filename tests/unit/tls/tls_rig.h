@@ -248,8 +248,11 @@ static inline void rig_hang_up(struct rig_link *l)
 static inline void rig_drive(struct rig_end *e)
 {
     if (e->step == TLS_STEP_WANT_INPUT || e->step == TLS_STEP_WANT_ROOM) {
+        bool due = tls_stream_has_work(e->stream);
         e->steps++;
         e->step = tls_stream_step(e->stream, &e->out);
+        /* What was not announced is no work. */
+        must(due || e->step == TLS_STEP_WANT_INPUT || e->step == TLS_STEP_WANT_ROOM);
     }
     if (e->step == TLS_STEP_DONE) {
         e->read = tls_stream_read(e->stream, &e->plain, RIG_BUF_MAX, &e->out);

@@ -317,6 +317,31 @@ START_TEST(warnings_do_not_stop_the_start)
 }
 END_TEST
 
+/* RFC 8314 7.3: which TLS a relay host is asked for is said, never guessed. */
+static const struct {
+    const char *text, *error, *warning;
+} implicit_cases[] = {
+    {"relay: {host: a.example:465, implicit_tls: true}\n", "", ""},
+    {"relay: {host: a.example:587}\n", "", ""},
+    {"relay: {port: 465}\n", "", ""},
+    {"relay: {host: a.example:465}\n", "",
+     "t.yaml:1:15: relay.host: port 465 usually needs relay.implicit_tls: true\n"},
+    {"relay: {port: 465, host: [a.example:25, b.example]}\n", "",
+     "t.yaml:1:26: relay.host: port 465 usually needs relay.implicit_tls: true\n"},
+    {"relay: {host: a.example:465, implicit_tls: true, tls: none}\n",
+     "t.yaml:1:44: relay.implicit_tls: true, and relay.tls is none\n", ""},
+};
+
+START_TEST(implicit_tls)
+{
+    struct loaded l = load_text(implicit_cases[_i].text);
+    ck_assert((l.conf == NULL) == (implicit_cases[_i].error[0] != '\0'));
+    buf_expect(&l.errors, implicit_cases[_i].error);
+    buf_expect(&l.warnings, implicit_cases[_i].warning);
+    unload(&l);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("core/conf/load");
@@ -326,6 +351,7 @@ int main(void)
     tcase_add_test(t, no_configuration_is_loopback_only);
     tcase_add_loop_test(t, relay_hosts, 0, (int)ARRAY_COUNT(relay_cases));
     tcase_add_test(t, several_relay_hosts_keep_their_order);
+    tcase_add_loop_test(t, implicit_tls, 0, (int)ARRAY_COUNT(implicit_cases));
     tcase_add_test(t, listeners_take_defaults_per_item);
     tcase_add_test(t, texts_do_not_depend_on_the_source_after_loading);
     tcase_add_test(t, conf_d_comes_after_the_file_in_the_order_of_names);

@@ -15,7 +15,7 @@ static const struct effect effects[] = {
      {{"RINGPOST_PROFILE=003"}},
      {{"listeners[0].port", "587"},
       {"listeners[0].proxy_protocol", "off"},
-      {"listeners[0].mode", "submission"},
+      {"listeners[0].mode", "relay"},
       {"listeners[1].port", "586"},
       {"listeners[1].proxy_protocol", "required"},
       {"proxy.timeout", "5s"}},

@@ -324,6 +324,7 @@ static const struct postfix_case postfix_cases[] = {
      "c.conf:1:1: header_size_limit: is more than Ringpost takes; the most it takes "
      "is used\n"},
     {"-e smtp_tls_security_level=encrypt\n", "delivery.tls", "encrypt", ""},
+    {"-e smtp_tls_wrappermode=yes\n", "relay.implicit_tls", "true", ""},
     {"-e smtp_sasl_password_maps=static:u:p:q -e smtp_sasl_security_options=noplaintext\n",
      "relay.username", "\"u\"", ""},
     {"-e smtpd_sasl_auth_enable=yes -e smtpd_client_restrictions=\"permit_sasl_authenticated, "

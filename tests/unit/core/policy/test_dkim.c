@@ -252,6 +252,44 @@ START_TEST(normalize_long)
 }
 END_TEST
 
+static void file_note(void *ctx, struct slice path)
+{
+    buf_addf(ctx, "%.*s\n", SLICE_ARG(path));
+}
+
+/* Each once, whatever the number of domains; keys that are text have none. */
+START_TEST(files_to_watch)
+{
+    struct rig r;
+    struct buf files;
+    static const struct {
+        const char *domain, *key;
+        bool is_path;
+    } entries[] = {
+        {"a.test", "/keys/rsa:K1", true},
+        {"b.test", "/keys/rsa:K1", true},
+        {"c.test", "rsa:K2", false},
+        {"", "/keys/ed:K3", true},
+    };
+    rig_open(&r);
+    buf_init(&files, 1000);
+    for (size_t i = 0; i < ARRAY_COUNT(entries); i++) {
+        struct dkim_entry e = {.domain = slice_str(entries[i].domain),
+                               .names = true,
+                               .selector = SLICE("s"),
+                               .key = slice_str(entries[i].key),
+                               .key_is_path = entries[i].is_path,
+                               .where = SLICE("t:1")};
+        ck_assert(dkim_table_add(r.table, &e, &r.errors, &r.warnings));
+    }
+    dkim_table_key_files(r.table, file_note, &files);
+    ck_assert(slice_eq(buf_slice(&files), SLICE("/keys/rsa:K1\n/keys/ed:K3\n")) ||
+              slice_eq(buf_slice(&files), SLICE("/keys/ed:K3\n/keys/rsa:K1\n")));
+    buf_deinit(&files);
+    rig_close(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("policy/dkim");
@@ -259,6 +297,7 @@ int main(void)
     tcase_add_test(t, most_exact_rule);
     tcase_add_loop_test(t, refuses, 0, (int)ARRAY_COUNT(refused));
     tcase_add_test(t, key_files);
+    tcase_add_test(t, files_to_watch);
     tcase_add_test(t, shared_key);
     tcase_add_test(t, signing_domain);
     tcase_add_test(t, references);

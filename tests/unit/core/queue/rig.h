@@ -354,7 +354,7 @@ static inline void rig_start(struct rig *r, const char *const *extra)
     routes[IO_KIND_SPOOL] = (struct io_route){"spool", rig_on_spool};
     routes[IO_KIND_BODY_READ] = (struct io_route){"body", rig_on_body};
     routes[IO_KIND_DNS] = (struct io_route){"dns", rig_on_dns};
-    static const struct queue_events events = {rig_on_accepted, rig_on_space};
+    static const struct queue_events events = {.accepted = rig_on_accepted, .space = rig_on_space};
     int error = 0;
     char path[128];
     rig_load_conf(r, extra);

@@ -243,6 +243,24 @@ START_TEST(a_hundred_bounces_one_report)
 }
 END_TEST
 
+/* ---- the log ---- */
+
+START_TEST(hints_name_the_keys)
+{
+    struct conf_relay_host host = {.name = SLICE("a.example")};
+    struct conf conf = {.workers = 1};
+    ck_assert(queue_hint(&conf, OUTCOME_WANTS_NOTHING).len == 0);
+    ck_assert(slice_eq(queue_hint(&conf, OUTCOME_WANTS_TLS), SLICE("set delivery.tls")));
+    conf.relay.host = (struct conf_relay_hosts){&host, 1};
+    ck_assert(slice_eq(queue_hint(&conf, OUTCOME_WANTS_TLS), SLICE("set relay.tls")));
+    ck_assert(slice_eq(queue_hint(&conf, OUTCOME_WANTS_LOGIN),
+                       SLICE("set relay.username and relay.password")));
+    conf.relay.username = SLICE("me");
+    ck_assert(slice_eq(queue_hint(&conf, OUTCOME_WANTS_LOGIN),
+                       SLICE("check relay.username, relay.password and relay.auth_hosts")));
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -250,6 +268,6 @@ int main(void)
         a_report_goes_with_its_result,   cut,
         one_delay_for_all_of_an_attempt, the_number_of_attempts_may_be_limited,
         unknown_outcomes_are_counted,    what_the_log_says,
-        a_hundred_bounces_one_report};
+        a_hundred_bounces_one_report,    hints_name_the_keys};
     return testing_run("core/queue/result", tests, ARRAY_COUNT(tests));
 }

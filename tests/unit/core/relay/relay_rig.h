@@ -21,6 +21,7 @@ struct relay_rig {
     struct connections *admitted;
     struct throttle *throttle;
     struct offload *offload;
+    struct offload *disk;
     unsigned workers; /* whose share of the limits we have */
 };
 
@@ -36,6 +37,7 @@ static inline void relay_rig_on_io(struct rig *rig, const struct io_event *ev)
         [IO_KIND_OUTBOUND_SEND] = relay_on_outbound_send,
         [IO_KIND_OUTBOUND_CLOSE] = relay_on_outbound_close,
         [IO_KIND_OFFLOAD] = relay_on_offload,
+        [IO_KIND_DISK] = relay_on_disk,
     };
     ck_assert_ptr_nonnull(handlers[ev->kind]);
     handlers[ev->kind](&((struct relay_rig *)(void *)rig)->relay, ev);
@@ -74,6 +76,7 @@ static inline void relay_rig_start(struct relay_rig *r, const char *smarthost,
     r->admitted = connections_open(1);
     r->throttle = throttle_open(1);
     r->offload = offload_open(1, 16, relay_thread_hooks());
+    r->disk = offload_open(2, RELAY_DISK_JOBS, NULL);
     struct relay_parts parts = {.settings = r->settings,
                                 .io = r->rig.io,
                                 .timers = &r->rig.timers,
@@ -83,6 +86,7 @@ static inline void relay_rig_start(struct relay_rig *r, const char *smarthost,
                                 .admitted = r->admitted,
                                 .throttle = r->throttle,
                                 .offload = r->offload,
+                                .disk = r->disk,
                                 .workers = workers};
     ck_assert(relay_open(&r->relay, &parts));
     r->rig.on_turn = relay_rig_on_turn;
@@ -96,7 +100,9 @@ static inline void relay_rig_stop(struct relay_rig *r)
     ck_assert_uint_eq(connections_count(r->admitted), 0); /* every session has left */
     relay_close(&r->relay);
     offload_close(&r->offload);
+    offload_close(&r->disk);
     offload_port_close(&r->relay.offload_port);
+    offload_port_close(&r->relay.disk_port);
     throttle_close(r->throttle);
     connections_close(r->admitted);
     rig->conf = NULL;

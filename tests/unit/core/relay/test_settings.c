@@ -175,6 +175,41 @@ START_TEST(references_between_threads)
 }
 END_TEST
 
+static struct relay_settings *successor(const struct relay_settings *old, const char *host)
+{
+    char name[128];
+    snprintf(name, sizeof(name), "identity.hostname=%s", host);
+    const char *sets[] = {"listeners.0.port=2525",      "listeners.1.port=2526",
+                          "listeners.0.tls=may",        "listeners.1.tls=implicit",
+                          "tls.on_missing=self_signed", name};
+    struct conf_source src = {.set = sets, .set_count = ARRAY_COUNT(sets)};
+    struct relay_settings_messages to = {&errors, &warnings};
+    struct conf *conf = conf_load(&src, &errors, NULL);
+    ck_assert_msg(conf != NULL, "%.*s", SLICE_ARG(buf_slice(&errors)));
+    struct relay_settings *s = relay_settings_new(conf, old, &to);
+    ck_assert_msg(s != NULL, "%.*s", SLICE_ARG(buf_slice(&errors)));
+    return s;
+}
+
+/* Clients that were told to trust it are not asked again by a reload; another name needs another one. */
+START_TEST(self_signed_stays)
+{
+    buf_init(&errors, 65536);
+    buf_init(&warnings, 65536);
+    struct relay_settings *first = successor(NULL, "a.example.test");
+    struct relay_settings *second = successor(first, "A.example.test");
+    struct slice made = buf_slice(&first->made_chain);
+    ck_assert(made.len > 0 && second->listeners[0].tls && second->listeners[1].tls);
+    ck_assert(slice_eq(made, buf_slice(&second->made_chain)));
+    ck_assert(slice_eq(buf_slice(&first->made_key), buf_slice(&second->made_key)));
+    struct relay_settings *third = successor(second, "b.example.test");
+    ck_assert(third->made_chain.len > 0 && !slice_eq(made, buf_slice(&third->made_chain)));
+    relay_settings_put(&first);
+    relay_settings_put(&second);
+    done(third);
+}
+END_TEST
+
 /* What a configuration names must be there: all problems are told, nothing is half made. */
 START_TEST(files_that_are_not_there)
 {
@@ -190,10 +225,69 @@ START_TEST(files_that_are_not_there)
 }
 END_TEST
 
+/* Each risk is one line, and what is no risk is none. */
+START_TEST(risks)
+{
+    static const struct {
+        const char *sets[8];
+        const char *want;
+    } rows[] = {
+        {{"listeners.0.address=0.0.0.0"}, ""},
+        {{"listeners.0.access=auth"},
+         "listeners[0].access: who may send must log in, and there are no users: nobody can\n"},
+        {{"listeners.0.port=2525", "listeners.1.port=2526", "listeners.1.mode=submission"},
+         "listeners[1].access: who may send must log in, and there are no users: nobody can\n"},
+        {{"listeners.0.access=auth_and_network", "users.0.name=u", "users.0.password=p"}, ""},
+        {{"listeners.0.access=auth_or_network"}, ""},
+        {{"listeners.0.address=0.0.0.0", "listeners.1.address=::", "auth.require_tls=false",
+          "users.0.name=u", "users.0.password=p"},
+         "auth.require_tls: false: passwords may come in clear to listeners[0] (0.0.0.0:2525); "
+         "true, or its tls: encrypt, protects them\n"},
+        {{"listeners.0.address=127.0.0.1", "listeners.1.address=::1", "auth.require_tls=false",
+          "users.0.name=u", "users.0.password=p"},
+         ""},
+        {{"listeners.0.address=0.0.0.0", "auth.require_tls=false"}, ""}, /* nobody logs in */
+        {{"listeners.0.address=0.0.0.0", "users.0.name=u", "users.0.password=p"}, ""},
+        {{"relay.host=smtp.example.test", "relay.username=u", "relay.password=p"},
+         "relay.tls: may: the password is not sent in clear (relay.auth_without_tls: false), but "
+         "under TLS to whoever answers, whatever the certificate; relay.tls: verify protects it\n"},
+        {{"relay.host=smtp.example.test", "relay.username=u", "relay.password=p",
+          "relay.auth_without_tls=true"},
+         "relay.auth_without_tls: true: with relay.tls: may the password may go out in clear for "
+         "anybody on the way; relay.tls: verify protects it\n"},
+        {{"relay.host=smtp.example.test", "relay.username=u", "relay.password=p",
+          "relay.auth_without_tls=true", "relay.tls=none"},
+         "relay.auth_without_tls: true: with relay.tls: none the password may go out in clear for "
+         "anybody on the way; relay.tls: verify protects it\n"},
+        {{"relay.host=smtp.example.test", "relay.username=u", "relay.password=p",
+          "relay.auth_without_tls=true", "relay.tls=verify"},
+         ""},
+        {{"relay.host=127.0.0.1", "relay.username=u", "relay.password=p",
+          "relay.auth_without_tls=true"},
+         ""},
+        {{"relay.auth_without_tls=true"}, ""},
+        {{"sender.check_header=true"},
+         "sender.check_header: true has no effect: sender.restrict is none\n"},
+        {{"sender.check_header=true", "sender.restrict=email"}, ""},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        size_t count = 0;
+        while (count < ARRAY_COUNT(rows[i].sets) && rows[i].sets[count]) {
+            count++;
+        }
+        struct relay_settings *s = settings(rows[i].sets, count);
+        ck_assert_msg(s != NULL, "row %zu: %.*s", i, SLICE_ARG(buf_slice(&errors)));
+        ck_assert_msg(slice_eq(buf_slice(&warnings), slice_str(rows[i].want)), "row %zu: %.*s", i,
+                      SLICE_ARG(buf_slice(&warnings)));
+        done(s);
+    }
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *tests[] = {limits_reach_the_server, features, long_lines,
-                            the_client_side,         headers,  references_between_threads,
-                            files_that_are_not_there};
+    const TTest *tests[] = {limits_reach_the_server,  features, long_lines,
+                            the_client_side,          headers,  references_between_threads,
+                            files_that_are_not_there, risks,    self_signed_stays};
     return testing_run("core/relay/settings", tests, ARRAY_COUNT(tests));
 }

@@ -197,11 +197,32 @@ static const struct {
 START_TEST(add_missing)
 {
     struct buf out;
-    struct mail_missing m = {slice_str(missing[_i].sender), SLICE("h"), SLICE("7"), 0};
+    struct mail_missing m = {.sender = slice_str(missing[_i].sender),
+                             .host = SLICE("h"),
+                             .id = SLICE("7")};
     buf_init(&out, 1000);
     mail_headers_add_missing(&out, missing[_i].present, &m);
     ck_assert_msg(slice_eq(buf_slice(&out), slice_str(missing[_i].out)), "%.*s",
                   SLICE_ARG(buf_slice(&out)));
+    buf_deinit(&out);
+}
+END_TEST
+
+/* RFC 6409 8 names Date and Message-ID; who the author is nobody else can know. */
+START_TEST(add_missing_without_from)
+{
+    struct buf out;
+    struct mail_missing m = {.sender = SLICE("a@b"),
+                             .host = SLICE("h"),
+                             .id = SLICE("7"),
+                             .no_from = true};
+    buf_init(&out, 1000);
+    mail_headers_add_missing(&out, MAIL_FIELD_ANY, &m);
+    ck_assert(slice_eq(buf_slice(&out),
+                       SLICE("Message-ID: <7@h>\r\nDate: Thu, 1 Jan 1970 00:00:00 +0000\r\n")));
+    buf_clear(&out);
+    mail_headers_add_missing(&out, MAIL_FIELD_DATE | MAIL_FIELD_MESSAGE_ID, &m);
+    ck_assert_uint_eq(out.len, 0);
     buf_deinit(&out);
 }
 END_TEST
@@ -214,6 +235,7 @@ int main(void)
     tcase_add_test(tc, zero_copy);
     tcase_add_test(tc, endless_name);
     tcase_add_loop_test(tc, add_missing, 0, (int)ARRAY_COUNT(missing));
+    tcase_add_test(tc, add_missing_without_from);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -9,7 +9,7 @@ START_TEST(names)
     ck_assert(slice_eq(outcome_kind_name(OUTCOME_TEMPORARY), SLICE("temporary")));
     ck_assert(slice_eq(outcome_scope_name(OUTCOME_SITE), SLICE("site")));
     ck_assert(slice_eq(outcome_stage_name(OUTCOME_STAGE_FINAL_DOT), SLICE("final-dot")));
-    for (int i = 0; i <= OUTCOME_STAGE_QUIT; i++) {
+    for (int i = 0; i <= OUTCOME_STAGE_MAILBOX; i++) {
         ck_assert_uint_gt(outcome_stage_name((enum outcome_stage)i).len, 0);
     }
 }
