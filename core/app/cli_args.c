@@ -115,7 +115,9 @@ static bool set_help(struct cli_args *args, const char *value, struct buf *why)
 static bool set_print(struct cli_args *args, enum cli_print print, struct buf *why)
 {
     if (args->print != CLI_PRINT_EFFECTIVE) {
-        buf_add(why, SLICE("--defaults, --schema, --markdown, --profiles and --shaping exclude each other"));
+        buf_add(
+            why,
+            SLICE("--defaults, --schema, --markdown, --profiles and --shaping exclude each other"));
         return false;
     }
     args->print = print;

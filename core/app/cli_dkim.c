@@ -283,7 +283,8 @@ struct dkim_table *cli_dkim_table(struct cli *cli, const struct conf *conf)
     struct dkim_table *t = dkim_keys_load(conf, &errors, &warnings);
     struct slice rest = buf_slice(&warnings);
     while (rest.len) {
-        fprintf(cli->err, "warning: %.*s\n", SLICE_ARG(slice_cut(&rest, '\n')));
+        struct slice line = slice_cut(&rest, '\n');
+        fprintf(cli->err, "warning: %.*s\n", SLICE_ARG(line));
     }
     fprintf(cli->err, "%.*s", SLICE_ARG(buf_slice(&errors)));
     buf_deinit(&errors);

@@ -209,7 +209,7 @@ static void json_print(struct cli *cli, const struct explain *e, const char *dom
     json_object_object_add(all, "relay", json_object_new_boolean(e->query.relay));
     json_object_object_add(all, "hosts", hosts);
     json_object_object_add(all, "provider", provider ? json_text(provider->name) : NULL);
-    json_object_object_add(all, "own_site", json_object_new_boolean(e->settings.domain != NULL));
+    json_object_object_add(all, "own_site", json_object_new_boolean(e->settings.group != 0));
     json_object_object_add(all, "options", options);
     fprintf(cli->out, "%s\n", json_object_to_json_string_ext(all, JSON_C_TO_STRING_PLAIN));
     json_object_put(all);

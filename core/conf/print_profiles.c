@@ -27,14 +27,14 @@ static const char preface[] =
     "`NAME_FILE`, the path of a file that holds it; both together are an error. Variables that\n"
     "Kubernetes makes for Services (`…_SERVICE_HOST`, `…_PORT=tcp://…`, `…_PORT_587_TCP…`) are\n"
     "ignored. Unknown names with a profile's prefix, names of other profiles and those without a\n"
-    "counterpart are warned about by name.\n"
+    "counterpart are warned about by name. A host name with `_` is refused: it is none (RFC 5321\n"
+    "2.3.5), and many servers turn away who calls himself so.\n"
     "\n"
     "**Failures:** every error stops the start before any port is opened, with the variable or\n"
     "`file:line:col` in front. Under a profile the exit status is 1, as it is in the originals;\n"
-    "native it is 78.\n"
+    "native, or when the settings of several profiles clash, it is 78.\n"
     "\n"
-    "**`--root DIR`** (of `serve`, `check`, `config` and `doctor`) stands before every absolute path "
-    "of a\n"
+    "**`--root DIR`** (of every command with `-c`) stands before every absolute path of a\n"
     "profile: those in variables, those built in, those in its files.\n";
 
 static bool same_name(const struct conf_variable *a, const struct conf_variable *b)

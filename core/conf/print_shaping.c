@@ -14,6 +14,8 @@ static const char preface[] =
     "any of them leaves the old ones in effect. `ringpost check` judges them, `ringpost config` prints\n"
     "them merged, `ringpost explain DOMAIN` shows what holds for a destination and which line said so.\n"
     "\n"
+    "**Not yet:** the delivery path does not look at the rules; it goes by the keys `delivery.*`.\n"
+    "\n"
     "```yaml\n"
     "shaping:\n"
     "  default: {connections: 10, connection_rate: 100/min, message_rate: {limit: 100/s, burst: 10}}\n"

@@ -29,9 +29,7 @@ static const struct conf_variable variables[] = {
      .initial = "no login"},
     {SLICE_INIT("MYHOSTNAME"), CONF_VAR_TEXT, CONF_VAR_SELECTS, .keys = "identity.hostname",
      .initial = "reverse DNS of a public address of this machine, else `localhost`",
-     .note =
-         "No web service is asked for the public address; the lookup ends after 2 s. A name with "
-         "`_` is refused."},
+     .note = "No web service is asked for the public address; the lookup ends after 2 s."},
     {SLICE_INIT("TLS_CERT_PATH"), CONF_VAR_PATH, CONF_VAR_SELECTS, .keys = "tls.cert_file",
      .text = "", .initial = "`/etc/ssl/certs/ssl-cert-snakeoil.pem`"},
     {SLICE_INIT("TLS_KEY_PATH"), CONF_VAR_PATH, CONF_VAR_SELECTS, .keys = "tls.key_file",

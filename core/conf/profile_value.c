@@ -154,6 +154,15 @@ static struct slice service_port(struct slice service)
     return service;
 }
 
+/* "[IPv6:2001:db8::1]", as an address literal of mail has it and Postfix takes it. */
+static struct slice literal_plain(struct slice host)
+{
+    struct ip_addr addr;
+    struct slice bare = slice_skip(host, sizeof("IPv6:") - 1);
+    bool tagged = slice_starts_nocase(host, SLICE("IPv6:"));
+    return tagged && ip_addr_parse(bare, &addr) && addr.family == IP_V6 ? bare : host;
+}
+
 /* "[mailhog:1025]": the port inside the brackets stands in a compose file of the original. */
 void conf_relay_add(struct buf *out, struct slice text)
 {
@@ -162,7 +171,7 @@ void conf_relay_add(struct buf *out, struct slice text)
     bool bracketed = text.len > 1 && text.ptr[0] == '[';
     int close = bracketed ? slice_find_byte(text, ']') : -1;
     if (close > 0) {
-        host = slice_first(slice_skip(text, 1), (size_t)close - 1);
+        host = literal_plain(slice_first(slice_skip(text, 1), (size_t)close - 1));
         rest = slice_skip(text, (size_t)close + 1);
         if (rest.len == 0 && !ip_addr_parse(host, &addr)) {
             port = host;

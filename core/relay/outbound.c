@@ -4,10 +4,6 @@
  *        │                    │ └──none──►──┘ │                                        │
  *        └─failed─► NEXT      └── enough ──► QUITTING ──► GONE      nothing in the kernel: back to
  *                    └─ another candidate: CONNECTING; none: the site fails               the pool
- *
- * Memory that the kernel reads while a send is under way: `sending`, and the body: of the message in
- * memory (sending_message counts as a reader of it) or of the reader's buffer (the reader stays open).
- * Bytes go out in the order of `out`, with the body in its place at out[body_at].
  */
 #include "core/relay/outbound_private.h"
 #include "core/io/net.h"

@@ -58,6 +58,9 @@ static void warn_relay(const struct relay_settings *s, struct buf *to)
     if (r->username.len == 0 || relay_is_near(r) || !(may || r->tls == CONF_TLS_NONE)) {
         return;
     }
+    if (r->auth_without_tls && s->conf->profile.len) {
+        return; /* the profile has said it, with the name of its variable */
+    }
     if (r->auth_without_tls) {
         buf_addf(
             to,

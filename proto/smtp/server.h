@@ -9,7 +9,7 @@
  * Owner:     the session that embeds struct smtp_server; init, deinit. The config is shared, const,
  *            and outlives the machine.
  * Thread:    the owner's.
- * Memory:    idle: the struct (184 bytes) and the HELO name. A cut command line holds at most
+ * Memory:    idle: the struct (192 bytes) and the HELO name. A cut command line holds at most
  *            LIMIT_COMMAND_LINE_BYTES (AUTH: SMTP_AUTH_LINE_BYTES), an AUTH exchange as much again,
  *            a transaction its envelope; all are given back at once.
  *            Body bytes are never kept here: BODY_DATA lends slices of the caller's input.

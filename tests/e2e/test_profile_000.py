@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Profile 000 on the running engine: the inventory's 000-01 to 000-15 and the traps that concern them. Starts that
-must fail are in test_profile_start.py, the original's own suite in test_profile_000_suite.py."""
+"""Profile 000 on the running engine: the inventory's 000-01 to 000-15 and the traps that concern them. What goes out
+(000-07, 000-08, 000-13, 000-14) is in test_profile_000_out.py, starts that must fail in test_profile_start.py, the
+original's own suite in test_profile_000_suite.py."""
 import os
 import re
 import smtplib
@@ -11,22 +12,15 @@ import time
 
 import pytest
 
-from harness.certs import Ca
 from harness.client import Client
 from harness.login import b64, login_plain
 from harness.message import message, tag
 from harness.profile import profile_engine, self_signed
-from harness.profile_mta import (CERT, KEY, NAME, PASSWORD, REQUIRED, USER, certificates, mail, make_mta,
-                                 make_smtp, make_world, received, secured, start)  # noqa: F401  (fixtures)
-from harness.profile_world import answering, certificate_of, direct, rsa_pem, setting, verifies
-from harness.tls_peer import TlsSink
+from harness.profile_mta import (CERT, KEY, NAME, PASSWORD, USER, bare, certificates, mail,  # noqa: F401  (fixtures)
+                                 make_mta, make_smtp, make_world, received, secured, start)
+from harness.profile_world import certificate_of, rsa_pem, setting, verifies
 from harness.tlsclient import SecureClient, context, open_port
 from harness.wait import wait_until
-
-
-def bare(make, more=None, start_it=False, **kwargs):
-    """Only what the original demands: every default shows."""
-    return profile_engine(make, {**REQUIRED, **(more or {})}, start=start_it, files=certificates(), **kwargs)
 
 
 # ---- 000-01 … 000-03: the listener ----
@@ -199,91 +193,6 @@ def test_000_06_any_client_any_recipient(mta):
                 c.ok(f"RCPT TO:<{rcpt}>")
 
 
-# ---- 000-07, 000-08: the relay ----
-
-def test_000_07_bracketless_is_an_mx_lookup(make):
-    """Trap 10: `host:port` means the MX of host first, `[host]:port` and `[host:port]` its address. A name without
-    dots is one, as containers have."""
-    target = make.sink(host="127.0.0.3")
-    other = make.sink(host="127.0.0.2", port=target.port)
-    port = target.port
-    zone = {"relay.test": {"mx": [[10, "mx.relay.test"]], "a": ["127.0.0.2"]}, "mx.relay.test": {"a": ["127.0.0.3"]},
-            "plain.test": {"a": ["127.0.0.2"]}, "mailhog": {"a": ["127.0.0.2"]}}
-    settings = answering(make, zone)
-    for host, sink in ((f"relay.test:{port}", target), (f"[relay.test]:{port}", other), (f"plain.test:{port}", other),
-                       (f"[relay.test:{port}]", other), (f"[mailhog:{port}]", other), (f"[127.0.0.3]:{port}", target)):
-        engine = start(make, {"RELAYHOST": host}, settings=settings)
-        with secured(engine) as c:
-            subject = tag()
-            assert c.submit(message(subject)).code == 250
-        assert sink.with_subject(subject), host
-        engine.stop()
-
-
-def test_000_07_direct(make):
-    """Unset, or empty (trap 24): MX of the recipient's domain."""
-    sink, settings = direct(make)
-    engine = start(make, {"RELAYHOST": "", "SMTP_RELAY_HOST": ""}, settings=settings)
-    with secured(engine) as c:
-        subject = tag()
-        assert c.submit(message(subject), to=["a@dest.test"]).code == 250
-    assert sink.with_subject(subject)
-
-
-def test_000_07_several_in_order(make, sink):
-    """The later name of the variable wins."""
-    engine = start(make, {"SMTP_RELAY_HOST": f"[127.0.0.1]:9, {sink.endpoint}", "RELAYHOST": "[127.0.0.1]:9"})
-    with secured(engine) as c:
-        subject = tag()
-        assert c.submit(message(subject)).code == 250
-    assert sink.with_subject(subject)
-
-
-@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
-def test_000_08_relay_login(make, mechanism):
-    """Trap 9: in clear too, as the original: the sink offers no TLS."""
-    sink = make.add(TlsSink(auth_in_clear=[mechanism], users={"relayuser": "relaypass"}).start())
-    engine = start(make, {"RELAYHOST": sink.endpoint, "SMTP_RELAY_USERNAME": "relayuser",
-                          "SMTP_RELAY_PASSWORD": "relaypass"})
-    assert "may be sent without TLS" in engine.stderr()
-    with secured(engine) as c:
-        subject = tag()
-        assert c.submit(message(subject)).code == 250
-    assert sink.with_subject(subject)
-    assert [login.mechanism for login in sink.logins] == [mechanism]
-
-
-def test_000_08_wrong_relay_login(make):
-    """It waits: nothing is sent without the login, and nothing is lost."""
-    sink = make.add(TlsSink(auth_in_clear=["PLAIN"], users={"relayuser": "other"}).start())
-    engine = start(make, {"RELAYHOST": sink.endpoint, "SMTP_RELAY_USERNAME": "relayuser",
-                          "SMTP_RELAY_PASSWORD": "relaypass"})
-    with secured(engine) as c:
-        assert c.submit(message()).code == 250
-    wait_until(lambda: sink.logins, 15, "a login at the sink")
-    assert engine.event("deferred")["stage"] == "auth" and not sink.messages
-    sink.users["relayuser"] = "relaypass"
-    sink.wait(1)
-
-
-@pytest.mark.parametrize("given", ["SMTP_RELAY_USERNAME", "SMTP_RELAY_PASSWORD"])
-def test_000_08_one_of_two(make, given):
-    sink = make.add(TlsSink(auth_in_clear=["PLAIN"], users={"x": "x"}, auth_required=False).start())
-    engine = start(make, {"RELAYHOST": sink.endpoint, given: "x"})
-    assert re.search(r"(?m)^warning: SMTP_RELAY_USERNAME or SMTP_RELAY_PASSWORD provided without the other\. "
-                     r"Relay authentication disabled\.$", engine.stderr())
-    with secured(engine) as c:
-        subject = tag()
-        assert c.submit(message(subject)).code == 250
-    assert sink.with_subject(subject) and not sink.logins
-
-
-def test_000_08_without_a_relay_host(make):
-    """Not used for MX hosts."""
-    engine = bare(make, {"SMTP_RELAY_USERNAME": "u", "SMTP_RELAY_PASSWORD": "p"})
-    assert setting(engine, "relay.username") == setting(engine, "relay.password") == '""'
-
-
 # ---- 000-09, 000-11: name and size (000-10: below, and test_profile_start.py) ----
 
 def test_000_09_name(mta, smtp):
@@ -408,78 +317,7 @@ def test_000_12_only_what_the_next_hop_offers(mta):
     assert not any(command.early for command in hit.session.commands)
 
 
-# ---- 000-13 … 000-15 ----
-
-def test_000_13_bounce_to_the_sender(make):
-    sink = make.sink(script={"rcpt": lambda s, arg: "550 5.1.1 nobody" if b"bad@" in arg else None})
-    engine = start(make, {"RELAYHOST": sink.endpoint})
-    with secured(engine) as c:
-        assert c.submit(message(), sender="me@example.com", to=["bad@example.org"]).code == 250
-    hit = wait_until(lambda: [m for m in sink.messages if m.sender == b""], 15, "a bounce")[0]
-    assert hit.rcpts == ["me@example.com"]
-
-
-def test_000_13_first_attempt_at_once(mta, smtp):
-    """Trap 2."""
-    m = mail()
-    smtp.send_message(m)
-    assert received(mta, m, timeout=3)
-
-
-def test_000_13_pace(make):
-    """300 s to 4000 s, 5 days."""
-    engine = bare(make)
-    del engine.env["RINGPOST_QUEUE_SCHEDULE"]
-    assert setting(engine, "queue.schedule") == "[5m, 5m, 10m, 20m, 40m, 1h6m40s]"
-    assert setting(engine, "queue.max_age") == "5d" and setting(engine, "queue.jitter") == "0"
-
-
-def test_000_13_fifty_recipients_per_transaction(make, sink):
-    engine = start(make, {"RELAYHOST": sink.endpoint})
-    with secured(engine) as c:
-        assert c.submit(message(), to=[f"r{i}@example.org" for i in range(60)]).code == 250
-    wait_until(lambda: sum(len(m.rcpts) for m in sink.messages) == 60, 15, "all recipients")
-    assert sorted(len(m.rcpts) for m in sink.messages) == [10, 50]
-
-
-def test_000_13_survives_a_crash(make, sink):
-    """Trap 27: what was answered with 250 is there after kill -9."""
-    engine = start(make, {"RELAYHOST": "[127.0.0.1]:9"})
-    with secured(engine) as c:
-        subject = tag()
-        assert c.submit(message(subject)).code == 250
-    engine.kill()
-    engine.env["RELAYHOST"] = sink.endpoint
-    engine.spawn()
-    assert sink.with_subject(subject)
-
-
-def test_000_14_opportunistic_tls_out(make):
-    """Not verified."""
-    ca = Ca(make.folder)
-    sink = make.add(TlsSink(ca.server()).start())
-    engine = start(make, {"RELAYHOST": sink.endpoint})
-    with secured(engine) as c:
-        subject = tag()
-        assert c.submit(message(subject)).code == 250
-    assert sink.with_subject(subject) and sink.secured  # nobody trusts that authority
-
-
-def test_000_14_direct_by_ipv4(make):
-    """MX hosts, without any the domain's own address; never AAAA."""
-    sink, settings = direct(make)
-    zone = {"dual.test": {"mx": [[10, "mx.dual.test"]]}, "mx.dual.test": {"a": [sink.host], "aaaa": ["::1"]},
-            "nomx.test": {"a": [sink.host], "aaaa": ["::1"]}}
-    engine = start(make, settings={**settings, **answering(make, zone)})
-    dns = make.others[-1]
-    for domain in ("dual.test", "nomx.test"):
-        with secured(engine) as c:
-            subject = tag()
-            assert c.submit(message(subject), to=[f"a@{domain}"]).code == 250
-        assert sink.with_subject(subject), domain
-    assert dns.count("mx.dual.test", "AAAA") == dns.count("nomx.test", "AAAA") == 0
-    assert setting(engine, "delivery.tls") == "may"
-
+# ---- 000-15: what no document names ----
 
 @pytest.mark.parametrize("head", [b"PROXY TCP4 198.51.100.7 127.0.0.1 40000 587\r\n",
                                   b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes([198, 51, 100, 7, 127, 0, 0, 1, 0x9c,

@@ -11,6 +11,7 @@ from harness.certs import Ca
 from harness.client import Client, submit
 from harness.login import login_plain
 from harness.message import message, tag
+from harness.pki import openssl
 from harness.ports import free_port
 from harness.profile import profile_engine, self_signed
 from harness.profile_world import answering, direct, rsa_pem, send_from, setting, signature, verifies
@@ -347,6 +348,16 @@ def test_001_16_dkim(make, sink, env, selector):
         tags = signature(hit.data)
         assert (tags["d"], tags["s"], tags["c"]) == (domain.lower().encode(), selector, b"simple/simple")
         assert verifies(hit.data, pem, f"{selector.decode()}._domainkey.{domain.lower()}")
+
+
+def test_001_16_the_readmes_key(make):
+    """It makes 1024 bits: taken, with one warning of each command."""
+    pem = openssl("genrsa", "1024")
+    engine = start(make, {"DKIM_KEY_PATH": KEY}, files={KEY: pem}, start=False)
+    for command in (("check",), ("dkim", "check")):
+        err = engine.ringpost(*command).stderr
+        assert [line for line in err.splitlines() if line.startswith("warning: ")] == \
+            ["warning: dkim.key_file: the key has only 1024 bits; RFC 8301 asks for 2048"]
 
 
 def test_001_16_direct_delivery(make):

@@ -267,6 +267,7 @@ def test_a_server_that_insists_on_our_certificate(tls, ca, policy, version):
         assert version == V12 or "certificate_required" in event["reply"] and "tls.client_cert_file" in event["reply"], event
     trouble = e.events("outbound_trouble")
     assert trouble and all(t["stage"] == "starttls" for t in trouble), trouble
+    assert e.stats()["tls_out_failed"] == len(trouble)
 
 
 def test_lost_behind_the_handshake_is_no_reason_for_plaintext(tls):

@@ -221,7 +221,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_broken_pair_keeps_the_old(make, certs, place, how):
-    """Said once in the log without a word of the key; when the pair is whole again it is taken."""
+    """Said in the log without a word of the key, and counted; when the pair is whole again it is taken."""
     e = tls_engine(make, [{"tls": "implicit"}], {"tls": {**place.files, "on_missing": "self_signed"}})
     if how == "gone":
         os.unlink(place.cert_file)
@@ -230,6 +230,8 @@ def test_broken_pair_keeps_the_old(make, certs, place, how):
         put(place.key_file, BROKEN[how][1](certs))
     refused = e.event("reload_refused")
     assert "tls.crt" in refused["reason"] or "tls.key" in refused["reason"]
+    wait_until(lambda: e.stats()["reloads_refused"] == len(e.events("reload_refused")), 5, "each is counted")
+    assert e.stats()["reloads"] == 0
     secret = certs.mail.key.split(b"\n")[1].decode()
     assert secret[:20] not in str(e.log)
     assert served_by(e.port) == certs.own.der
@@ -238,6 +240,7 @@ def test_broken_pair_keeps_the_old(make, certs, place, how):
         assert c.submit().code == 250
     place.put(certs.third)
     becomes(e, certs.third)
+    wait_until(lambda: e.stats()["reloads"] == len(e.events("reloaded")) > 0, 5, "each is counted")
 
 
 def test_key_comes_later(make, certs, place):

@@ -422,3 +422,25 @@ def test_a_smarthost_that_wants_tls(make, ca, shown, server):
     submit(e.port)
     event = e.event("deferred")
     assert event["code"] == 530 and event["hint"] == "set relay.tls" and s.files() == [], event
+
+
+@SERVERS
+@pytest.mark.parametrize("policy", ["may", "encrypt"])
+def test_a_server_that_insists_on_our_certificate(make, ca, shown, server, policy):
+    """Exim refuses the handshake: under `may` the message goes in clear. Postfix finishes it, and says so in a reply."""
+    roots = os.path.join(os.path.dirname(shown[0]), "insists.pem")
+    shutil.copy(ca.bundle(), roots)
+    os.chmod(roots, 0o644)
+    if server is postfix:
+        s = postfix(make, shown, "smtpd_tls_security_level=encrypt", "smtpd_tls_req_ccert=yes", f"smtpd_tls_CAfile={roots}")
+    else:
+        s = exim(make, shown, "tls_verify_hosts = *", f"tls_verify_certificates = {roots}")
+    e = engine_to(make, ca, s, policy)
+    submit(e.port)
+    if server is exim and policy == "may":
+        s.wait(1)
+        assert e.event("delivered")["tls"] == "none"
+        return
+    event = e.event("deferred")
+    code, stage, text = (421, "ehlo", "client certificate") if server is postfix else (451, "starttls", "tls.client_cert_file")
+    assert (event["code"], event["stage"]) == (code, stage) and text in event["reply"] and s.files() == [], event["reply"]

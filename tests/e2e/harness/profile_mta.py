@@ -30,6 +30,11 @@ def start(make, more=None, **kwargs):
     return profile_engine(make, {**BASE, **(more or {})}, files=kwargs.pop("files", None) or certificates(), **kwargs)
 
 
+def bare(make, more=None, start_it=False, **kwargs):
+    """Only what the original demands: every default shows."""
+    return profile_engine(make, {**REQUIRED, **(more or {})}, start=start_it, files=certificates(), **kwargs)
+
+
 @pytest.fixture(scope="module", name="world")
 def make_world(tmp_path_factory):
     from conftest import Makers

@@ -291,9 +291,9 @@ static const struct apply_case apply_cases[] = {
      {0},
      {"=1"},
      "--set : unknown key; known here: workers, identity, io, spool, listeners, "
-     "access, tls, proxy, auth, users, sender, "
+     "access, local, tls, proxy, auth, users, sender, "
      "domains, dkim, limits, smtp, headers, relay, delivery, dns, queue, dsn, log, "
-     "admin, shutdown\n"},
+     "admin, shutdown, shaping\n"},
 };
 
 START_TEST(values_from_environment_and_set)

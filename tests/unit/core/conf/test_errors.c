@@ -246,14 +246,14 @@ static const struct bad_case bad_cases[] = {
      "1:12: shutdown.zzzzzz: unknown key; known here: deadline\n"},
     {TEXT("colour: blue\n"),
      "1:1: colour: unknown key; known here: workers, identity, io, spool, listeners, acc"
-     "ess, tls, proxy, auth, users, sender, domains, dkim, limits, "
-     "smtp, headers, relay, delivery, dns, queue, dsn, log, admin, shutdown"
+     "ess, local, tls, proxy, auth, users, sender, domains, dkim, limits, "
+     "smtp, headers, relay, delivery, dns, queue, dsn, log, admin, shutdown, shaping"
      "\n"},
     {TEXT("\"a\\x1b[31mb\": 1\n"),
      "1:1: a\\x1b[31mb: unknown key; known here: workers, identity, io, spool, listeners"
-     ", access, tls, proxy, auth, users, sender, "
+     ", access, local, tls, proxy, auth, users, sender, "
      "domains, dkim, limits, smtp, headers, relay, delivery, dns, queue, dsn, log, admin, shu"
-     "tdown\n"},
+     "tdown, shaping\n"},
     {TEXT("limits:\n"
      "  recipients: 5\n"
      "  recipients: 6\n"),
@@ -334,8 +334,8 @@ static const struct bad_case bad_cases[] = {
      "s–60d)\n"
      "4:12: listeners[0].port: 99999 is not a port (1–65535)\n"
      "5:1: nope: unknown key; known here: workers, identity, io, spool, listeners, acces"
-     "s, tls, proxy, auth, users, sender, domains, dkim, limits, "
-     "smtp, headers, relay, delivery, dns, queue, dsn, log, admin, shutdown\n"},
+     "s, local, tls, proxy, auth, users, sender, domains, dkim, limits, "
+     "smtp, headers, relay, delivery, dns, queue, dsn, log, admin, shutdown, shaping\n"},
     {TEXT("dns: {ttl_max: 1s}\n"),
      "1:16: dns.ttl_min: 5s is more than dns.ttl_max (1s)\n"},
     {TEXT("queue: {max_age: 30s}\n"),

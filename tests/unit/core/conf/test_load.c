@@ -246,9 +246,9 @@ START_TEST(errors_of_all_sources_are_found_also_in_what_is_replaced)
                "RINGPOST_LOG_LEVEL: \"loud\" is not one of: debug, info, warn, error\n"
                "--set limits.hops: 0 is out of range (1–100)\n"
                "--set nope: unknown key; known here: workers, identity, io, spool, listeners, "
-               "access, tls, proxy, auth, users, sender, domains, dkim, limits, "
+               "access, local, tls, proxy, auth, users, sender, domains, dkim, limits, "
                "smtp, headers, relay, delivery, dns, queue, dsn, log, admin, "
-               "shutdown\n");
+               "shutdown, shaping\n");
     unload(&l);
 }
 END_TEST

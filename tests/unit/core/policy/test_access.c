@@ -34,8 +34,11 @@ static struct access_client client(const char *addr, bool authenticated)
 static const char *answer(bool ok, const struct access_refusal *r)
 {
     static char text[32];
+    if (ok) {
+        return "250"; /* there is nothing in r */
+    }
     snprintf(text, sizeof(text), "%u %.*s", r->verdict.code, SLICE_ARG(r->verdict.enhanced));
-    return ok ? "250" : text;
+    return text;
 }
 
 static const char *rcpt_answer(const struct access_client *c, const char *sender, const char *rcpt)

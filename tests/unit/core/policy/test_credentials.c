@@ -81,6 +81,8 @@ START_TEST(clear_whatever_it_looks_like)
     ck_assert(!logs_in("dollar", "{PLAIN}$6$x"));
     ck_assert(!logs_in("nobody", ""));
     ck_assert_int_eq(credentials_find(f.c, SLICE("dollar"), SLICE("h"))->kind, CREDENTIAL_CLEAR);
+    ck_assert_ptr_nonnull(credentials_find(f.c, SLICE("dollar@h"), SLICE("h")));
+    ck_assert_ptr_null(credentials_find(f.c, SLICE("dollar@"), SLICE("")));
     errors_are("");
     teardown();
 }
