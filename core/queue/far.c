@@ -118,8 +118,7 @@ static void far_on_assign(struct queue *q, struct mail *m)
     bool grant = p->grant;
     struct queue_site *s = far_site(q, p);
     if (!s || s->sched) { /* the latter: this worker has become an owner of it meanwhile */
-        far_post_credit(q, owner, there, &(struct queue_credit){.done = 1, .granted = grant},
-                        NULL);
+        far_post_credit(q, owner, there, &(struct queue_credit){.done = 1, .granted = grant}, NULL);
         if (s) {
             queue_part_release(q, p);
         }

@@ -16,7 +16,7 @@ struct queue_far_read {
     struct queue_message *message;
     struct handle reader; /* at who reads */
     uint32_t index;
-    bool sent; /* the home knows of it */
+    bool sent;           /* the home knows of it */
     struct handle local; /* the home's reader */
     enum queue_read_status status;
     struct slice piece;

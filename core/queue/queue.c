@@ -405,8 +405,8 @@ void queue_leave(struct queue *q)
 static bool queue_is_alone(const struct queue *q)
 {
     return q->away == 0 && q->guests == 0 &&
-           (!q->group || atomic_load_explicit(&q->group->leaving, memory_order_acquire) ==
-                             q->group->workers);
+           (!q->group ||
+            atomic_load_explicit(&q->group->leaving, memory_order_acquire) == q->group->workers);
 }
 
 bool queue_stop(struct queue *q)

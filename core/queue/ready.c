@@ -248,7 +248,7 @@ static void ready_charge(struct ready *r, struct ready_node *n, uint32_t cost)
 
 struct ready_item *ready_peek(struct ready *r)
 {
-    for (size_t class = 0; class < READY_CLASSES; class++) {
+    for (size_t class = 0; class < READY_CLASSES; class ++) {
         if (r->may_go[class]) {
             struct ready_node *tenant = ready_turn(r, &r->classes[class]);
             struct ready_node *campaign = ready_turn(r, &tenant->list);

@@ -7,8 +7,7 @@
 static bool queue_rcpt_is_sending(const struct queue_message *m, const struct queue_rcpt *r)
 {
     struct list *node, *tmp;
-    LIST_FOR_EACH(node, tmp, &m->parts)
-    {
+    LIST_FOR_EACH(node, tmp, &m->parts) {
         struct queue_part *p = LIST_ENTRY(node, struct queue_part, of_message);
         if (!atomic_load_explicit(&p->sending, memory_order_relaxed)) {
             continue;

@@ -365,8 +365,7 @@ void queue_site_connection_over(struct queue *q, struct queue_site *s, bool gree
         must(s->working > 0);
         s->working--;
     }
-    queue_site_tell(q, s,
-                    &(struct queue_credit){.granted = 1, .working = greeted ? -1 : 0});
+    queue_site_tell(q, s, &(struct queue_credit){.granted = 1, .working = greeted ? -1 : 0});
     if (!s->sched && s->connections == 0 && s->granted == 0) {
         queue_site_lane_back(q, s);
     }

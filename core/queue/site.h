@@ -56,13 +56,13 @@ struct queue_site {
     /* Parts of this worker's connections, and the connection pool's own (core/relay/pool.c). */
     struct list lane;
     uint32_t lane_count;
-    struct list active; /* in queue->active_sites: there may be work for the pool */
-    struct list idle;   /* connections waiting for work, most recently used first */
-    uint32_t granted;   /* connections it may have */
+    struct list active;   /* in queue->active_sites: there may be work for the pool */
+    struct list idle;     /* connections waiting for work, most recently used first */
+    uint32_t granted;     /* connections it may have */
     uint32_t connections; /* all of them: connecting, busy, idle */
     uint32_t connecting;
-    uint32_t working;          /* those that have been ready for a transaction */
-    struct queue_site *there;  /* the owner's, to be named to it */
+    uint32_t working;         /* those that have been ready for a transaction */
+    struct queue_site *there; /* the owner's, to be named to it */
     struct queue_credit credit;
     struct list credit_link; /* in queue->credits */
     struct queue_bad *bad;   /* at most LIMIT_ADDRESSES_PER_SITE */

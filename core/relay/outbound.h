@@ -77,7 +77,7 @@ struct outbound {
     struct handle reader;                  /* HANDLE_NONE: the body is in memory */
     struct mail_dot dot;                   /* dot-stuffing across pieces */
     struct queue_message *sending_message; /* its memory is in the kernel: one more reader */
-    bool sending_pinned; /* a guest's whose part is over: its home waits */
+    bool sending_pinned;                   /* a guest's whose part is over: its home waits */
     struct handle sending_reader;          /* its buffer is in the kernel: closed after the send */
 
     struct secure tls;

@@ -11,8 +11,8 @@
 static bool outbound_next_candidate(struct outbound *o, size_t from, bool bad_too)
 {
     for (size_t i = from; i < o->plan->count && o->tried < OUTBOUND_CANDIDATES_MAX; i++) {
-        if (bad_too || !queue_site_is_bad(o->site, &o->plan->candidates[i].endpoint,
-                                          outbound_now(o))) {
+        if (bad_too ||
+            !queue_site_is_bad(o->site, &o->plan->candidates[i].endpoint, outbound_now(o))) {
             o->candidate = i;
             o->tried++;
             return true;

@@ -58,10 +58,10 @@ bool outbound_begin(struct outbound *o)
         return false;
     }
     uint32_t rcpt_max = smtp_client_rcpt_max(&o->smtp);
-    struct queue_part *rest =
-        p->count > rcpt_max && o->site->sched && !queue_part_is_guest(r->queue, p)
-            ? queue_part_split(r->queue, p, rcpt_max)
-            : NULL;
+    struct queue_part *rest = p->count > rcpt_max && o->site->sched &&
+                                      !queue_part_is_guest(r->queue, p)
+                                  ? queue_part_split(r->queue, p, rcpt_max)
+                                  : NULL;
     struct outbound_tx *t = outbound_tx_new(o, p, rcpt_max);
     if (rest) {
         queue_site_return(r->queue, rest);
