@@ -98,6 +98,7 @@ static bool engine_start_workers(struct engine *e, struct buf *error)
             .admitted = e->admitted,
             .throttle = e->throttle,
             .offload = e->offload,
+            .group = &e->group,
             .disk = e->disk,
             .control = &e->mailbox,
             .gate = &e->gate,
@@ -304,6 +305,7 @@ static bool engine_allocate(struct engine *e)
     if (!rng_init_kernel(&e->rng)) {
         return false;
     }
+    queue_group_init(&e->group, e->worker_count, rng_u64(&e->rng));
     e->admitted = connections_open(rng_u64(&e->rng));
     e->throttle = throttle_open(rng_u64(&e->rng));
     return e->workers && e->recovered && e->listen_fds && e->admitted && e->throttle;
@@ -363,6 +365,7 @@ static void engine_close(struct engine *e)
         offload_port_close(&e->workers[i].relay.offload_port);
         offload_port_close(&e->workers[i].relay.disk_port);
     }
+    queue_group_deinit(&e->group);
     throttle_close(e->throttle);
     connections_close(e->admitted);
     filewatch_close(&e->filewatch);

@@ -39,6 +39,7 @@ struct engine {
     struct spool_recovery recovery;
     struct connections *admitted;
     struct throttle *throttle;
+    struct queue_group group;
     struct offload *offload;
     struct offload *disk; /* threads that may block on mailboxes; NULL: there are none */
     struct rng rng;

@@ -7,6 +7,7 @@
  * everything closed → STOPPED.
  */
 #include "core/app/worker.h"
+#include "core/queue/far.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -128,6 +129,7 @@ static bool worker_open(struct worker *w, struct buf *error)
         .rng = &w->rng,
         .log = &w->log,
         .dns = w->dns,
+        .group = p->group,
         .worker = p->index,
         .workers = p->count,
         .id_floor = p->id_floor,
@@ -182,7 +184,8 @@ static void worker_stats(struct worker *w, struct worker_stats *s)
     s->handshakes = w->relay.handshakes.counters;
     s->handshakes_waiting = w->relay.handshakes.length;
     s->memory_bytes = w->queue.memory_bytes + w->relay.inflight_bytes;
-    queue_report_states(&w->queue, &s->deferred, &s->inflight);
+    s->deferred = queue_report_deferred(&w->queue);
+    s->inflight = w->queue.sending;
 }
 
 static void worker_answer(struct worker *w, struct worker_mail *m)
@@ -211,6 +214,7 @@ static void worker_obey(struct worker *w, struct worker_mail *m)
     switch ((enum worker_mail_type)m->mail.type) {
     case WORKER_MAIL_STOP:
         w->stopping = true;
+        queue_leave(&w->queue);
         worker_mail_free(m);
         return;
     case WORKER_MAIL_CUT:
@@ -238,7 +242,9 @@ static void worker_read_mail(struct worker *w)
     struct mail *mail = mailbox_take(&w->mailbox);
     while (mail) {
         struct mail *next = mail->next;
-        worker_obey(w, container_of(mail, struct worker_mail, mail));
+        if (!queue_far_on_mail(&w->queue, mail)) {
+            worker_obey(w, container_of(mail, struct worker_mail, mail));
+        }
         mail = next;
     }
 }
@@ -365,6 +371,7 @@ static void *worker_main(void *arg)
     bool ok = w->io != NULL;
     if (ok) {
         mailbox_init(&w->mailbox, io_wake_fd(w->io));
+        w->parts.group->boxes[w->parts.index] = &w->mailbox;
         obs_log_init(&w->log, w->parts.sink, (enum obs_level)w->settings->conf->log.level);
         ok = worker_open(w, &why);
     } else {
@@ -402,9 +409,13 @@ void worker_join(struct worker *w)
     struct mail *mail = mailbox_take(&w->mailbox);
     while (mail) { /* orders that came too late */
         struct mail *next = mail->next;
-        struct worker_mail *m = container_of(mail, struct worker_mail, mail);
-        relay_settings_put(&m->settings);
-        worker_mail_free(m);
+        if (mail->type >= QUEUE_MAIL_OFFER) {
+            queue_far_drop(mail);
+        } else {
+            struct worker_mail *m = container_of(mail, struct worker_mail, mail);
+            relay_settings_put(&m->settings);
+            worker_mail_free(m);
+        }
         mail = next;
     }
 }

@@ -81,6 +81,7 @@ struct worker_parts {
     struct connections *admitted;
     struct throttle *throttle;
     struct offload *offload;
+    struct queue_group *group;
     struct offload *disk; /* NULL: no mailboxes here */
     struct mailbox *control;
     struct worker_gate *gate;

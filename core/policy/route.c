@@ -2,6 +2,7 @@
 #include "core/policy/route.h"
 #include "core/base/must.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -241,7 +242,7 @@ struct route_plan *route_plan_new(const struct conf *conf, const struct route_ho
                                  (struct enhanced){4, 3, 0}, SLICE("out of memory"));
         return NULL;
     }
-    p->refs = 1;
+    atomic_init(&p->refs, 1);
     p->count = totals.usable;
     p->candidates = (struct route_candidate *)(void *)(p + 1);
     size_t order[LIMIT_MX_HOSTS];
@@ -252,14 +253,14 @@ struct route_plan *route_plan_new(const struct conf *conf, const struct route_ho
 
 struct route_plan *route_plan_ref(struct route_plan *p)
 {
-    must(p->refs > 0);
-    p->refs++;
+    uint32_t before = atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+    must(before > 0);
     return p;
 }
 
 void route_plan_put(struct route_plan **p)
 {
-    if (*p && --(*p)->refs == 0) {
+    if (*p && atomic_fetch_sub_explicit(&(*p)->refs, 1, memory_order_acq_rel) == 1) {
         free(*p);
     }
     *p = NULL;

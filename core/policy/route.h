@@ -5,7 +5,7 @@
  * Purpose:   pure decisions: which hosts and addresses of an MX plan may be used (self-in-MX rule,
  *            private targets, address families), in which order, and what it means when none is left.
  * Owner:     route_plan_* : reference-counted by its holder count (route_plan_put).
- * Thread:    the owner's; a plan is not shared between workers.
+ * Thread:    a plan does not change and is shared between workers (the count is atomic).
  * Limits:    LIMIT_ADDRESSES_PER_SITE candidates.
  * Errors:    no candidate: NULL and an outcome of scope SITE: permanent 5.1.2/5.1.10/5.4.4/5.4.6 or
  *            temporary 4.4.3.
@@ -37,12 +37,11 @@ struct route_candidate {
     struct slice host;  /* behind the plan */
     struct slice named; /* too; see route_host: nobody but a smarthost is logged in to */
     uint16_t preference;
-    uint64_t bad_until_ms; /* the pool's memory of a failure */
 };
 
 struct route_plan {
-    uint32_t refs;
-    uint64_t expires_ms;
+    _Atomic uint32_t refs;
+    uint64_t expires_ms; /* set by its maker before anybody else has it */
     size_t count;
     struct route_candidate *candidates;
     struct slice key; /* names the site: equal for equal host sets */

@@ -110,7 +110,7 @@ static void queue_domain_flush(struct queue *q, struct queue_domain *d)
 {
     if (!d->site) {
         d->last = NULL;
-        queue_parts_release(&d->waiting);
+        queue_parts_release(d->queue, &d->waiting);
         return;
     }
     struct list waiting;
@@ -145,7 +145,7 @@ static void queue_domain_on_lookup(struct dns_query *query, const struct dns_pla
 
 void queue_domain_release(struct queue_domain *d)
 {
-    queue_parts_release(&d->waiting);
+    queue_parts_release(d->queue, &d->waiting);
     d->last = NULL;
 }
 

@@ -157,8 +157,7 @@ void queue_domain_build_smarthosts(struct queue *q, struct queue_domain *d)
 
 void queue_domain_build_local(struct queue *q, struct queue_domain *d)
 {
-    struct queue_site *s = queue_site_get(q,
-                                          SLICE("mailboxes of this machine")); /* no host's name */
+    struct queue_site *s = queue_site_get_local(q);
     uint64_t now_ms = io_now(q->io)->mono_ms;
     if (!s) {
         struct outcome o = outcome_local(OUTCOME_TEMPORARY, OUTCOME_SITE, OUTCOME_STAGE_ROUTE,
@@ -166,7 +165,6 @@ void queue_domain_build_local(struct queue *q, struct queue_domain *d)
         queue_domain_refuse(q, d, &o);
         return;
     }
-    s->local = true;
     s->stale = false;
     s->used_ms = now_ms;
     if (d->site != s) {

@@ -128,10 +128,7 @@ void queue_rcpt_set_state(struct queue_message *m, struct queue_rcpt *r,
     /* Row: from; bit: to. */
     static const unsigned allowed[] = {
         [QUEUE_RCPT_WAITING] = 1u << QUEUE_RCPT_READY | 1u << QUEUE_RCPT_ENDED,
-        [QUEUE_RCPT_READY] = 1u << QUEUE_RCPT_SENDING | 1u << QUEUE_RCPT_WAITING |
-                             1u << QUEUE_RCPT_ENDED,
-        [QUEUE_RCPT_SENDING] = 1u << QUEUE_RCPT_READY | 1u << QUEUE_RCPT_WAITING |
-                               1u << QUEUE_RCPT_ENDED,
+        [QUEUE_RCPT_READY] = 1u << QUEUE_RCPT_WAITING | 1u << QUEUE_RCPT_ENDED,
         [QUEUE_RCPT_ENDED] = 0,
     };
     must(r->state < ARRAY_COUNT(allowed) && (allowed[r->state] & 1u << state));

@@ -14,8 +14,8 @@
  *
  * A recipient's life (queue_rcpt_set_state is the only place that changes it):
  *
- *   WAITING ──route──► READY ──lease──► SENDING ──outcome──► WAITING (deferred) or ENDED
- *      └──────────────── expired, no route ─────────────────────────────────────► ENDED
+ *   WAITING ──route──► READY ──outcome──► WAITING (deferred) or ENDED
+ *      └──────── expired, no route ─────────────────────────► ENDED
  *
  *   ENDED means that the result is decided and its record is on the way to the disk; the message
  *   leaves memory when all recipients have ended and their records are durable.
@@ -35,8 +35,7 @@ struct queue;
 
 enum queue_rcpt_state {
     QUEUE_RCPT_WAITING, /* for its time (the message's timer) or for being looked at */
-    QUEUE_RCPT_READY,   /* in a part: being routed or in a site's ready list */
-    QUEUE_RCPT_SENDING, /* in a transaction */
+    QUEUE_RCPT_READY,   /* in a part: on its way to a transaction, or in one */
     QUEUE_RCPT_ENDED,
 };
 

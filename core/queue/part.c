@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/queue/part.h"
 #include "core/base/must.h"
+#include "core/queue/far.h"
 #include "core/queue/queue.h"
 
 #include <stdlib.h>
@@ -16,21 +17,38 @@ struct queue_part *queue_part_new(struct queue *q, struct queue_message *m)
     if (p) {
         p->message = m;
         p->cap = cap;
+        p->serial = q->serial;
         list_push_back(&m->parts, &p->of_message);
+        m->readers++;
     }
     return p;
 }
 
 void queue_part_free(struct queue_part *p)
 {
-    must(!list_linked(&p->in_list));
+    must(!list_linked(&p->in_list) && !list_linked(&p->ready.link));
+    must(p->plan == NULL && p->message->readers > 0);
     list_remove(&p->of_message);
+    p->message->readers--;
     free(p);
 }
 
 bool queue_part_takes(const struct queue_part *p, const struct queue_message *m)
 {
-    return p && p->message == m && p->count < p->cap && list_linked(&p->in_list);
+    return p && p->message == m && p->count < p->cap &&
+           (list_linked(&p->in_list) || list_linked(&p->ready.link));
+}
+
+void queue_part_add(struct queue_part *p, uint32_t rcpt)
+{
+    must(p->count < p->cap);
+    p->rcpts[p->count++] = rcpt;
+    p->ready.cost = p->count;
+}
+
+bool queue_part_is_guest(const struct queue *q, const struct queue_part *p)
+{
+    return p->message->queue != q;
 }
 
 void queue_part_refuse(struct queue *q, struct queue_part *p, const struct outcome *o)
@@ -40,14 +58,13 @@ void queue_part_refuse(struct queue *q, struct queue_part *p, const struct outco
         outcomes[i] = *o;
     }
     struct queue_part_end end = {.outcomes = outcomes};
-    p->message->readers++; /* as a leased part has */
     queue_part_done(q, p, &end);
 }
 
 struct queue_part *queue_part_split(struct queue *q, struct queue_part *p, uint32_t count)
 {
-    (void)q;
     must(count > 0 && count < p->count && !list_linked(&p->in_list));
+    must(!queue_part_is_guest(q, p));
     uint32_t moved = p->count - count;
     struct queue_part *rest = calloc(1, sizeof(*rest) + moved * sizeof(rest->rcpts[0]));
     if (!rest) {
@@ -55,26 +72,35 @@ struct queue_part *queue_part_split(struct queue *q, struct queue_part *p, uint3
     }
     rest->message = p->message;
     rest->site = p->site;
-    rest->cap = rest->count = moved;
+    rest->serial = p->serial;
+    rest->cap = rest->count = rest->ready.cost = moved;
     memcpy(rest->rcpts, p->rcpts + count, moved * sizeof(rest->rcpts[0]));
-    p->count = count;
+    p->count = p->ready.cost = count;
     list_push_back(&p->message->parts, &rest->of_message);
     p->message->readers++;
     return rest;
 }
 
-void queue_parts_release(struct list *parts)
+void queue_part_release(struct queue *q, struct queue_part *p)
+{
+    struct queue_message *m = p->message;
+    if (queue_part_is_guest(q, p)) {
+        queue_far_release(q, p);
+        return;
+    }
+    for (uint32_t i = 0; i < p->count; i++) {
+        queue_rcpt_set_state(m, &m->rcpts[p->rcpts[i]], QUEUE_RCPT_WAITING);
+    }
+    queue_part_free(p);
+    if (!list_linked(&m->link) && !q->stopping) {
+        list_push_back(&q->due, &m->link); /* routed anew */
+    }
+}
+
+void queue_parts_release(struct queue *q, struct list *parts)
 {
     struct list *node;
     while ((node = list_pop_front(parts))) {
-        struct queue_part *p = LIST_ENTRY(node, struct queue_part, in_list);
-        for (uint32_t i = 0; i < p->count; i++) {
-            queue_rcpt_set_state(p->message, &p->message->rcpts[p->rcpts[i]], QUEUE_RCPT_WAITING);
-        }
-        struct queue_message *m = p->message;
-        queue_part_free(p);
-        if (!list_linked(&m->link) && !m->queue->stopping) {
-            list_push_back(&m->queue->due, &m->link); /* routed anew */
-        }
+        queue_part_release(q, LIST_ENTRY(node, struct queue_part, in_list));
     }
 }

@@ -6,7 +6,10 @@
  *   queue_part_done ─► result.c ─► batches ─(spool: committed)─► queue_settle ─► freed
  */
 #include "core/queue/queue.h"
+#include "core/queue/far.h"
+#include "core/queue/sched.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum {
@@ -55,6 +58,7 @@ bool queue_open(struct queue *q, const struct queue_parts *parts, const struct q
         .dns = parts->dns,
         .events = events,
         .ctx = ctx,
+        .group = parts->group,
         .worker = parts->worker,
         .workers = parts->workers,
         .id_last = parts->id_floor,
@@ -69,6 +73,9 @@ bool queue_open(struct queue *q, const struct queue_parts *parts, const struct q
     list_init(&q->batches);
     list_init(&q->unsaved);
     list_init(&q->active_sites);
+    list_init(&q->filling);
+    list_init(&q->scheds);
+    list_init(&q->credits);
     q->sweep.fire = queue_on_sweep;
     return true;
 }
@@ -81,6 +88,7 @@ void queue_set_spool(struct queue *q, struct spool *spool)
 void queue_set_conf(struct queue *q, const struct conf *conf)
 {
     q->conf = conf;
+    q->serial++; /* each worker is told of each configuration once */
     queue_routes_expire(q);
 }
 
@@ -302,29 +310,62 @@ void queue_settle(struct queue *q, struct queue_message *m)
     queue_message_free(q, m);
 }
 
-/* Content that the next attempt will read from the spool need not stay in memory. */
+/* Content that the next attempt will read from the spool need not stay in memory. Whoever still needs it, or
+ * soon will, is a reader. */
 void queue_body_unused(struct queue *q, struct queue_message *m)
 {
-    if (!m->body || m->readers || !m->queued) {
-        return;
+    if (m->body && m->readers == 0 && m->queued) {
+        queue_message_drop_body(q, m);
     }
-    for (uint32_t i = 0; i < m->rcpt_count; i++) {
-        if (m->rcpts[i].state == QUEUE_RCPT_READY || m->rcpts[i].state == QUEUE_RCPT_SENDING) {
-            return;
-        }
+}
+
+/* Recipients that nothing was tried with stand behind the others: the peer takes fewer at a time. */
+static void queue_part_drop_untried(struct queue *q, struct queue_part *p,
+                                    const struct outcome *outcomes)
+{
+    struct queue_message *m = p->message;
+    uint32_t tried = 0;
+    while (tried < p->count && outcomes[tried].kind != OUTCOME_NONE) {
+        tried++;
     }
-    queue_message_drop_body(q, m);
+    for (uint32_t i = tried; i < p->count; i++) {
+        queue_rcpt_set_state(m, &m->rcpts[p->rcpts[i]], QUEUE_RCPT_WAITING);
+    }
+    if (tried < p->count && !list_linked(&m->link) && !q->stopping) {
+        list_push_back(&q->due, &m->link);
+    }
+    p->count = tried;
 }
 
 void queue_part_done(struct queue *q, struct queue_part *p, const struct queue_part_end *end)
 {
     struct queue_message *m = p->message;
-    must(!list_linked(&p->in_list) && m->readers > 0);
+    if (queue_part_is_guest(q, p)) {
+        queue_far_result(q, p, end, false);
+        return;
+    }
+    must(!list_linked(&p->in_list) && !list_linked(&p->ready.link) && m->readers > 0);
+    queue_part_drop_untried(q, p, end->outcomes);
     m->readers--;
     list_remove(&p->of_message);
-    queue_results(q, m, p->rcpts, p->count, end);
+    if (p->count) {
+        queue_results(q, m, p->rcpts, p->count, end);
+    }
     free(p);
     queue_settle(q, m);
+}
+
+void queue_part_sent(struct queue *q, struct queue_part *p, const struct queue_part_end *end,
+                     bool pinned)
+{
+    must(q->sending >= p->count);
+    q->sending -= p->count;
+    queue_site_done(q, p->site);
+    if (queue_part_is_guest(q, p)) {
+        queue_far_result(q, p, end, pinned);
+    } else {
+        queue_part_done(q, p, end);
+    }
 }
 
 void queue_run(struct queue *q)
@@ -349,12 +390,31 @@ void queue_run(struct queue *q)
     }
 }
 
+void queue_leave(struct queue *q)
+{
+    if (!q->leaving) {
+        q->leaving = true;
+        if (q->group) {
+            atomic_fetch_add_explicit(&q->group->leaving, 1, memory_order_acq_rel);
+        }
+    }
+    queue_sites_release_parts(q);
+}
+
+/* Nothing of ours is elsewhere, nothing of others is here, and nobody begins anything any more. */
+static bool queue_is_alone(const struct queue *q)
+{
+    return q->away == 0 && q->guests == 0 &&
+           (!q->group ||
+            atomic_load_explicit(&q->group->leaving, memory_order_acquire) == q->group->workers);
+}
+
 bool queue_stop(struct queue *q)
 {
     if (!q->stopping) {
         q->stopping = true;
         timer_stop(q->timers, &q->sweep);
-        queue_sites_release_parts(q);
+        queue_leave(q);
         queue_compact_forget(q, NULL);
         for (uint32_t slot = 0; slot < q->messages.made; slot++) {
             struct handle h;
@@ -365,7 +425,7 @@ bool queue_stop(struct queue *q)
         }
     }
     return list_empty(&q->committing) && list_empty(&q->batches) &&
-           (q->cut || list_empty(&q->unsaved)) && q->readers.used == 0;
+           (q->cut || list_empty(&q->unsaved)) && q->readers.used == 0 && queue_is_alone(q);
 }
 
 void queue_cut(struct queue *q)

@@ -21,6 +21,7 @@
 
 #include "core/conf/conf.h"
 #include "core/obs/log.h"
+#include "core/queue/group.h"
 #include "core/queue/message.h"
 #include "core/queue/reader.h"
 #include "core/queue/routing.h"
@@ -61,6 +62,7 @@ struct queue_parts {
     struct rng *rng;
     struct obs_log *log;
     struct dns *dns;
+    struct queue_group *group; /* NULL: this queue is alone */
     unsigned worker;
     unsigned workers;
     uint64_t id_floor; /* ids must be above: from recovery */
@@ -76,6 +78,7 @@ struct queue {
     struct spool *spool;
     const struct queue_events *events;
     void *ctx;
+    struct queue_group *group;
     unsigned worker;
     unsigned workers;
     uint64_t id_last;
@@ -88,6 +91,14 @@ struct queue {
     struct list batches;      /* results in the spool's hands, by lsn */
     struct list unsaved;      /* results the spool had no room for */
     struct list active_sites; /* struct queue_site.active */
+    struct list filling;      /* struct queue_site.fill_link: parts routed in this turn */
+    struct list scheds;       /* struct queue_sched.link: to be looked at */
+    struct list credits;      /* struct queue_site.credit_link: the owner is to be told */
+    uint64_t serial;          /* of the configuration: the same number in all workers */
+    uint64_t sending;         /* recipients in transactions of this worker's connections */
+    uint64_t away;            /* parts of ours that other workers have (far.c) */
+    uint64_t guests;          /* parts of others that we have */
+    bool leaving;             /* nothing new is begun */
     struct pool readers;
     struct queue_compaction *compaction; /* at most one under way; NULL: none */
     struct timer sweep;
@@ -105,7 +116,10 @@ extern const struct spool_events queue_spool_events;
 void queue_set_spool(struct queue *q, struct spool *spool);
 void queue_set_conf(struct queue *q, const struct conf *conf);
 
-/* No new attempts; timers stop. True when nothing of the queue is in the kernel or at the resolver. */
+/* Nothing new is begun, parts of other workers go home. Before queue_stop. */
+void queue_leave(struct queue *q);
+/* No new attempts; timers stop. True when nothing of the queue is in the
+ * kernel, at the resolver or at another worker, and nobody can send it anything any more. */
 bool queue_stop(struct queue *q);
 /* The patience is over: results the spool cannot take are not waited for (their recipients are sent to
  * again after the next start). */
@@ -146,6 +160,10 @@ struct queue_part_end {
     struct queue_retry *retry; /* queue_results' own */
 };
 void queue_part_done(struct queue *q, struct queue_part *p, const struct queue_part_end *end);
+/* The same for a part that a connection had. pinned: the kernel still reads the content in memory:
+ * queue_part_unpin follows. */
+void queue_part_sent(struct queue *q, struct queue_part *p, const struct queue_part_end *end,
+                     bool pinned);
 
 /* Loop phases. */
 void queue_run(struct queue *q);
@@ -228,7 +246,7 @@ uint32_t queue_report_list(struct queue *q, struct slice domain, uint32_t limit,
                            struct buf *out);
 /* False: no such message here. */
 bool queue_report_one(struct queue *q, uint64_t id, uint32_t rcpts_max, struct buf *out);
-/* Recipients that wait after a failure, and those in a transaction. Walks the whole queue. */
-void queue_report_states(struct queue *q, uint64_t *deferred, uint64_t *inflight);
+/* Recipients that wait after a failure. Walks the whole queue. */
+uint64_t queue_report_deferred(struct queue *q);
 
 #endif

@@ -7,6 +7,7 @@
  * read of nothing: results never come inside the call.
  */
 #include "core/queue/reader.h"
+#include "core/queue/far.h"
 #include "core/queue/queue.h"
 
 #include <stdlib.h>
@@ -23,7 +24,8 @@ struct queue_reader {
     char *buffer;
     size_t capacity;
     size_t have;
-    bool in_kernel;
+    struct queue_far_read *far; /* of a guest's message; NULL: of our own */
+    bool in_kernel;             /* or with the guest's home */
     bool closed;
     char scratch; /* target of the read of nothing */
 };
@@ -48,15 +50,28 @@ bool queue_reader_open(struct queue *q, struct queue_message *m, queue_read_fn *
     r->done = done;
     r->ctx = ctx;
     r->owner = owner;
+    *out = self;
+    if (m->queue != q) {
+        r->far = queue_far_read_open(q, m, self);
+        if (!r->far) {
+            *out = HANDLE_NONE;
+            pool_put(&q->readers, self);
+        }
+        return r->far != NULL;
+    }
     r->hold.pinned = true; /* a struct queue_hold is what compaction expects */
     m->readers++;
-    *out = self;
     return true;
 }
 
 static void queue_reader_free(struct queue *q, struct queue_reader *r)
 {
     must(!r->in_kernel);
+    if (r->far) {
+        queue_far_read_close(q, &r->far);
+        pool_put(&q->readers, r->self);
+        return;
+    }
     if (r->hold.segment) {
         spool_release(q->spool, &r->hold);
     }
@@ -106,6 +121,11 @@ void queue_reader_read(struct queue *q, struct handle reader, uint32_t index)
     struct queue_reader *r = pool_resolve(&q->readers, reader);
     must(r != NULL && !r->in_kernel && !r->closed);
     must(index < queue_message_pieces(r->message));
+    if (r->far) {
+        r->in_kernel = true;
+        queue_far_read_start(q, r->far, index);
+        return;
+    }
     if (r->hold.segment) {
         spool_release(q->spool, &r->hold);
     }
@@ -119,6 +139,19 @@ void queue_reader_read(struct queue *q, struct handle reader, uint32_t index)
         return;
     }
     queue_reader_continue(q, r);
+}
+
+void queue_reader_on_piece(struct queue *q, struct handle reader, enum queue_read_status status,
+                           struct slice piece)
+{
+    struct queue_reader *r = pool_resolve(&q->readers, reader);
+    must(r != NULL && r->far != NULL && r->in_kernel); /* it waits for its answer before it goes */
+    r->in_kernel = false;
+    if (r->closed) {
+        queue_reader_free(q, r);
+        return;
+    }
+    r->done(r->ctx, r->owner, status, piece);
 }
 
 static enum queue_read_status queue_reader_check(struct queue *q, struct queue_reader *r,

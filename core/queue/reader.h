@@ -6,7 +6,7 @@
  *            fragment, or the inline content behind them; each is checked (P6) before it is given out.
  * Owner:     the user holds the handle: queue_reader_open … queue_reader_close. Closing while a read is
  *            in the kernel is fine: the reader goes away when it comes back.
- * Thread:    the queue's worker.
+ * Thread:    the queue's worker. The message may be a guest's: then its home reads (far_read.c).
  * Limits:    QUEUE_READERS_MAX; a buffer of one frame each while a piece is read or used.
  * Errors:    open: false when all readers are in use (try later); read: in the callback.
  */
@@ -37,6 +37,9 @@ bool queue_reader_open(struct queue *q, struct queue_message *m, queue_read_fn *
 void queue_reader_read(struct queue *q, struct handle reader, uint32_t index);
 void queue_reader_close(struct queue *q, struct handle *reader);
 
+/* The home of a guest has answered (far.h). */
+void queue_reader_on_piece(struct queue *q, struct handle reader, enum queue_read_status status,
+                           struct slice piece);
 /* Handler of IO_KIND_BODY_READ. */
 void queue_reader_on_io(struct queue *q, const struct io_event *ev);
 

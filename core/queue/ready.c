@@ -246,22 +246,30 @@ static void ready_charge(struct ready *r, struct ready_node *n, uint32_t cost)
     }
 }
 
-struct ready_item *ready_take(struct ready *r)
+struct ready_item *ready_peek(struct ready *r)
 {
     for (size_t class = 0; class < READY_CLASSES; class ++) {
-        if (r->may_go[class] == 0) {
-            continue;
+        if (r->may_go[class]) {
+            struct ready_node *tenant = ready_turn(r, &r->classes[class]);
+            struct ready_node *campaign = ready_turn(r, &tenant->list);
+            return LIST_ENTRY(list_first(&campaign->list), struct ready_item, link);
         }
-        struct ready_node *tenant = ready_turn(r, &r->classes[class]);
-        struct ready_node *campaign = ready_turn(r, &tenant->list);
-        struct ready_item *item = LIST_ENTRY(list_first(&campaign->list), struct ready_item, link);
+    }
+    return NULL;
+}
+
+struct ready_item *ready_take(struct ready *r)
+{
+    struct ready_item *item = ready_peek(r);
+    if (item) {
+        struct ready_node *campaign = item->campaign;
+        struct ready_node *tenant = campaign->tenant;
         ready_uncount(r, item);
         ready_charge(r, campaign, item->cost);
         ready_charge(r, tenant, item->cost);
         ready_settle(r, campaign);
-        return item;
     }
-    return NULL;
+    return item;
 }
 
 struct ready_item *ready_any(const struct ready *r)

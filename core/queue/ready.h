@@ -64,6 +64,13 @@ bool ready_push(struct ready *r, struct ready_item *item, const struct ready_flo
 void ready_remove(struct ready *r, struct ready_item *item);
 /* The next one, out of the list; NULL: none that may go now. */
 struct ready_item *ready_take(struct ready *r);
+/* What ready_take would give, left where it is. */
+struct ready_item *ready_peek(struct ready *r);
+/* Items that nothing holds. */
+static inline uint32_t ready_may_go(const struct ready *r)
+{
+    return r->may_go[READY_URGENT] + r->may_go[READY_NORMAL] + r->may_go[READY_BULK];
+}
 /* Any item, in no order; for letting everything go. NULL: none. */
 struct ready_item *ready_any(const struct ready *r);
 

@@ -1,15 +1,33 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/queue/queue.h"
 
-static struct slice queue_state_name(const struct queue_rcpt *r)
+#include <stdatomic.h>
+
+/* Whether a connection has it, perhaps of another worker. */
+static bool queue_rcpt_is_sending(const struct queue_message *m, const struct queue_rcpt *r)
+{
+    struct list *node, *tmp;
+    LIST_FOR_EACH(node, tmp, &m->parts) {
+        struct queue_part *p = LIST_ENTRY(node, struct queue_part, of_message);
+        if (!atomic_load_explicit(&p->sending, memory_order_relaxed)) {
+            continue;
+        }
+        for (uint32_t i = 0; i < p->count; i++) {
+            if (p->rcpts[i] == (uint32_t)(r - m->rcpts)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static struct slice queue_state_name(const struct queue_message *m, const struct queue_rcpt *r)
 {
     switch ((enum queue_rcpt_state)r->state) {
     case QUEUE_RCPT_WAITING:
         return r->attempts ? SLICE("deferred") : SLICE("waiting");
     case QUEUE_RCPT_READY:
-        return SLICE("ready");
-    case QUEUE_RCPT_SENDING:
-        return SLICE("sending");
+        return queue_rcpt_is_sending(m, r) ? SLICE("sending") : SLICE("ready");
     case QUEUE_RCPT_ENDED:
         break;
     }
@@ -28,12 +46,13 @@ static struct slice queue_state_name(const struct queue_rcpt *r)
     return SLICE("unknown");
 }
 
-static void queue_report_rcpt(const struct queue_rcpt *r, struct buf *out)
+static void queue_report_rcpt(const struct queue_message *m, const struct queue_rcpt *r,
+                              struct buf *out)
 {
     buf_add(out, SLICE("{\"to\":"));
     obs_json_string(out, r->address);
     buf_add(out, SLICE(",\"state\":\""));
-    buf_add(out, queue_state_name(r));
+    buf_add(out, queue_state_name(m, r));
     buf_addf(out, "\",\"attempts\":%u,\"next_attempt\":", r->attempts);
     if (r->state == QUEUE_RCPT_WAITING && r->due_ms) {
         buf_add_byte(out, '"');
@@ -78,7 +97,7 @@ void queue_report_message(struct queue *q, const struct queue_message *m, uint32
         if (i) {
             buf_add_byte(out, ',');
         }
-        queue_report_rcpt(&m->rcpts[i], out);
+        queue_report_rcpt(m, &m->rcpts[i], out);
     }
     buf_add(out, SLICE("]}"));
 }
@@ -133,15 +152,15 @@ bool queue_report_one(struct queue *q, uint64_t id, uint32_t rcpts_max, struct b
     return true;
 }
 
-void queue_report_states(struct queue *q, uint64_t *deferred, uint64_t *inflight)
+uint64_t queue_report_deferred(struct queue *q)
 {
-    *deferred = *inflight = 0;
+    uint64_t deferred = 0;
     for (uint32_t slot = 0; slot < q->messages.made; slot++) {
         struct handle h;
         const struct queue_message *m = pool_at(&q->messages, slot, &h);
         for (uint32_t i = 0; m && m->queued && i < m->rcpt_count; i++) {
-            *inflight += m->rcpts[i].state == QUEUE_RCPT_SENDING ? 1 : 0;
-            *deferred += m->rcpts[i].state == QUEUE_RCPT_WAITING && m->rcpts[i].attempts ? 1 : 0;
+            deferred += m->rcpts[i].state == QUEUE_RCPT_WAITING && m->rcpts[i].attempts ? 1 : 0;
         }
     }
+    return deferred;
 }

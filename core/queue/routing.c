@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * From recipients to ready parts. A part stands in exactly one list: waiting at its domain while the route
- * is being found, ready at its site, or leased to a connection (in no list).
+ * From recipients to parts. A part stands in exactly one list: waiting at its domain while the route is being
+ * found, filling at its site for the rest of the turn, in the order of the site's owner, in a lane, or leased
+ * to a connection (in no list).
  *
- *   due recipient ─► domain (route fresh?) ──yes──► site.ready ─(queue_site_take)─► connection
- *                          └─no─► domain.waiting ─(lookups done)─► site.ready, or refusal ─► results
+ *   due recipient ─► domain (route fresh?) ──yes──► site.filling ─(queue_sites_file)─► owner
+ *                          └─no─► domain.waiting ─(lookups done)─► site.filling, or refusal ─► results
  */
 #include "core/queue/routing.h"
 #include "core/base/must.h"
@@ -42,14 +43,14 @@ static bool queue_file_rcpt(struct queue *q, struct queue_domain *d, struct queu
             return false;
         }
         if (s) {
-            queue_site_push(q, s, p, false);
+            queue_site_push(q, s, p);
         } else {
             p->domain = d;
             list_push_back(&d->waiting, &p->in_list);
             d->last = p;
         }
     }
-    p->rcpts[p->count++] = index;
+    queue_part_add(p, index);
     queue_rcpt_set_state(m, &m->rcpts[index], QUEUE_RCPT_READY);
     return true;
 }
@@ -134,7 +135,7 @@ void queue_routes_expire(struct queue *q)
          n = map_next(&q->sites, &bucket, n)) {
         struct queue_site *s = container_of(n, struct queue_site, by_key);
         s->stale = true;
-        queue_site_release(s);
+        queue_site_release(q, s);
     }
 }
 
@@ -148,7 +149,7 @@ void queue_sites_release_parts(struct queue *q)
     bucket = 0;
     for (struct map_node *n = map_next(&q->sites, &bucket, NULL); n;
          n = map_next(&q->sites, &bucket, n)) {
-        queue_site_release(container_of(n, struct queue_site, by_key));
+        queue_site_release(q, container_of(n, struct queue_site, by_key));
     }
 }
 
@@ -170,8 +171,7 @@ void queue_sites_sweep(struct queue *q, bool all)
     while (node) {
         struct queue_site *s = container_of(node, struct queue_site, by_key);
         node = map_next(&q->sites, &bucket, node);
-        bool idle = s->domains == 0 && s->connections == 0 && list_empty(&s->ready);
-        if (idle && (all || s->used_ms + QUEUE_SITE_LINGER_MS < now_ms)) {
+        if (all || (queue_site_unused(s) && s->used_ms + QUEUE_SITE_LINGER_MS < now_ms)) {
             queue_site_free(q, s);
         }
     }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/queue/site.h"
 #include "core/base/must.h"
+#include "core/queue/far.h"
 #include "core/queue/queue.h"
+#include "core/queue/sched.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 static bool queue_site_equal(const struct map_node *node, const void *key)
@@ -11,7 +14,22 @@ static bool queue_site_equal(const struct map_node *node, const void *key)
                            *(const struct slice *)key);
 }
 
-struct queue_site *queue_site_get(struct queue *q, struct slice key)
+/* The first worker that uses it owns it. */
+static bool queue_site_join(struct queue *q, struct queue_site *s)
+{
+    bool shared = q->group && !s->local;
+    s->owner = shared ? queue_group_join(q->group, s->key, q->worker) : q->worker;
+    if (s->owner == q->worker) {
+        s->sched = queue_sched_new(q, s);
+        if (!s->sched && shared) {
+            queue_group_leave(q->group, s->key);
+        }
+        return s->sched != NULL;
+    }
+    return true;
+}
+
+static struct queue_site *queue_site_find(struct queue *q, struct slice key, bool local)
 {
     uint64_t hash = map_hash_nocase(&q->sites, key);
     struct map_node *node = map_find(&q->sites, hash, queue_site_equal, &key);
@@ -25,108 +43,119 @@ struct queue_site *queue_site_get(struct queue *q, struct slice key)
     char *text = (char *)(s + 1);
     memcpy(text, key.ptr, key.len);
     s->key = slice_of(text, key.len);
-    list_init(&s->ready);
+    s->local = local;
+    list_init(&s->filling);
+    list_init(&s->lane);
     list_init(&s->idle);
     if (!map_insert(&q->sites, &s->by_key, hash)) {
+        free(s);
+        return NULL;
+    }
+    if (!queue_site_join(q, s)) {
+        map_remove(&q->sites, &s->by_key);
         free(s);
         return NULL;
     }
     return s;
 }
 
-void queue_site_set_plan(struct queue_site *s, struct route_plan *plan)
+struct queue_site *queue_site_get(struct queue *q, struct slice key)
 {
-    for (size_t i = 0; s->plan && i < plan->count; i++) {
-        for (size_t k = 0; k < s->plan->count; k++) {
-            if (ip_endpoint_eq(&plan->candidates[i].endpoint, &s->plan->candidates[k].endpoint)) {
-                plan->candidates[i].bad_until_ms = s->plan->candidates[k].bad_until_ms;
-            }
+    return queue_site_find(q, key, false);
+}
+
+struct queue_site *queue_site_get_local(struct queue *q)
+{
+    return queue_site_find(q, SLICE("mailboxes of this machine"), true); /* no host's name */
+}
+
+bool queue_site_unused(const struct queue_site *s)
+{
+    const struct queue_sched *d = s->sched;
+    return s->domains == 0 && s->connections == 0 && s->granted == 0 && s->lane_count == 0 &&
+           list_empty(&s->filling) && !list_linked(&s->credit_link) &&
+           (!d || (d->waiting.count == 0 && d->granted == 0 && d->assigned == 0));
+}
+
+void queue_site_free(struct queue *q, struct queue_site *s)
+{
+    must(list_empty(&s->lane) && list_empty(&s->filling) && list_empty(&s->idle));
+    must(s->connections == 0);
+    struct list *const links[] = {&s->active, &s->fill_link, &s->credit_link};
+    for (size_t i = 0; i < ARRAY_COUNT(links); i++) {
+        if (list_linked(links[i])) {
+            list_remove(links[i]);
         }
     }
+    if (s->sched) {
+        queue_sched_free(s->sched);
+    }
+    if (q->group && !s->local) {
+        queue_group_leave(q->group, s->key);
+    }
+    route_plan_put(&s->plan);
+    map_remove(&q->sites, &s->by_key);
+    free(s->bad);
+    free(s);
+}
+
+void queue_site_set_plan(struct queue_site *s, struct route_plan *plan)
+{
     route_plan_put(&s->plan);
     s->plan = plan;
     s->stale = false;
 }
 
-void queue_site_push(struct queue *q, struct queue_site *s, struct queue_part *p, bool front)
+/* ---- bad addresses ---- */
+
+static struct queue_bad *queue_site_bad(const struct queue_site *s, const struct ip_endpoint *at)
+{
+    for (uint32_t i = 0; i < s->bad_count; i++) {
+        if (ip_endpoint_eq(&s->bad[i].at, at)) {
+            return &s->bad[i];
+        }
+    }
+    return NULL;
+}
+
+bool queue_site_is_bad(const struct queue_site *s, const struct ip_endpoint *at, uint64_t now_ms)
+{
+    const struct queue_bad *bad = queue_site_bad(s, at);
+    return bad && bad->until_ms > now_ms;
+}
+
+void queue_site_set_bad(struct queue_site *s, const struct ip_endpoint *at, uint64_t until_ms)
+{
+    struct queue_bad *bad = queue_site_bad(s, at);
+    if (bad && until_ms == 0) {
+        *bad = s->bad[--s->bad_count];
+    } else if (bad) {
+        bad->until_ms = until_ms;
+    } else if (until_ms) {
+        /* Full or without memory: the first gives way. It only costs an attempt more. */
+        if (s->bad_count < LIMIT_ADDRESSES_PER_SITE) {
+            struct queue_bad *more = realloc(s->bad, (s->bad_count + 1) * sizeof(*s->bad));
+            if (more) {
+                s->bad = more;
+                s->bad_count++;
+            }
+        }
+        if (s->bad_count) {
+            s->bad[s->bad_count - 1] = (struct queue_bad){*at, until_ms};
+        }
+    }
+}
+
+/* ---- parts on their way to the scheduler ---- */
+
+void queue_site_push(struct queue *q, struct queue_site *s, struct queue_part *p)
 {
     p->site = s;
     p->domain = NULL;
-    if (front) {
-        list_push_front(&s->ready, &p->in_list);
-    } else {
-        list_push_back(&s->ready, &p->in_list);
-        s->last = p;
-    }
-    s->ready_count++;
-    if (!list_linked(&s->active)) {
-        list_push_back(&q->active_sites, &s->active);
-    }
-}
-
-static void queue_site_pop(struct queue_site *s, struct queue_part *p)
-{
-    list_remove(&p->in_list);
-    must(s->ready_count > 0);
-    s->ready_count--;
-    if (s->last == p) {
-        s->last = NULL;
-    }
-}
-
-struct queue_part *queue_site_take(struct queue *q, struct queue_site *s)
-{
-    struct list *node = list_first(&s->ready);
-    if (!node) {
-        return NULL;
-    }
-    struct queue_part *p = LIST_ENTRY(node, struct queue_part, in_list);
-    queue_site_pop(s, p);
-    for (uint32_t i = 0; i < p->count; i++) {
-        queue_rcpt_set_state(p->message, &p->message->rcpts[p->rcpts[i]], QUEUE_RCPT_SENDING);
-    }
-    p->message->readers++;
-    s->used_ms = io_now(q->io)->mono_ms;
-    return p;
-}
-
-static void queue_site_give_back(struct queue *q, struct queue_part *p, bool front)
-{
-    must(p->site != NULL && p->message->readers > 0);
-    p->message->readers--;
-    for (uint32_t i = 0; i < p->count; i++) {
-        queue_rcpt_set_state(p->message, &p->message->rcpts[p->rcpts[i]], QUEUE_RCPT_READY);
-    }
-    if (p->site->stale) {
-        struct list parts;
-        list_init(&parts);
-        list_push_back(&parts, &p->in_list);
-        queue_parts_release(&parts);
-        return;
-    }
-    queue_site_push(q, p->site, p, front);
-}
-
-void queue_site_return(struct queue *q, struct queue_part *p)
-{
-    queue_site_give_back(q, p, true);
-}
-
-void queue_site_return_last(struct queue *q, struct queue_part *p)
-{
-    queue_site_give_back(q, p, false);
-}
-
-void queue_site_fail_ready(struct queue *q, struct queue_site *s, const struct outcome *o)
-{
-    struct list failed;
-    list_init(&failed);
-    list_splice_back(&failed, &s->ready);
-    s->ready_count = 0;
-    s->last = NULL;
-    struct list *node;
-    while ((node = list_pop_front(&failed))) {
-        queue_part_refuse(q, LIST_ENTRY(node, struct queue_part, in_list), o);
+    list_push_back(&s->filling, &p->in_list);
+    s->last = p;
+    if (!list_linked(&s->fill_link)) {
+        list_push_back(&q->filling, &s->fill_link);
     }
 }
 
@@ -134,33 +163,236 @@ void queue_site_file(struct queue *q, struct queue_site *s, struct queue_message
                      struct queue_part *p)
 {
     while (p->count && queue_part_takes(s->last, m)) {
-        s->last->rcpts[s->last->count++] = p->rcpts[--p->count];
+        queue_part_add(s->last, p->rcpts[--p->count]);
     }
     if (p->count) {
-        queue_site_push(q, s, p, false);
+        queue_site_push(q, s, p);
     } else {
         queue_part_free(p);
     }
 }
 
-void queue_site_release(struct queue_site *s)
+static void queue_site_send_off(struct queue *q, struct queue_site *s)
 {
-    queue_parts_release(&s->ready);
-    s->ready_count = 0;
-    s->last = NULL;
-    if (list_linked(&s->active)) {
-        list_remove(&s->active);
+    struct list *node;
+    if (!s->sched) {
+        s->last = NULL; /* from now on other workers read these parts */
+    }
+    while ((node = list_pop_front(&s->filling))) {
+        struct queue_part *p = LIST_ENTRY(node, struct queue_part, in_list);
+        if (s->sched) {
+            queue_sched_push(s->sched, p, false);
+        } else {
+            queue_far_offer(q, p, s);
+        }
+    }
+    s->used_ms = io_now(q->io)->mono_ms;
+}
+
+void queue_sites_file(struct queue *q)
+{
+    struct list *node;
+    while ((node = list_pop_front(&q->filling))) {
+        queue_site_send_off(q, LIST_ENTRY(node, struct queue_site, fill_link));
     }
 }
 
-void queue_site_free(struct queue *q, struct queue_site *s)
+/* Leaves the lane, wherever it goes then. */
+static struct queue_part *queue_site_lane_pop(struct queue *q, struct queue_site *s)
 {
-    must(list_empty(&s->ready) && list_empty(&s->idle) && s->connections == 0);
+    struct list *node = list_pop_front(&s->lane);
+    if (!node) {
+        return NULL;
+    }
+    must(s->lane_count > 0);
+    s->lane_count--;
+    (void)q;
+    return LIST_ENTRY(node, struct queue_part, in_list);
+}
+
+void queue_site_release(struct queue *q, struct queue_site *s)
+{
+    struct queue_part *p;
+    s->last = NULL;
+    queue_parts_release(q, &s->filling);
+    if (s->sched) {
+        queue_sched_release(s->sched);
+    }
+    while ((p = queue_site_lane_pop(q, s))) {
+        queue_site_done(q, s);
+        queue_part_release(q, p);
+    }
     if (list_linked(&s->active)) {
         list_remove(&s->active);
     }
-    timer_stop(q->timers, &s->pause);
-    route_plan_put(&s->plan);
-    map_remove(&q->sites, &s->by_key);
-    free(s);
+    queue_site_give_back(q, s, false);
+}
+
+/* ---- parts and connections ---- */
+
+void queue_site_activate(struct queue *q, struct queue_site *s)
+{
+    if (!list_linked(&s->active)) {
+        list_push_back(&q->active_sites, &s->active);
+    }
+}
+
+uint32_t queue_site_work(const struct queue_site *s)
+{
+    return s->lane_count + (s->sched ? ready_may_go(&s->sched->waiting) : 0);
+}
+
+struct queue_part *queue_site_take(struct queue *q, struct queue_site *s)
+{
+    struct queue_part *p = queue_site_lane_pop(q, s);
+    if (!p && s->sched) {
+        p = queue_sched_take(s->sched);
+    }
+    if (p) {
+        p->site = s;
+        atomic_store_explicit(&p->sending, true, memory_order_relaxed);
+        q->sending += p->count;
+        s->used_ms = io_now(q->io)->mono_ms;
+    }
+    return p;
+}
+
+static void queue_site_come_back(struct queue *q, struct queue_part *p, bool front)
+{
+    struct queue_site *s = p->site;
+    atomic_store_explicit(&p->sending, false, memory_order_relaxed);
+    q->sending -= p->count;
+    if (s->stale) {
+        queue_site_done(q, s);
+        queue_part_release(q, p);
+    } else if (s->sched) {
+        queue_sched_push(s->sched, p, front);
+    } else {
+        if (front) {
+            list_push_front(&s->lane, &p->in_list);
+        } else {
+            list_push_back(&s->lane, &p->in_list);
+        }
+        s->lane_count++;
+        queue_site_activate(q, s);
+    }
+}
+
+void queue_site_return(struct queue *q, struct queue_part *p)
+{
+    queue_site_come_back(q, p, true);
+}
+
+void queue_site_return_last(struct queue *q, struct queue_part *p)
+{
+    queue_site_come_back(q, p, false);
+}
+
+bool queue_site_grant(struct queue *q, struct queue_site *s)
+{
+    if (s->connections < s->granted) {
+        return true;
+    }
+    if (!s->sched || !queue_sched_grant(s->sched, q->worker)) {
+        return false;
+    }
+    s->granted++;
+    return true;
+}
+
+/* The owner here learns at once, another with the next mail. */
+static void queue_site_tell(struct queue *q, struct queue_site *s, const struct queue_credit *c)
+{
+    if (s->sched) {
+        queue_sched_credit(s->sched, q->worker, c);
+        return;
+    }
+    s->credit.done += c->done;
+    s->credit.granted += c->granted;
+    s->credit.working += c->working;
+    s->credit.served = s->credit.served || c->served;
+    s->credit.full = s->credit.full || c->full;
+    if (!list_linked(&s->credit_link)) {
+        list_push_back(&q->credits, &s->credit_link);
+    }
+}
+
+void queue_site_done(struct queue *q, struct queue_site *s)
+{
+    if (!s->sched) {
+        queue_site_tell(q, s, &(struct queue_credit){.done = 1});
+    }
+}
+
+/* A lane without connections and without a right to one: others may have better luck. */
+static void queue_site_lane_back(struct queue *q, struct queue_site *s)
+{
+    struct list parts;
+    struct queue_part *p;
+    list_init(&parts);
+    list_splice_back(&parts, &s->lane);
+    s->lane_count = 0;
+    struct list *node;
+    while ((node = list_pop_front(&parts))) {
+        p = LIST_ENTRY(node, struct queue_part, in_list);
+        queue_far_return(q, p, s);
+    }
+}
+
+void queue_site_give_back(struct queue *q, struct queue_site *s, bool full)
+{
+    if (s->local) {
+        return; /* deliveries to mailboxes are nothing that is granted */
+    }
+    must(s->granted >= s->connections);
+    uint32_t spare = s->granted - s->connections;
+    if (spare == 0) {
+        return;
+    }
+    s->granted -= spare;
+    queue_site_tell(q, s, &(struct queue_credit){.granted = spare, .full = full});
+    if (!s->sched && s->connections == 0) {
+        queue_site_lane_back(q, s);
+    }
+}
+
+void queue_site_connection_over(struct queue *q, struct queue_site *s, bool greeted)
+{
+    must(s->connections > 0 && s->granted > 0);
+    s->connections--;
+    s->granted--;
+    if (greeted) {
+        must(s->working > 0);
+        s->working--;
+    }
+    queue_site_tell(q, s, &(struct queue_credit){.granted = 1, .working = greeted ? -1 : 0});
+    if (!s->sched && s->connections == 0 && s->granted == 0) {
+        queue_site_lane_back(q, s);
+    }
+    if (queue_site_work(s)) {
+        queue_site_activate(q, s);
+    }
+}
+
+void queue_site_greeted(struct queue *q, struct queue_site *s)
+{
+    s->working++;
+    queue_site_tell(q, s, &(struct queue_credit){.working = 1});
+}
+
+void queue_site_served(struct queue *q, struct queue_site *s)
+{
+    queue_site_tell(q, s, &(struct queue_credit){.served = true});
+    if (queue_site_work(s)) {
+        queue_site_activate(q, s);
+    }
+}
+
+void queue_site_failed(struct queue *q, struct queue_site *s, const struct outcome *why)
+{
+    if (s->sched) {
+        queue_sched_failed(s->sched, why);
+    } else {
+        queue_far_failed(q, s, why);
+    }
 }

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * site - a set of hosts with its ready list
+ * site - a set of hosts that recipients go to, as one worker sees it
  *
- * Purpose:   several domains may share a *site*; parts stand here until a connection takes them.
+ * Purpose:   several domains may share a *site*. One worker owns it and has its scheduler (sched.h); the
+ *            parts that a worker is to send itself stand in its *lane*. With one worker the lane is
+ *            empty: connections take from the scheduler.
  * Owner:     the queue. A site lives while something refers to it and for QUEUE_SITE_LINGER_MS more
  *            (connections, back-off and routes are worth keeping).
  * Thread:    the owner's.
+ *
+ *   routed part ─► filling ─(queue_sites_file: end of the turn's routing)─► the owner's scheduler
+ *       scheduler ─► connection of the owner, or ─(far.h)─► lane of another worker ─► its connection
  */
 #ifndef RINGPOST_QUEUE_SITE_H
 #define RINGPOST_QUEUE_SITE_H
@@ -15,53 +20,84 @@
 
 enum { QUEUE_SITE_LINGER_MS = 60 * 1000 };
 
+struct queue_sched;
+
+/* An address that failed lately. */
+struct queue_bad {
+    struct ip_endpoint at;
+    uint64_t until_ms;
+};
+
+/* What an executor has not told the owner yet. */
+struct queue_credit {
+    uint32_t done;    /* parts that are no longer here */
+    uint32_t granted; /* connections it gives back */
+    int32_t working;
+    bool served; /* the hosts work */
+    bool full;   /* no place for a connection here at the moment */
+};
+
 struct queue_site {
     struct map_node by_key;
-    struct slice key;  /* behind the struct */
-    struct list ready; /* struct queue_part.in_list */
-    uint32_t ready_count;
-    struct list active; /* in queue->active_sites while ready is not empty: work for the pool */
-    struct queue_part
-        *last; /* the newest part in ready: where a recipient of the same message goes */
+    struct slice key;        /* behind the struct */
     struct route_plan *plan; /* newest route */
     bool local;              /* mailboxes of this machine: there is no plan */
     bool stale;              /* it was found by an older configuration: parts are routed anew */
     uint32_t domains;        /* domains that point here */
     uint64_t used_ms;
+    unsigned owner; /* worker */
 
-    /* The connection pool's (core/relay/pool.c). */
+    struct list filling;     /* parts that were routed in this turn */
+    struct list fill_link;   /* in queue->filling */
+    struct queue_part *last; /* the newest: where a recipient of the same message goes */
+
+    struct queue_sched *sched; /* NULL: another worker is the owner */
+
+    /* Parts of this worker's connections, and the connection pool's own (core/relay/pool.c). */
+    struct list lane;
+    uint32_t lane_count;
+    struct list active;   /* in queue->active_sites: there may be work for the pool */
     struct list idle;     /* connections waiting for work, most recently used first */
+    uint32_t granted;     /* connections it may have */
     uint32_t connections; /* all of them: connecting, busy, idle */
     uint32_t connecting;
-    uint32_t working; /* those that have been ready for a transaction */
-    uint32_t limit;   /* 0: the configured one */
-    uint64_t limit_until_ms;
-    struct list *active_list; /* for the timer */
-    struct timer pause;       /* armed: the second try after a failure waits for it */
-    uint64_t down_until_ms;   /* back-off after no host could be reached twice */
-    struct outcome down;      /* why */
-    char down_text[LIMIT_OUTCOME_TEXT_BYTES];
-    uint32_t failures; /* in a row */
+    uint32_t working;         /* those that have been ready for a transaction */
+    struct queue_site *there; /* the owner's, to be named to it */
+    struct queue_credit credit;
+    struct list credit_link; /* in queue->credits */
+    struct queue_bad *bad;   /* at most LIMIT_ADDRESSES_PER_SITE */
+    uint32_t bad_count;
 };
 
 /* Found or made; NULL: no memory. */
 struct queue_site *queue_site_get(struct queue *q, struct slice key);
+/* The mailboxes of this machine: each worker has its own. */
+struct queue_site *queue_site_get_local(struct queue *q);
 /* Nothing may refer to it. */
 void queue_site_free(struct queue *q, struct queue_site *s);
-/* Takes over the plan. The pool remembers bad addresses in the plan; a new plan with the same hosts inherits
- * that. */
+bool queue_site_unused(const struct queue_site *s);
+/* Takes over the plan. */
 void queue_site_set_plan(struct queue_site *s, struct route_plan *plan);
 
-/* p becomes ready here. */
-void queue_site_push(struct queue *q, struct queue_site *s, struct queue_part *p, bool front);
-/* A routed part: its recipients join the same message's newest ready part, or it becomes ready. */
+/* Addresses to be avoided for a while; until_ms 0: it works again. */
+bool queue_site_is_bad(const struct queue_site *s, const struct ip_endpoint *at, uint64_t now_ms);
+void queue_site_set_bad(struct queue_site *s, const struct ip_endpoint *at, uint64_t until_ms);
+
+/* p is routed here. */
+void queue_site_push(struct queue *q, struct queue_site *s, struct queue_part *p);
+/* A routed part: its recipients join the same message's newest part here, or it is pushed. */
 void queue_site_file(struct queue *q, struct queue_site *s, struct queue_message *m,
                      struct queue_part *p);
-/* Ready parts are let go. */
-void queue_site_release(struct queue_site *s);
+/* What was routed in this turn goes to the schedulers. */
+void queue_sites_file(struct queue *q);
+/* Parts that no connection has are let go. */
+void queue_site_release(struct queue *q, struct queue_site *s);
 
-/* The oldest ready part of a site, leased to a connection (recipients SENDING, message has one more
- * reader); NULL: none. */
+/* There may be work for the pool. */
+void queue_site_activate(struct queue *q, struct queue_site *s);
+/* Parts that a connection of this worker could take now. */
+uint32_t queue_site_work(const struct queue_site *s);
+/* The next of them, leased to a connection; NULL: none. */
 struct queue_part *queue_site_take(struct queue *q, struct queue_site *s);
 /* Back to the front, nothing was sent. */
 void queue_site_return(struct queue *q, struct queue_part *p);
@@ -69,7 +105,20 @@ void queue_site_return(struct queue *q, struct queue_part *p);
  * the next one tries. */
 void queue_site_return_last(struct queue *q, struct queue_part *p);
 
-/* Ends every ready part with this outcome (the whole destination failed). */
-void queue_site_fail_ready(struct queue *q, struct queue_site *s, const struct outcome *o);
+/* A part that another worker had assigned to this one is no longer here. */
+void queue_site_done(struct queue *q, struct queue_site *s);
+
+/* May this worker have one more connection? True: it has the right to it. */
+bool queue_site_grant(struct queue *q, struct queue_site *s);
+/* A connection has ended (greeted: it was counted in working), or could not be opened: the right to it goes
+ * back. When it was the last, its lane goes back to the owner. */
+void queue_site_connection_over(struct queue *q, struct queue_site *s, bool greeted);
+/* Rights that nothing is here to be done with go back; full: nor could it be done. */
+void queue_site_give_back(struct queue *q, struct queue_site *s, bool full);
+void queue_site_greeted(struct queue *q, struct queue_site *s);
+/* The peer has judged a message: its hosts work. */
+void queue_site_served(struct queue *q, struct queue_site *s);
+/* No host could be reached or spoken to. */
+void queue_site_failed(struct queue *q, struct queue_site *s, const struct outcome *why);
 
 #endif

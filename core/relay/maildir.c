@@ -241,13 +241,15 @@ static void maildir_end(struct maildir_delivery *d)
     if (d->reader.gen) {
         queue_reader_close(r->queue, &d->reader);
     }
-    queue_part_done(r->queue, d->part, &end);
+    queue_part_sent(r->queue, d->part, &end, false);
     must(site->connections > 0 && r->maildirs > 0);
     site->connections--;
     r->maildirs--;
     buf_deinit(&d->head);
     free(d);
-    pool_site_again(r, site);
+    if (queue_site_work(site)) {
+        queue_site_activate(r->queue, site);
+    }
 }
 
 /* At the end of the process: who has not begun stays in the queue. */
@@ -330,9 +332,9 @@ static bool maildir_begin(struct relay *r, struct queue_site *site)
 
 void maildir_serve(struct relay *r, struct queue_site *site)
 {
-    while (site->ready_count && r->maildirs < MAILDIR_DELIVERIES) {
+    while (queue_site_work(site) && r->maildirs < MAILDIR_DELIVERIES) {
         if (!maildir_begin(r, site)) {
-            pool_site_again(r, site); /* no memory: in the next turn */
+            queue_site_activate(r->queue, site); /* no memory: in the next turn */
             return;
         }
     }

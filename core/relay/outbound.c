@@ -85,20 +85,17 @@ void outbound_free(struct outbound *o)
     outbound_secure_free(o);
     route_plan_put(&o->plan);
     relay_settings_put(&o->settings);
-    must(site->connections > 0);
-    site->connections--;
-    must(site->working >= (o->greeted ? 1u : 0u));
-    site->working -= o->greeted ? 1 : 0;
     r->evicting -= o->evicted ? 1 : 0;
     bool wasted = o->wasted;
     struct outcome why = o->failure;
     char text[LIMIT_OUTCOME_TEXT_BYTES];
     outcome_copy_text(&why, text, sizeof(text));
+    bool greeted = o->greeted;
     pool_put(&r->outbound, o->self);
-    pool_site_again(r, site);
+    queue_site_connection_over(r->queue, site, greeted);
     if (wasted && (why.remote || site->working == 0)) {
         /* While others work, only the peer's own word (421) says that it has enough of us. */
-        pool_site_failed(r, site, &why);
+        queue_site_failed(r->queue, site, &why);
     }
 }
 
@@ -265,8 +262,8 @@ static void outbound_ready(struct outbound *o)
 {
     if (!o->greeted) {
         o->greeted = true;
-        o->site->working++;
-        o->plan->candidates[o->candidate].bad_until_ms = 0;
+        queue_site_greeted(o->relay->queue, o->site);
+        queue_site_set_bad(o->site, &outbound_candidate(o)->endpoint, 0);
     }
 }
 
@@ -276,7 +273,7 @@ static bool outbound_step(struct outbound *o, struct slice *in)
     for (;;) {
         switch (smtp_client_step(&o->smtp, in, &o->out)) {
         case SMTP_CLIENT_WANT_REPLY:
-            if (o->site->ready_count && !o->body && o->state == OUTBOUND_UP &&
+            if (queue_site_work(o->site) && !o->body && o->state == OUTBOUND_UP &&
                 smtp_client_can_begin(&o->smtp) && outbound_begin(o)) {
                 break;
             }

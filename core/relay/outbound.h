@@ -77,6 +77,7 @@ struct outbound {
     struct handle reader;                  /* HANDLE_NONE: the body is in memory */
     struct mail_dot dot;                   /* dot-stuffing across pieces */
     struct queue_message *sending_message; /* its memory is in the kernel: one more reader */
+    bool sending_pinned;                   /* a guest's whose part is over: its home waits */
     struct handle sending_reader;          /* its buffer is in the kernel: closed after the send */
 
     struct secure tls;
@@ -104,9 +105,5 @@ void outbound_shut(struct outbound *o, bool at_once);
 
 /* The pool's part of relay_run. */
 void pool_run(struct relay *r);
-/* No candidate could be reached or spoken to: what the site does next. */
-void pool_site_failed(struct relay *r, struct queue_site *site, const struct outcome *why);
-/* A connection of this site ended: its work may need another. */
-void pool_site_again(struct relay *r, struct queue_site *site);
 
 #endif

@@ -11,7 +11,8 @@
 static bool outbound_next_candidate(struct outbound *o, size_t from, bool bad_too)
 {
     for (size_t i = from; i < o->plan->count && o->tried < OUTBOUND_CANDIDATES_MAX; i++) {
-        if (bad_too || o->plan->candidates[i].bad_until_ms <= outbound_now(o)) {
+        if (bad_too ||
+            !queue_site_is_bad(o->site, &o->plan->candidates[i].endpoint, outbound_now(o))) {
             o->candidate = i;
             o->tried++;
             return true;
@@ -24,7 +25,8 @@ void outbound_remember_failure(struct outbound *o, const struct outcome *why)
 {
     o->failure = *why;
     outcome_copy_text(&o->failure, o->failure_text, sizeof(o->failure_text));
-    o->plan->candidates[o->candidate].bad_until_ms = outbound_now(o) + RELAY_ADDRESS_BAD_MS;
+    queue_site_set_bad(o->site, &outbound_candidate(o)->endpoint,
+                       outbound_now(o) + RELAY_ADDRESS_BAD_MS);
     outbound_event(o, OBS_OUTBOUND_TROUBLE, why);
 }
 
@@ -149,8 +151,6 @@ void outbound_try_next(struct outbound *o)
     char text[LIMIT_OUTCOME_TEXT_BYTES];
     outcome_copy_text(&why, text, sizeof(text));
     o->state = OUTBOUND_GONE;
-    site->connections++; /* keeps the site while we report */
-    outbound_free(o);
-    site->connections--;
-    pool_site_failed(r, site, &why);
+    outbound_free(o); /* its site stays for a while (QUEUE_SITE_LINGER_MS) */
+    queue_site_failed(r->queue, site, &why);
 }

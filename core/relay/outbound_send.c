@@ -6,6 +6,7 @@
  */
 #include "core/relay/outbound_private.h"
 #include "core/base/secret.h"
+#include "core/queue/far.h"
 
 /* ---- bodies ---- */
 
@@ -79,11 +80,14 @@ void outbound_sent(struct outbound *o)
         queue_reader_close(o->relay->queue, &o->sending_reader);
     }
     struct queue_message *m = o->sending_message;
-    if (m) {
-        o->sending_message = NULL;
+    o->sending_message = NULL;
+    if (m && m->queue == o->relay->queue) {
         must(m->readers > 0);
         m->readers--;
         queue_settle(o->relay->queue, m);
+    } else if (o->sending_pinned) {
+        o->sending_pinned = false;
+        queue_far_unpin(o->relay->queue, m);
     }
 }
 
@@ -100,7 +104,7 @@ static void outbound_fill_body(struct outbound *o)
     bool last = o->piece + 1 == o->pieces;
     bool stuff = smtp_client_body(&o->smtp).dot_stuff;
     if (last) {
-        if (o->site->ready_count && list_empty(&o->site->idle)) {
+        if (queue_site_work(o->site) && list_empty(&o->site->idle)) {
             outbound_begin(o); /* its commands ride behind the end of this body */
         }
         if (!smtp_client_body_end(&o->smtp, &o->out)) {
@@ -131,7 +135,9 @@ static void outbound_fill_body(struct outbound *o)
     if (!stuff && o->data.len) {
         o->iov[n++] = (struct iovec){(void *)(uintptr_t)o->data.ptr, o->data.len};
         o->sending_message = o->body->part->message;
-        o->sending_message->readers++;
+        if (o->sending_message->queue == o->relay->queue) {
+            o->sending_message->readers++;
+        }
     }
     if (o->sending.len > head) {
         o->iov[n++] = (struct iovec){o->sending.ptr + head, o->sending.len - head};

@@ -7,16 +7,19 @@
 
 #include <stdlib.h>
 
-static struct outbound_tx *outbound_tx_new(struct outbound *o, struct queue_part *p)
+/* If the part has more recipients than the peer takes, the others go back with the result. */
+static struct outbound_tx *outbound_tx_new(struct outbound *o, struct queue_part *p,
+                                           uint32_t rcpt_max)
 {
+    uint32_t count = p->count < rcpt_max ? p->count : rcpt_max;
     const struct queue_message *m = p->message;
-    struct outbound_tx *t = calloc(1, sizeof(*t) + p->count * sizeof(t->rcpts[0]));
+    struct outbound_tx *t = calloc(1, sizeof(*t) + count * sizeof(t->rcpts[0]));
     if (!t) {
         return NULL;
     }
     t->part = p;
     t->began_ms = outbound_now(o);
-    for (uint32_t i = 0; i < p->count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         const struct queue_rcpt *r = &m->rcpts[p->rcpts[i]];
         t->rcpts[i] = (struct smtp_client_rcpt){.address = r->address,
                                                 .orcpt = r->orcpt,
@@ -31,7 +34,7 @@ static struct outbound_tx *outbound_tx_new(struct outbound *o, struct queue_part
                  (m->flags & QUEUE_MSG_LEADING_DOT ? SMTP_TXN_LEADING_DOT : 0u),
         .body_bytes = m->body_bytes,
         .rcpts = t->rcpts,
-        .rcpt_count = p->count,
+        .rcpt_count = count,
     };
     return t;
 }
@@ -55,8 +58,11 @@ bool outbound_begin(struct outbound *o)
         return false;
     }
     uint32_t rcpt_max = smtp_client_rcpt_max(&o->smtp);
-    struct queue_part *rest = p->count > rcpt_max ? queue_part_split(r->queue, p, rcpt_max) : NULL;
-    struct outbound_tx *t = outbound_tx_new(o, p);
+    struct queue_part *rest = p->count > rcpt_max && o->site->sched &&
+                                      !queue_part_is_guest(r->queue, p)
+                                  ? queue_part_split(r->queue, p, rcpt_max)
+                                  : NULL;
+    struct outbound_tx *t = outbound_tx_new(o, p, rcpt_max);
     if (rest) {
         queue_site_return(r->queue, rest);
     }
@@ -71,11 +77,18 @@ bool outbound_begin(struct outbound *o)
     return true;
 }
 
+/* The kernel still reads a guest's content: its home must keep it. */
+static bool outbound_is_pinned(const struct outbound *o, const struct queue_part *p)
+{
+    return o->sending_message == p->message && queue_part_is_guest(o->relay->queue, p) &&
+           !o->sending_pinned;
+}
+
 /* The connection died before the peer said anything about this part: not an attempt, once or twice. */
 static bool outbound_return_part(struct outbound *o, struct outbound_tx *t)
 {
     if (t->txn.answered || t->damaged || t->part->returns >= RELAY_PART_RETURNS_MAX ||
-        o->relay->stopping || (o->suspect && !o->served)) {
+        o->relay->stopping || (o->suspect && !o->served) || outbound_is_pinned(o, t->part)) {
         return false;
     }
     for (uint32_t i = 0; i < t->txn.rcpt_count; i++) {
@@ -104,14 +117,15 @@ void outbound_finish(struct outbound *o, struct outbound_tx *t)
         outcomes[i] = t->rcpts[i].outcome;
         if (outcomes[i].scope != OUTCOME_CONNECTION && !o->served) {
             o->served = true;
-            o->site->failures = 0;
-            o->site->down_until_ms = 0;
-            pool_site_again(o->relay, o->site);
+            queue_site_served(o->relay->queue, o->site);
         }
         if (t->damaged) {
             outcomes[i] = outcome_local(OUTCOME_PERMANENT, OUTCOME_MESSAGE, OUTCOME_STAGE_BODY,
                                         (struct enhanced){5, 3, 0}, QUEUE_TEXT_DAMAGED);
         }
+    }
+    for (uint32_t i = t->txn.rcpt_count; i < t->part->count; i++) {
+        outcomes[i] = (struct outcome){.kind = OUTCOME_NONE};
     }
     struct queue_part_end end = {
         .outcomes = outcomes,
@@ -121,6 +135,8 @@ void outbound_finish(struct outbound *o, struct outbound_tx *t)
         .duration_ms = outbound_now(o) - t->began_ms,
     };
     outbound_tell_tls(o, &end);
-    queue_part_done(o->relay->queue, t->part, &end);
+    bool pinned = outbound_is_pinned(o, t->part);
+    o->sending_pinned = o->sending_pinned || pinned;
+    queue_part_sent(o->relay->queue, t->part, &end, pinned);
     free(t);
 }

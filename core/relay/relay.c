@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/relay/relay.h"
+#include "core/queue/far.h"
 #include "core/relay/inbound.h"
 #include "core/relay/outbound.h"
 
@@ -122,6 +123,7 @@ void relay_run(struct relay *r)
         pool_run(r);
     }
     handshakes_run(&r->handshakes);
+    queue_far_run(r->queue);
 }
 
 bool relay_pending(const struct relay *r)

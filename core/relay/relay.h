@@ -28,9 +28,6 @@ enum {
     RELAY_QUIT_MS = 2000,       /* for the answer to QUIT */
     RELAY_PART_RETURNS_MAX = 3, /* a part on connections that died before its first answer */
     RELAY_ADDRESS_BAD_MS = 30 * 1000,
-    RELAY_FAILURES_MAX = 2, /* in a row, before a site's mail is deferred */
-    RELAY_DOWN_MIN_MS = 250,
-    RELAY_DOWN_MAX_MS = 30 * 1000,
     MAILDIR_DELIVERIES = 16,   /* to mailboxes at once */
     RELAY_MAILBOX_LOOKS = 256, /* recipients looked for at once */
     RELAY_DISK_JOBS = MAILDIR_DELIVERIES + RELAY_MAILBOX_LOOKS,

@@ -176,7 +176,7 @@ static inline void rig_end_part(struct rig *r, struct queue_part *p)
         .peer_has_dsn = r->peer_has_dsn,
         .duration_ms = 1,
     };
-    queue_part_done(&r->queue, p, &end);
+    queue_part_sent(&r->queue, p, &end, false);
 }
 
 static inline struct queue_part *rig_take(struct rig *r)
@@ -227,6 +227,7 @@ static inline void rig_turn(struct rig *r)
     timer_wheel_run(&r->timers, io_now(r->io)->mono_ms, r);
     dns_run(r->dns);
     queue_run(&r->queue);
+    queue_sites_file(&r->queue);
     struct queue_part *p;
     while (r->script && (p = rig_take(r))) {
         rig_end_part(r, p);

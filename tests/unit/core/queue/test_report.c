@@ -190,7 +190,6 @@ END_TEST
 START_TEST(states)
 {
     const char *rcpts[] = {"temp1@one.test", "temp2@one.test"};
-    uint64_t deferred, inflight;
     struct buf out;
     setup(NULL);
     uint64_t id = rig_submit(&rig, &(struct rig_mail){"a@s.test", rcpts, 2, 0, 0});
@@ -206,9 +205,8 @@ START_TEST(states)
             rig.script = rig_temporary;
             rig_end_part(&rig, p);
         }
-        queue_report_states(&rig.queue, &deferred, &inflight);
-        ck_assert_uint_eq(deferred, want[i][0]);
-        ck_assert_uint_eq(inflight, want[i][1]);
+        ck_assert_uint_eq(queue_report_deferred(&rig.queue), want[i][0]);
+        ck_assert_uint_eq(rig.queue.sending, want[i][1]);
         buf_clear(&out);
         ck_assert(queue_report_one(&rig.queue, id, 1, &out));
         struct json_object *m = parse(slice_first(buf_slice(&out), out.len - 1));

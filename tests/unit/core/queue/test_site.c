@@ -4,6 +4,7 @@
  */
 #include "core/app/recovered.h"
 #include "core/queue/queue.h"
+#include "core/queue/sched.h"
 #include "dns/dns.h"
 #include "tests/unit/core/queue/rig_mail.h"
 #include "tests/unit/dns/script_server.h"
@@ -203,7 +204,7 @@ static struct queue_part *take_one(void)
 
 static void assert_states(const struct queue_message *m, const char *want)
 {
-    static const char letters[] = "wrse";
+    static const char letters[] = "wre";
     for (uint32_t i = 0; i < m->rcpt_count; i++) {
         ck_assert_msg(letters[m->rcpts[i].state] == want[i], "recipient %u is %c", i,
                       letters[m->rcpts[i].state]);
@@ -225,7 +226,7 @@ START_TEST(a_part_is_split)
     submit(rcpts, 5);
     struct queue_part *p = take_one();
     struct queue_message *m = p->message;
-    assert_states(m, "sssss");
+    assert_states(m, "rrrrr");
     struct queue_part *rest = queue_part_split(&rig.queue, p, 2);
     ck_assert_ptr_nonnull(rest);
     ck_assert_uint_eq(p->count, 2);
@@ -235,7 +236,7 @@ START_TEST(a_part_is_split)
     }
     ck_assert_ptr_eq(rest->site, p->site);
     end(p, rig_delivered);
-    assert_states(m, "eesss");
+    assert_states(m, "eerrr");
     queue_site_return(&rig.queue, rest); /* the connection ended: it goes on elsewhere */
     assert_states(m, "eerrr");
     p = take_one();
@@ -258,16 +259,16 @@ START_TEST(a_part_comes_back)
     submit(&rcpts[1], 1);
     struct queue_part *p = take_one();
     struct queue_site *s = p->site;
-    RIG_UNTIL(&rig, s->ready_count == 1);
+    RIG_UNTIL(&rig, queue_site_work(s) == 1);
     queue_site_return(&rig.queue, p);
-    ck_assert_uint_eq(s->ready_count, 2);
+    ck_assert_uint_eq(queue_site_work(s), 2);
     ck_assert(list_linked(&s->active));
     ck_assert_ptr_eq(queue_site_take(&rig.queue, s), p);
     ck_assert_uint_eq(p->message->rcpts[0].attempts, 0);
     struct queue_part *second = queue_site_take(&rig.queue, s);
     ck_assert_ptr_nonnull(second);
     ck_assert_ptr_null(queue_site_take(&rig.queue, s));
-    ck_assert_uint_eq(s->ready_count, 0);
+    ck_assert_uint_eq(queue_site_work(s), 0);
     end(p, rig_delivered);
     end(second, rig_delivered);
     rig_settle(&rig);
@@ -285,13 +286,16 @@ START_TEST(a_site_that_fails)
     }
     struct queue_part *p = take_one();
     struct queue_site *s = p->site;
-    RIG_UNTIL(&rig, s->ready_count == 2);
+    RIG_UNTIL(&rig, queue_site_work(s) == 2);
     struct outcome down = outcome_local(OUTCOME_TEMPORARY, OUTCOME_SITE, OUTCOME_STAGE_CONNECT,
                                         (struct enhanced){4, 4, 1}, SLICE("connection refused"));
-    queue_site_fail_ready(&rig.queue, s, &down);
-    ck_assert_uint_eq(s->ready_count, 0);
+    queue_site_failed(&rig.queue, s, &down);
+    ck_assert_uint_eq(rig.queue.counters.deferrals, 0); /* once is no reason */
+    timer_stop(&rig.timers, &s->sched->pause);
+    queue_site_failed(&rig.queue, s, &down);
+    ck_assert_uint_eq(queue_site_work(s), 0);
     ck_assert_uint_eq(rig.queue.counters.deferrals, 2);
-    assert_states(p->message, "s");
+    assert_states(p->message, "r");
     end(p, rig_delivered);
     rig.script = rig_delivered;
     rig_settle(&rig);

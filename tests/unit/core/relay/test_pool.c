@@ -2,6 +2,7 @@
  *
  * How many connections there are, who gets one, and what happens when none can be had.
  */
+#include "core/queue/sched.h"
 #include "core/app/recovered.h"
 #include "core/relay/relay.h"
 #include "tests/unit/core/relay/relay_rig.h"
@@ -73,7 +74,7 @@ START_TEST(no_more_connections_than_the_site_may_have)
     UNTIL(atomic_load(&peer.now) == 3);
     rig_run_ms(&rig.rig, 50);
     ck_assert_uint_eq(site()->connections, 3);
-    ck_assert_uint_ge(site()->ready_count, 12 - 2 * 3); /* each has one, or two on its way */
+    ck_assert_uint_ge(queue_site_work(site()), 12 - 2 * 3); /* each has one, or two on its way */
     atomic_store(&peer.hold, false);
     rig_settle(&rig.rig);
     ck_assert_uint_eq(atomic_load(&peer.messages), 12);
@@ -105,7 +106,7 @@ START_TEST(no_more_connections_than_work)
 }
 END_TEST
 
-/* The limits are the engine's: a worker has its share, at least one. */
+/* The limit of all connections is the engine's: a worker has its share, at least one. */
 START_TEST(the_share_of_a_worker)
 {
     static const struct {
@@ -113,8 +114,6 @@ START_TEST(the_share_of_a_worker)
         const char *per_site, *total;
         unsigned want;
     } rows[] = {
-        {2, "delivery.connections_per_site=5", "delivery.connections_total=100", 2},
-        {8, "delivery.connections_per_site=5", "delivery.connections_total=100", 1},
         {2, "delivery.connections_per_site=20", "delivery.connections_total=6", 3},
         {9, "delivery.connections_per_site=20", "delivery.connections_total=6", 1},
     };
@@ -147,9 +146,9 @@ START_TEST(a_peer_that_has_enough_of_us)
     submit(2);
     UNTIL(atomic_load(&peer.now) == 2 && site()->working == 2);
     submit(8);
-    UNTIL(atomic_load(&peer.refused) > 0 && site()->limit > 0);
-    ck_assert_uint_eq(site()->limit, 2);
-    ck_assert_uint_gt(site()->limit_until_ms, io_now(rig.rig.io)->mono_ms);
+    UNTIL(atomic_load(&peer.refused) > 0 && site()->sched->limit > 0);
+    ck_assert_uint_eq(site()->sched->limit, 2);
+    ck_assert_uint_gt(site()->sched->limit_until_ms, io_now(rig.rig.io)->mono_ms);
     unsigned refused = atomic_load(&peer.refused);
     atomic_store(&peer.hold, false);
     rig_settle(&rig.rig);
@@ -171,10 +170,11 @@ START_TEST(nobody_there)
     submit(3);
     UNTIL(rig.rig.queue.counters.deferrals == 3);
     uint64_t took_ms = io_now(rig.rig.io)->mono_ms - began_ms;
-    ck_assert_uint_ge(took_ms, RELAY_DOWN_MIN_MS - 1); /* one lost connection defers nothing */
-    ck_assert_uint_eq(site()->failures, RELAY_FAILURES_MAX);
-    ck_assert_uint_gt(site()->down_until_ms, io_now(rig.rig.io)->mono_ms);
-    ck_assert_uint_le(site()->down_until_ms, io_now(rig.rig.io)->mono_ms + RELAY_DOWN_MAX_MS);
+    ck_assert_uint_ge(took_ms, QUEUE_DOWN_MIN_MS - 1); /* one lost connection defers nothing */
+    ck_assert_uint_eq(site()->sched->failures, QUEUE_FAILURES_MAX);
+    ck_assert_uint_gt(site()->sched->down_until_ms, io_now(rig.rig.io)->mono_ms);
+    ck_assert_uint_le(site()->sched->down_until_ms,
+                      io_now(rig.rig.io)->mono_ms + QUEUE_DOWN_MAX_MS);
     uint64_t asked = rig.relay.counters.connections;
     submit(2);
     UNTIL(rig.rig.queue.counters.deferrals == 5);
@@ -191,12 +191,12 @@ START_TEST(back_after_a_moment)
 {
     setup(NULL);
     submit(3);
-    UNTIL(site()->failures == 1);
+    UNTIL(site()->sched->failures == 1);
     smtp_peer_start(&peer);
     rig_settle(&rig.rig);
     ck_assert_uint_eq(rig.rig.queue.counters.deferrals, 0);
     ck_assert_uint_eq(atomic_load(&peer.messages), 3);
-    ck_assert_uint_eq(site()->failures, 0);
+    ck_assert_uint_eq(site()->sched->failures, 0);
     teardown();
     smtp_peer_stop(&peer);
 }

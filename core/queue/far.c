@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Two counts say who still has something of whom: queue->away are parts of this home elsewhere, and messages
+ * pinned elsewhere; queue->guests are parts of others here. Each is changed where a part is posted or read,
+ * and nowhere else.
+ */
+#include "core/queue/far.h"
+#include "core/base/must.h"
+#include "core/queue/sched.h"
+
+#include <stdlib.h>
+
+static void far_post(struct queue *q, unsigned worker, struct mail *m, enum queue_mail_type type)
+{
+    must(q->group != NULL && worker < q->group->workers && worker != q->worker);
+    m->type = (unsigned)type;
+    mailbox_post(q->group->boxes[worker], m, q->io);
+}
+
+static void far_post_part(struct queue *q, unsigned worker, struct queue_part *p,
+                          enum queue_mail_type type)
+{
+    must(!list_linked(&p->in_list) && !list_linked(&p->ready.link));
+    if (queue_part_is_guest(q, p)) {
+        must(q->guests > 0);
+        q->guests--;
+    } else {
+        q->away++;
+    }
+    p->site = NULL;
+    far_post(q, worker, &p->mail, type);
+}
+
+static struct queue_part *far_take_part(struct queue *q, struct mail *m)
+{
+    struct queue_part *p = container_of(m, struct queue_part, mail);
+    if (queue_part_is_guest(q, p)) {
+        q->guests++;
+    } else {
+        must(q->away > 0);
+        q->away--;
+    }
+    return p;
+}
+
+/* ---- parts ---- */
+
+void queue_far_offer(struct queue *q, struct queue_part *p, const struct queue_site *s)
+{
+    p->plan = route_plan_ref(s->plan);
+    far_post_part(q, s->owner, p, QUEUE_MAIL_OFFER);
+}
+
+void queue_far_assign(struct queue *q, struct queue_part *p, unsigned worker)
+{
+    p->there = p->site;
+    p->plan = route_plan_ref(p->site->plan);
+    p->owner = (uint16_t)q->worker;
+    p->executor = (uint16_t)worker;
+    far_post_part(q, worker, p, QUEUE_MAIL_ASSIGN);
+}
+
+void queue_far_return(struct queue *q, struct queue_part *p, struct queue_site *s)
+{
+    p->there = s->there;
+    p->front = true;
+    far_post_part(q, s->owner, p, QUEUE_MAIL_RETURN);
+}
+
+void queue_far_release(struct queue *q, struct queue_part *p)
+{
+    route_plan_put(&p->plan);
+    far_post_part(q, p->message->queue->worker, p, QUEUE_MAIL_RELEASE);
+}
+
+/* The site that a part brings the plan of; NULL: no memory, or the part was routed by another
+ * configuration than this worker's, or nothing new is begun here. Then it is let go. */
+static struct queue_site *far_site(struct queue *q, struct queue_part *p)
+{
+    struct queue_site *s = NULL;
+    if (!q->leaving && p->serial == q->serial) {
+        s = queue_site_get(q, p->plan->key);
+    }
+    if (s && s->plan != p->plan && (!s->plan || s->plan->expires_ms < p->plan->expires_ms)) {
+        queue_site_set_plan(s, route_plan_ref(p->plan));
+    }
+    route_plan_put(&p->plan);
+    if (!s) {
+        queue_part_release(q, p);
+    }
+    return s;
+}
+
+static void far_on_offer(struct queue *q, struct mail *m)
+{
+    struct queue_part *p = far_take_part(q, m);
+    struct queue_site *s = far_site(q, p);
+    if (!s) {
+        return;
+    }
+    if (!s->sched) { /* ownership has moved on since */
+        p->site = s;
+        queue_far_offer(q, p, s);
+        return;
+    }
+    s->used_ms = io_now(q->io)->mono_ms;
+    queue_sched_push(s->sched, p, false);
+}
+
+static void far_post_credit(struct queue *q, unsigned owner, struct queue_site *there,
+                            const struct queue_credit *c, const struct outcome *failed);
+
+static void far_on_assign(struct queue *q, struct mail *m)
+{
+    struct queue_part *p = far_take_part(q, m);
+    struct queue_site *there = p->there;
+    unsigned owner = p->owner;
+    bool grant = p->grant;
+    struct queue_site *s = far_site(q, p);
+    if (!s || s->sched) { /* the latter: this worker has become an owner of it meanwhile */
+        far_post_credit(q, owner, there, &(struct queue_credit){.done = 1, .granted = grant}, NULL);
+        if (s) {
+            queue_part_release(q, p);
+        }
+        return;
+    }
+    must(s->there == NULL || s->there == there || s->granted == 0);
+    s->there = there;
+    s->owner = owner;
+    s->granted += grant ? 1 : 0;
+    p->site = s;
+    list_push_back(&s->lane, &p->in_list);
+    s->lane_count++;
+    s->used_ms = io_now(q->io)->mono_ms;
+    queue_site_activate(q, s);
+}
+
+static void far_on_return(struct queue *q, struct mail *m)
+{
+    struct queue_part *p = far_take_part(q, m);
+    struct queue_site *s = p->there;
+    queue_sched_credit(s->sched, p->executor, &(struct queue_credit){.done = 1});
+    if (s->stale || q->leaving || p->serial != q->serial) {
+        queue_part_release(q, p);
+    } else {
+        queue_sched_push(s->sched, p, p->front);
+    }
+}
+
+static void far_on_release(struct queue *q, struct mail *m)
+{
+    queue_part_release(q, far_take_part(q, m));
+}
+
+/* ---- results ---- */
+
+struct far_result {
+    struct mail mail;
+    struct queue_part *part;
+    struct queue_part_end end; /* its slices are behind the outcomes */
+    bool pinned;
+    struct outcome outcomes[];
+};
+
+static struct slice far_copy(char **fill, struct slice s)
+{
+    struct slice copy = {*fill, s.len};
+    if (s.len) {
+        memcpy(*fill, s.ptr, s.len);
+    }
+    *fill += s.len;
+    return copy;
+}
+
+static struct far_result *far_result_new(const struct queue_part *p,
+                                         const struct queue_part_end *end)
+{
+    size_t text = end->peer_name.len + end->peer_addr.len + end->tls_version.len +
+                  end->tls_cipher.len + end->tls_certificate.len;
+    for (uint32_t i = 0; i < p->count; i++) {
+        text += end->outcomes[i].text.len;
+    }
+    struct far_result *r = malloc(sizeof(*r) + p->count * sizeof(r->outcomes[0]) + text);
+    if (!r) {
+        return NULL;
+    }
+    char *fill = (char *)&r->outcomes[p->count];
+    *r = (struct far_result){.end = *end};
+    for (uint32_t i = 0; i < p->count; i++) {
+        r->outcomes[i] = end->outcomes[i];
+        r->outcomes[i].text = far_copy(&fill, end->outcomes[i].text);
+    }
+    r->end.outcomes = r->outcomes;
+    r->end.peer_name = far_copy(&fill, end->peer_name);
+    r->end.peer_addr = far_copy(&fill, end->peer_addr);
+    r->end.tls_version = far_copy(&fill, end->tls_version);
+    r->end.tls_cipher = far_copy(&fill, end->tls_cipher);
+    r->end.tls_certificate = far_copy(&fill, end->tls_certificate);
+    r->end.retry = NULL;
+    return r;
+}
+
+void queue_far_result(struct queue *q, struct queue_part *p, const struct queue_part_end *end,
+                      bool pinned)
+{
+    struct queue *home = p->message->queue;
+    struct far_result *r = far_result_new(p, end);
+    if (!r) {
+        must(!pinned);
+        queue_far_release(q, p);
+        return;
+    }
+    r->part = p;
+    r->pinned = pinned;
+    if (!pinned) {
+        must(q->guests > 0);
+        q->guests--;
+    }
+    p->site = NULL;
+    far_post(q, home->worker, &r->mail, QUEUE_MAIL_RESULT);
+}
+
+static void far_on_result(struct queue *q, struct mail *m)
+{
+    struct far_result *r = container_of(m, struct far_result, mail);
+    struct queue_part *p = r->part;
+    if (r->pinned) {
+        p->message->readers++;
+    } else {
+        must(q->away > 0);
+        q->away--;
+    }
+    queue_part_done(q, p, &r->end);
+    free(r);
+}
+
+struct far_unpin {
+    struct mail mail;
+    struct queue_message *message;
+};
+
+void queue_far_unpin(struct queue *q, struct queue_message *message)
+{
+    struct far_unpin *u = malloc(sizeof(*u));
+    must(u != NULL); /* a message that can never leave memory would never let its worker stop */
+    u->message = message;
+    must(q->guests > 0);
+    q->guests--;
+    far_post(q, message->queue->worker, &u->mail, QUEUE_MAIL_UNPIN);
+}
+
+static void far_on_unpin(struct queue *q, struct mail *m)
+{
+    struct far_unpin *u = container_of(m, struct far_unpin, mail);
+    must(q->away > 0 && u->message->readers > 0);
+    q->away--;
+    u->message->readers--;
+    queue_settle(q, u->message);
+    free(u);
+}
+
+/* ---- credits ---- */
+
+struct far_credit {
+    struct mail mail;
+    struct queue_site *site; /* the owner's */
+    unsigned worker;
+    struct queue_credit credit;
+    bool failed;
+    struct outcome why;
+    char why_text[LIMIT_OUTCOME_TEXT_BYTES];
+};
+
+static void far_post_credit(struct queue *q, unsigned owner, struct queue_site *there,
+                            const struct queue_credit *c, const struct outcome *failed)
+{
+    struct far_credit *m = malloc(sizeof(*m));
+    must(m != NULL); /* a limit that is never given back would stop the site for ever */
+    m->site = there;
+    m->worker = q->worker;
+    m->credit = *c;
+    m->failed = failed != NULL;
+    if (failed) {
+        m->why = *failed;
+        outcome_copy_text(&m->why, m->why_text, sizeof(m->why_text));
+    }
+    far_post(q, owner, &m->mail, QUEUE_MAIL_CREDIT);
+}
+
+static void far_tell_owner(struct queue *q, struct queue_site *s, const struct outcome *failed)
+{
+    if (list_linked(&s->credit_link)) {
+        list_remove(&s->credit_link);
+    }
+    far_post_credit(q, s->owner, s->there, &s->credit, failed);
+    s->credit = (struct queue_credit){0};
+}
+
+void queue_far_failed(struct queue *q, struct queue_site *s, const struct outcome *why)
+{
+    far_tell_owner(q, s, why);
+}
+
+void queue_far_run(struct queue *q)
+{
+    struct list *node;
+    while ((node = list_first(&q->credits))) {
+        far_tell_owner(q, LIST_ENTRY(node, struct queue_site, credit_link), NULL);
+    }
+}
+
+static void far_on_credit(struct queue *q, struct mail *m)
+{
+    struct far_credit *c = container_of(m, struct far_credit, mail);
+    struct queue_sched *d = c->site->sched;
+    (void)q;
+    queue_sched_credit(d, c->worker, &c->credit);
+    if (c->failed) {
+        queue_sched_failed(d, &c->why);
+    }
+    free(c);
+}
+
+/* ---- the box ---- */
+
+static const struct {
+    void (*read)(struct queue *q, struct mail *m);
+} far_types[] = {
+    [QUEUE_MAIL_OFFER - QUEUE_MAIL_OFFER] = {far_on_offer},
+    [QUEUE_MAIL_ASSIGN - QUEUE_MAIL_OFFER] = {far_on_assign},
+    [QUEUE_MAIL_RETURN - QUEUE_MAIL_OFFER] = {far_on_return},
+    [QUEUE_MAIL_RELEASE - QUEUE_MAIL_OFFER] = {far_on_release},
+    [QUEUE_MAIL_RESULT - QUEUE_MAIL_OFFER] = {far_on_result},
+    [QUEUE_MAIL_UNPIN - QUEUE_MAIL_OFFER] = {far_on_unpin},
+    [QUEUE_MAIL_CREDIT - QUEUE_MAIL_OFFER] = {far_on_credit},
+    [QUEUE_MAIL_READ - QUEUE_MAIL_OFFER] = {queue_far_read_on_mail},
+    [QUEUE_MAIL_PIECE - QUEUE_MAIL_OFFER] = {queue_far_read_on_mail},
+    [QUEUE_MAIL_READ_END - QUEUE_MAIL_OFFER] = {queue_far_read_on_mail},
+};
+
+bool queue_far_on_mail(struct queue *q, struct mail *m)
+{
+    if (m->type < QUEUE_MAIL_OFFER) {
+        return false;
+    }
+    must(m->type - QUEUE_MAIL_OFFER < ARRAY_COUNT(far_types));
+    far_types[m->type - QUEUE_MAIL_OFFER].read(q, m);
+    return true;
+}
+
+void queue_far_drop(struct mail *m)
+{
+    must(m->type == QUEUE_MAIL_CREDIT); /* the only thing nobody waits for */
+    free(container_of(m, struct far_credit, mail));
+}

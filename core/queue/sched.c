@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "core/queue/sched.h"
+#include "core/base/must.h"
+#include "core/queue/far.h"
+#include "core/queue/queue.h"
+
+#include <stdlib.h>
+
+static uint64_t sched_now(const struct queue_sched *d)
+{
+    return io_now(d->queue->io)->mono_ms;
+}
+
+static void sched_on_pause_over(struct timer *t, void *ctx)
+{
+    (void)ctx;
+    queue_sched_wake(container_of(t, struct queue_sched, pause));
+}
+
+struct queue_sched *queue_sched_new(struct queue *q, struct queue_site *s)
+{
+    unsigned workers = q->group ? q->group->workers : q->worker + 1;
+    struct queue_sched *d = calloc(1, sizeof(*d) + workers * sizeof(d->lanes[0]));
+    if (d) {
+        d->queue = q;
+        d->site = s;
+        d->lane_count = workers;
+        d->pause.fire = sched_on_pause_over;
+        ready_init(&d->waiting, rng_u64(q->rng));
+    }
+    return d;
+}
+
+void queue_sched_free(struct queue_sched *d)
+{
+    must(d->queue->stopping || (d->assigned == 0 && d->granted == 0));
+    if (list_linked(&d->link)) {
+        list_remove(&d->link);
+    }
+    timer_stop(d->queue->timers, &d->pause);
+    ready_deinit(&d->waiting);
+    free(d);
+}
+
+void queue_sched_wake(struct queue_sched *d)
+{
+    if (d->waiting.count == 0) {
+        return;
+    }
+    queue_site_activate(d->queue, d->site);
+    if (!list_linked(&d->link)) {
+        list_push_back(&d->queue->scheds, &d->link);
+    }
+}
+
+static struct ready_flow sched_flow(const struct queue_part *p)
+{
+    (void)p;
+    return (struct ready_flow){.class = READY_NORMAL};
+}
+
+void queue_sched_push(struct queue_sched *d, struct queue_part *p, bool front)
+{
+    must(p->count > 0);
+    struct ready_flow flow = sched_flow(p);
+    p->site = d->site;
+    p->ready.cost = p->count;
+    if (!ready_push(&d->waiting, &p->ready, &flow, front)) {
+        queue_part_release(d->queue, p);
+        return;
+    }
+    queue_sched_wake(d);
+}
+
+static struct queue_part *sched_part(struct ready_item *item)
+{
+    return item ? container_of(item, struct queue_part, ready) : NULL;
+}
+
+struct queue_part *queue_sched_take(struct queue_sched *d)
+{
+    struct queue_part *p = sched_part(ready_take(&d->waiting));
+    if (p && d->site->last == p) {
+        d->site->last = NULL;
+    }
+    return p;
+}
+
+static void sched_end_all(struct queue_sched *d, const struct outcome *why)
+{
+    struct ready_item *item;
+    d->site->last = NULL;
+    while ((item = ready_any(&d->waiting))) {
+        struct queue_part *p = sched_part(item);
+        ready_remove(&d->waiting, item);
+        if (why) {
+            queue_part_refuse(d->queue, p, why);
+        } else {
+            queue_part_release(d->queue, p);
+        }
+    }
+}
+
+void queue_sched_release(struct queue_sched *d)
+{
+    sched_end_all(d, NULL);
+}
+
+/* ---- connections ---- */
+
+static uint32_t sched_limit(struct queue_sched *d)
+{
+    uint32_t limit = d->queue->conf->delivery.connections_per_site;
+    if (d->limit && d->limit_until_ms <= sched_now(d)) {
+        d->limit = 0;
+    }
+    return d->limit && d->limit < limit ? d->limit : limit;
+}
+
+/* No worker may have all connections as long as others could have some. */
+static uint32_t sched_share(struct queue_sched *d)
+{
+    return (sched_limit(d) + d->lane_count - 1) / d->lane_count;
+}
+
+static bool sched_may_grant(struct queue_sched *d, unsigned worker)
+{
+    /* After a failure one connection finds out whether the host works again. */
+    return !timer_armed(&d->pause) && d->granted < sched_limit(d) &&
+           d->lanes[worker].granted < sched_share(d) &&
+           d->lanes[worker].full_until_ms <= sched_now(d) &&
+           (d->failures == 0 || d->granted == 0) && d->down_until_ms <= sched_now(d);
+}
+
+bool queue_sched_grant(struct queue_sched *d, unsigned worker)
+{
+    must(worker < d->lane_count);
+    if (!sched_may_grant(d, worker)) {
+        return false;
+    }
+    d->lanes[worker].granted++;
+    d->granted++;
+    return true;
+}
+
+void queue_sched_credit(struct queue_sched *d, unsigned worker, const struct queue_credit *c)
+{
+    must(worker < d->lane_count);
+    struct queue_lane *lane = &d->lanes[worker];
+    must(lane->assigned >= c->done && lane->granted >= c->granted);
+    lane->assigned -= c->done;
+    d->assigned -= c->done;
+    lane->granted -= c->granted;
+    d->granted -= c->granted;
+    must((int64_t)lane->working + c->working >= 0);
+    lane->working = (uint32_t)((int64_t)lane->working + c->working);
+    d->working = (uint32_t)((int64_t)d->working + c->working);
+    if (c->served) {
+        d->failures = 0;
+        d->down_until_ms = 0;
+    }
+    if (c->full) {
+        lane->full_until_ms = sched_now(d) + QUEUE_SCHED_FULL_MS;
+    }
+    queue_sched_wake(d);
+}
+
+void queue_sched_failed(struct queue_sched *d, const struct outcome *why)
+{
+    uint64_t now_ms = sched_now(d);
+    if (d->working) {
+        /* Others work: the peer has enough of us. */
+        d->limit = d->working;
+        d->limit_until_ms = now_ms + QUEUE_LIMIT_MS;
+        return;
+    }
+    if (d->queue->leaving || timer_armed(&d->pause)) {
+        return; /* connections that were opened together fail together: that is one failure */
+    }
+    if (d->down_until_ms > now_ms) {
+        sched_end_all(d, &d->down);
+        return;
+    }
+    if (++d->failures < QUEUE_FAILURES_MAX) {
+        /* One lost connection is no reason to make a password reset wait for the retry schedule. */
+        timer_start(d->queue->timers, &d->pause, now_ms + QUEUE_DOWN_MIN_MS);
+        return;
+    }
+    uint64_t back_off_ms = (uint64_t)QUEUE_DOWN_MIN_MS << (d->failures < 10 ? d->failures : 10);
+    uint64_t first_retry_ms = d->queue->conf->queue.schedule.items[0] / 2;
+    back_off_ms = back_off_ms > QUEUE_DOWN_MAX_MS ? QUEUE_DOWN_MAX_MS : back_off_ms;
+    d->down_until_ms = now_ms + (back_off_ms < first_retry_ms ? back_off_ms : first_retry_ms);
+    d->down = *why;
+    outcome_copy_text(&d->down, d->down_text, sizeof(d->down_text));
+    sched_end_all(d, &d->down);
+}
+
+/* ---- other workers ---- */
+
+static bool sched_has_room(const struct queue_sched *d, unsigned worker)
+{
+    const struct queue_lane *lane = &d->lanes[worker];
+    uint32_t working = lane->working < lane->granted ? lane->working : lane->granted;
+    return lane->assigned < working * QUEUE_SCHED_DEPTH + (lane->granted - working);
+}
+
+enum { SCHED_NOBODY = UINT16_MAX };
+
+/* Who is to send p, other than this worker. *grant: over a connection more. */
+static unsigned sched_choose(struct queue_sched *d, const struct queue_part *p, bool local,
+                             bool *grant)
+{
+    unsigned self = d->queue->worker;
+    unsigned home = p->message->queue->worker;
+    *grant = false;
+    if (home != self && sched_has_room(d, home)) {
+        return home;
+    }
+    if (home != self && sched_may_grant(d, home)) {
+        *grant = true;
+        return home;
+    }
+    for (unsigned w = 0; local && w < d->lane_count; w++) {
+        if (w != self && sched_has_room(d, w)) {
+            return w;
+        }
+    }
+    for (unsigned w = 0; local && w < d->lane_count; w++) {
+        if (w != self && sched_may_grant(d, w)) {
+            *grant = true;
+            return w;
+        }
+    }
+    return SCHED_NOBODY;
+}
+
+static void sched_assign(struct queue_sched *d, unsigned worker, bool grant)
+{
+    struct queue_part *p = queue_sched_take(d);
+    if (grant) {
+        bool granted = queue_sched_grant(d, worker);
+        must(granted);
+    }
+    d->lanes[worker].assigned++;
+    d->assigned++;
+    p->grant = grant;
+    queue_far_assign(d->queue, p, worker);
+}
+
+static void sched_spread(struct queue_sched *d, bool local)
+{
+    struct queue_part *p;
+    while ((p = sched_part(ready_peek(&d->waiting)))) {
+        bool grant;
+        unsigned worker = sched_choose(d, p, local, &grant);
+        if (worker == SCHED_NOBODY) {
+            return;
+        }
+        sched_assign(d, worker, grant);
+    }
+}
+
+void queue_sched_run(struct queue *q, bool local)
+{
+    struct list now;
+    list_init(&now);
+    list_splice_back(&now, &q->scheds);
+    struct list *node;
+    while ((node = list_pop_front(&now))) {
+        struct queue_sched *d = LIST_ENTRY(node, struct queue_sched, link);
+        if (d->down_until_ms > sched_now(d) && d->granted == 0) {
+            sched_end_all(d, &d->down);
+        } else if (d->lane_count > 1 && !d->site->local) {
+            sched_spread(d, local);
+        }
+        if (!local && d->waiting.count && !list_linked(&d->link)) {
+            list_push_back(&q->scheds, &d->link); /* once more, after the pool */
+        }
+    }
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * sched - a site's scheduler: which part goes next, over how many connections, at which worker
+ *
+ * Purpose:   everything that is decided for a site as a whole, at the one worker that owns it: the order
+ *            of its parts, the number of its connections in all workers, its rest after failures.
+ * Owner:     the site of the owning worker. Thread: the owner's.
+ * Units:     connections and parts; mono ms.
+ * Limits:    delivery.connections_per_site connections in all workers together. Another worker is given
+ *            at most QUEUE_SCHED_DEPTH parts for each of its connections, one while that is being opened.
+ * Errors:    without memory a part is let go: it is routed again.
+ *
+ * The owner's own connections take parts when they can send one. Other workers are given parts ahead:
+ * those that they accepted themselves, as long as they have room for them; and others when all
+ * connections here are busy. So with one client connection all workers deliver.
+ */
+#ifndef RINGPOST_QUEUE_SCHED_H
+#define RINGPOST_QUEUE_SCHED_H
+
+#include "core/queue/site.h"
+
+enum {
+    QUEUE_SCHED_DEPTH = 4,      /* the window of a connection, and as much again for the way here */
+    QUEUE_SCHED_FULL_MS = 1000, /* a worker that has no place for a connection is asked again */
+    QUEUE_FAILURES_MAX = 2,     /* in a row, before a site's mail is deferred */
+    QUEUE_DOWN_MIN_MS = 250,
+    QUEUE_DOWN_MAX_MS = 30 * 1000,
+    QUEUE_LIMIT_MS = 30 * 1000, /* how long a peer that had enough is believed */
+};
+
+struct queue_lane {
+    uint32_t granted;  /* connections it may have */
+    uint32_t working;  /* of them, those that were ready for a transaction, as far as told */
+    uint32_t assigned; /* parts it has; not counted for the owner itself */
+    uint64_t full_until_ms;
+};
+
+struct queue_sched {
+    struct queue *queue;
+    struct queue_site *site;
+    struct ready waiting;
+    struct list link; /* in queue->scheds: to be looked at */
+    uint32_t granted; /* of all lanes */
+    uint32_t working;
+    uint32_t assigned;
+    uint32_t limit; /* 0: the configured one */
+    uint64_t limit_until_ms;
+    struct timer pause;     /* armed: the second try after a failure waits for it */
+    uint64_t down_until_ms; /* rest after no host could be reached twice */
+    struct outcome down;    /* why */
+    char down_text[LIMIT_OUTCOME_TEXT_BYTES];
+    uint32_t failures; /* in a row */
+    unsigned lane_count;
+    struct queue_lane lanes[]; /* by worker */
+};
+
+/* NULL: no memory. */
+struct queue_sched *queue_sched_new(struct queue *q, struct queue_site *s);
+/* Nothing may wait. */
+void queue_sched_free(struct queue_sched *d);
+
+void queue_sched_push(struct queue_sched *d, struct queue_part *p, bool front);
+/* The next part; NULL: none may go. */
+struct queue_part *queue_sched_take(struct queue_sched *d);
+/* Everything that waits is let go. */
+void queue_sched_release(struct queue_sched *d);
+/* It has something to decide in this turn. */
+void queue_sched_wake(struct queue_sched *d);
+
+/* One more connection for this worker? */
+bool queue_sched_grant(struct queue_sched *d, unsigned worker);
+/* Nobody has a connection, and it is only for want of a place. */
+static inline bool queue_sched_wants_place(const struct queue_sched *d)
+{
+    return d && d->waiting.count && d->granted == 0 && !timer_armed(&d->pause);
+}
+/* What an executor tells; failed: NULL, or why its last connection found no host. */
+void queue_sched_credit(struct queue_sched *d, unsigned worker, const struct queue_credit *credit);
+void queue_sched_failed(struct queue_sched *d, const struct outcome *why);
+
+/* Gives parts to other workers; sites that rest have theirs deferred. local: the connections of this worker
+ * have taken what they could. */
+void queue_sched_run(struct queue *q, bool local);
+
+#endif
