@@ -12,7 +12,7 @@ set(RINGPOST_FOLDERS core/base core/io core/conf core/obs core/queue core/policy
 # used header-only (its includer defines XXH_INLINE_ALL) from the system's include folder.
 set(RINGPOST_EXTERNALS
     "liburing[./]=ext_uring" "libfyaml\\.h=ext_fyaml" "json-c/|json\\.h=ext_jsonc"
-    "idn2\\.h=ext_idn2" "ares[a-z_]*\\.h=ext_cares"
+    "idn2\\.h=ext_idn2" "pcre2\\.h=ext_pcre2" "ares[a-z_]*\\.h=ext_cares"
     "wolfssl/=ext_wolfssl" "jemalloc/=ext_jemalloc" "crypt\\.h=ext_crypt")
 
 # The libraries that the given files need, by what they include.

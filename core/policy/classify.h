@@ -25,40 +25,40 @@ enum { CLASSIFY_ROWS_MAX = 2000, CLASSIFY_CACHE = 512 };
 /* Values are kept on disk and in logs: new ones at the end. At most 64. */
 enum bounce_class {
     BOUNCE_UNCLASSIFIED,
-    BOUNCE_INVALID_RECIPIENT,   /* no such mailbox */
-    BOUNCE_INACTIVE_MAILBOX,    /* disabled, suspended, not used for long */
-    BOUNCE_MAILBOX_FULL,        /* over quota */
-    BOUNCE_MOVED,               /* has another address now */
-    BOUNCE_BAD_DOMAIN,          /* the domain does not exist or takes no mail */
-    BOUNCE_INVALID_SENDER,      /* the envelope or header sender is refused */
+    BOUNCE_INVALID_RECIPIENT, /* no such mailbox */
+    BOUNCE_INACTIVE_MAILBOX,  /* disabled, suspended, not used for long */
+    BOUNCE_MAILBOX_FULL,      /* over quota */
+    BOUNCE_MOVED,             /* has another address now */
+    BOUNCE_BAD_DOMAIN,        /* the domain does not exist or takes no mail */
+    BOUNCE_INVALID_SENDER,    /* the envelope or header sender is refused */
     BOUNCE_MESSAGE_TOO_LARGE,
-    BOUNCE_CONTENT,             /* format, attachments, headers: not called spam */
-    BOUNCE_SPAM_CONTENT,        /* this message looks like spam */
+    BOUNCE_CONTENT,      /* format, attachments, headers: not called spam */
+    BOUNCE_SPAM_CONTENT, /* this message looks like spam */
     BOUNCE_VIRUS,
-    BOUNCE_SPAM_BLOCK,          /* who sends is refused: reputation of the address or network */
-    BOUNCE_BLOCKLIST,           /* the same, by a list that is named */
-    BOUNCE_DOMAIN_REPUTATION,   /* the same, of the sender's domain, of DKIM's, or of a URL's */
-    BOUNCE_AUTHENTICATION,      /* SPF, DKIM, DMARC */
-    BOUNCE_REVERSE_DNS,         /* PTR record or EHLO name */
-    BOUNCE_POLICY,              /* a rule of the receiver, no further reason */
-    BOUNCE_RECIPIENT_POLICY,    /* this recipient takes no mail from outside or from this sender */
-    BOUNCE_RATE_LIMITED,        /* too much in a time */
+    BOUNCE_SPAM_BLOCK,        /* who sends is refused: reputation of the address or network */
+    BOUNCE_BLOCKLIST,         /* the same, by a list that is named */
+    BOUNCE_DOMAIN_REPUTATION, /* the same, of the sender's domain, of DKIM's, or of a URL's */
+    BOUNCE_AUTHENTICATION,    /* SPF, DKIM, DMARC */
+    BOUNCE_REVERSE_DNS,       /* PTR record or EHLO name */
+    BOUNCE_POLICY,            /* a rule of the receiver, no further reason */
+    BOUNCE_RECIPIENT_POLICY,  /* this recipient takes no mail from outside or from this sender */
+    BOUNCE_RATE_LIMITED,      /* too much in a time */
     BOUNCE_TOO_MANY_CONNECTIONS,
     BOUNCE_TOO_MANY_MESSAGES,   /* on one connection */
     BOUNCE_TOO_MANY_RECIPIENTS, /* in one transaction */
     BOUNCE_GREYLISTED,
     BOUNCE_RELAYING_DENIED,
-    BOUNCE_LOGIN,               /* wants one, or refuses ours */
-    BOUNCE_TLS,                 /* wants it, or it failed */
-    BOUNCE_ROUTING,             /* loops, no route */
-    BOUNCE_DNS,                 /* could not be looked up */
-    BOUNCE_NO_ANSWER,           /* no connection came about */
-    BOUNCE_TIMEOUT,             /* the peer fell silent */
+    BOUNCE_LOGIN,     /* wants one, or refuses ours */
+    BOUNCE_TLS,       /* wants it, or it failed */
+    BOUNCE_ROUTING,   /* loops, no route */
+    BOUNCE_DNS,       /* could not be looked up */
+    BOUNCE_NO_ANSWER, /* no connection came about */
+    BOUNCE_TIMEOUT,   /* the peer fell silent */
     BOUNCE_CONNECTION_LOST,
-    BOUNCE_PROTOCOL,            /* commands or replies that make no sense */
-    BOUNCE_SYSTEM,              /* trouble on the receiver's side, or on ours */
-    BOUNCE_TRY_LATER,           /* temporary, no further reason */
-    BOUNCE_EXPIRED,             /* tried for too long; made by the queue, never by a row */
+    BOUNCE_PROTOCOL,  /* commands or replies that make no sense */
+    BOUNCE_SYSTEM,    /* trouble on the receiver's side, or on ours */
+    BOUNCE_TRY_LATER, /* temporary, no further reason */
+    BOUNCE_EXPIRED,   /* tried for too long; made by the queue, never by a row */
     BOUNCE_CLASSES,
 };
 

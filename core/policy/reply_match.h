@@ -28,10 +28,10 @@ struct reply_match_text {
 struct reply_match {
     uint16_t code_first; /* 0, 0: any */
     uint16_t code_last;
-    uint8_t cls;            /* 0: any */
-    int16_t subject;        /* -1: any */
-    int16_t detail;         /* -1: any */
-    uint32_t stages;        /* 1 << enum outcome_stage; 0: any */
+    uint8_t cls;             /* 0: any */
+    int16_t subject;         /* -1: any */
+    int16_t detail;          /* -1: any */
+    uint32_t stages;         /* 1 << enum outcome_stage; 0: any */
     struct pattern *pattern; /* NULL: any text */
 };
 

@@ -3,6 +3,7 @@
 by its process id; an absent tool is an error that names ./dev deps test."""
 import os
 import shutil
+import signal
 import sys
 
 import pytest
@@ -12,6 +13,9 @@ sys.path.insert(0, os.path.dirname(__file__))
 from harness.engine import Engine  # noqa: E402
 from harness.mxworld import World  # noqa: E402
 from harness.sink import Sink  # noqa: E402
+
+# A shell that starts the tests in the background ignores it, and so would all that is started here.
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 class Makers:

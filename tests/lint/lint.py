@@ -53,6 +53,7 @@ ONLY_IN = {
     "wolfssl/": ("tls/", "bench/handshake.c"),  # the bare library, measured beside tls/
     "ares": "dns/",
     "libfyaml": "core/conf/",
+    "pcre2": "core/policy/pattern.c",
     "xxhash": "core/base/",
 }
 

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * budget - a limit that several sites share, over all workers
+ *
+ * Purpose:   a provider's `shared: true`, a source's, a tenant's or a campaign's connections and rates are
+ *            counted in one place, exactly, whichever worker asks. Limits of a single site need none of
+ *            this: its owner counts them (core/queue/sched.h).
+ * Owner:     the table: the engine. A budget lives while somebody holds it (budget_get, budget_put).
+ * Thread:    any. budget_get and budget_put take a mutex: once per site, tenant and configuration; taking
+ *            and giving are atomic operations.
+ * Units:     microseconds of the monotonic clock; events, bytes.
+ * Limits:    none of its own: as many budgets as rules that are in use.
+ * Errors:    budget_get: NULL without memory.
+ *
+ * A changed configuration brings a new budget under the same name. It goes on counting where the one before
+ * stands: connections are the same count, a rate keeps what was sent and is not paid for yet. Holders
+ * of the old one let it go as they learn of the new configuration.
+ */
+#ifndef RINGPOST_POLICY_BUDGET_H
+#define RINGPOST_POLICY_BUDGET_H
+
+#include "core/base/slice.h"
+#include "core/policy/rate.h"
+
+#include <stdbool.h>
+
+enum budget_rate { BUDGET_CONNECTION_RATE, BUDGET_MESSAGE_RATE, BUDGET_BYTE_RATE, BUDGET_RATES };
+
+struct budget_limits {
+    uint32_t connections; /* 0: no limit */
+    bool limited[BUDGET_RATES];
+    struct rate_rule rules[BUDGET_RATES];
+};
+
+struct budget;
+struct budget_table;
+
+struct budget_table *budget_table_open(uint64_t seed);
+/* Nobody may hold a budget. */
+void budget_table_close(struct budget_table **t);
+
+/* The one of this name with these limits; made when there is none. */
+struct budget *budget_get(struct budget_table *t, struct slice name,
+                          const struct budget_limits *limits, uint64_t now_us);
+struct budget *budget_ref(struct budget *b);
+void budget_put(struct budget_table *t, struct budget **b);
+
+/* One more connection? False: the limit is reached, and whoever has idle ones should know
+ * (budget_is_wanted). */
+bool budget_connection_take(struct budget *b);
+void budget_connection_give(struct budget *b);
+uint32_t budget_connections(const struct budget *b);
+/* Somebody asked in vain since the last time a connection was taken. */
+bool budget_is_wanted(const struct budget *b);
+
+/* n events of a rate now, or none. Always true where there is no limit. */
+bool budget_rate_take(struct budget *b, enum budget_rate rate, uint64_t n, uint64_t now_us);
+void budget_rate_give(struct budget *b, enum budget_rate rate, uint64_t n);
+/* When n would pass if nobody else took any. */
+uint64_t budget_rate_next_us(const struct budget *b, enum budget_rate rate, uint64_t n,
+                             uint64_t now_us);
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Limits that several share: exact under threads, and across a change of the configuration.
+ */
+#include "core/policy/budget.h"
+#include "tests/unit/core/base/testing.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { SECOND_US = 1000000 };
+
+static struct budget_table *table;
+
+static void setup(void)
+{
+    table = budget_table_open(7);
+    ck_assert_ptr_nonnull(table);
+}
+
+static void teardown(void)
+{
+    budget_table_close(&table);
+    ck_assert_ptr_null(table);
+}
+
+static struct budget_limits limits(uint32_t connections, uint64_t per_second, uint64_t burst)
+{
+    struct budget_limits l = {.connections = connections};
+    if (per_second) {
+        l.limited[BUDGET_MESSAGE_RATE] = true;
+        l.rules[BUDGET_MESSAGE_RATE] = rate_rule_make(per_second, SECOND_US, burst, 1);
+    }
+    return l;
+}
+
+static struct budget *get(const char *name, struct budget_limits l, uint64_t now_us)
+{
+    struct budget *b = budget_get(table, slice_str(name), &l, now_us);
+    ck_assert_ptr_nonnull(b);
+    return b;
+}
+
+START_TEST(one_of_a_name)
+{
+    setup();
+    struct budget *a = get("google", limits(5, 0, 0), 1);
+    struct budget *b = get("google", limits(5, 0, 0), 2);
+    struct budget *c = get("yahoo", limits(5, 0, 0), 3);
+    ck_assert_ptr_eq(a, b);
+    ck_assert_ptr_ne(a, c);
+    budget_put(table, &a);
+    ck_assert_ptr_null(a);
+    budget_put(table, &a); /* nothing */
+    budget_put(table, &c);
+    ck_assert(budget_connection_take(b));
+    budget_connection_give(b);
+    budget_put(table, &b);
+    teardown();
+}
+END_TEST
+
+START_TEST(connections_end_at_the_limit)
+{
+    setup();
+    struct budget *b = get("google", limits(2, 0, 0), 1);
+    ck_assert(budget_connection_take(b));
+    ck_assert(budget_connection_take(b));
+    ck_assert(!budget_is_wanted(b));
+    ck_assert(!budget_connection_take(b));
+    ck_assert(budget_is_wanted(b)); /* somebody who idles should know */
+    ck_assert_uint_eq(budget_connections(b), 2);
+    budget_connection_give(b);
+    ck_assert(budget_connection_take(b));
+    ck_assert(!budget_is_wanted(b));
+    budget_connection_give(b);
+    budget_connection_give(b);
+    budget_put(table, &b);
+    teardown();
+}
+END_TEST
+
+START_TEST(no_limit_is_no_limit)
+{
+    setup();
+    struct budget *b = get("free", limits(0, 0, 0), 1);
+    for (unsigned i = 0; i < 1000; i++) {
+        ck_assert(budget_connection_take(b));
+        ck_assert(budget_rate_take(b, BUDGET_BYTE_RATE, 1 << 20, 5));
+    }
+    ck_assert_uint_eq(budget_rate_next_us(b, BUDGET_MESSAGE_RATE, 1, 77), 77);
+    for (unsigned i = 0; i < 1000; i++) {
+        budget_connection_give(b);
+    }
+    budget_put(table, &b);
+    teardown();
+}
+END_TEST
+
+/* The configuration changes while there are connections and debts. */
+START_TEST(a_new_limit_goes_on_counting)
+{
+    setup();
+    uint64_t now_us = 1000 * SECOND_US;
+    struct budget *old = get("t", limits(3, 10, 5), now_us);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert(budget_connection_take(old));
+    }
+    for (unsigned i = 0; i < 5; i++) {
+        ck_assert(budget_rate_take(old, BUDGET_MESSAGE_RATE, 1, now_us));
+    }
+    ck_assert(!budget_rate_take(old, BUDGET_MESSAGE_RATE, 1, now_us));
+    struct budget *newer = get("t", limits(4, 20, 5), now_us);
+    ck_assert_ptr_ne(old, newer);
+    ck_assert_uint_eq(budget_connections(newer), 3);
+    ck_assert(!budget_rate_take(newer, BUDGET_MESSAGE_RATE, 1, now_us)); /* no burst for a reload */
+    ck_assert(budget_rate_take(newer, BUDGET_MESSAGE_RATE, 1, now_us + SECOND_US / 20));
+    ck_assert(budget_connection_take(newer));
+    ck_assert(!budget_connection_take(newer));
+    ck_assert(!budget_connection_take(old));
+    for (unsigned i = 0; i < 3; i++) {
+        budget_connection_give(old);
+    }
+    budget_put(table, &old);
+    ck_assert_uint_eq(budget_connections(newer), 1);
+    struct budget *again = get("t", limits(4, 20, 5), now_us);
+    ck_assert_ptr_eq(again, newer);
+    budget_put(table, &again);
+    budget_connection_give(newer);
+    budget_put(table, &newer);
+    teardown();
+}
+END_TEST
+
+/* ---- threads ---- */
+
+enum { THREADS = 4, ROUNDS = 20000, LIMIT = 5 };
+
+static struct budget *shared;
+static _Atomic unsigned holders, most, taken;
+
+static void *compete(void *arg)
+{
+    (void)arg;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        if (budget_connection_take(shared)) {
+            unsigned now = atomic_fetch_add(&holders, 1) + 1, seen = atomic_load(&most);
+            while (now > seen && !atomic_compare_exchange_weak(&most, &seen, now)) {
+            }
+            atomic_fetch_add(&taken, 1);
+            atomic_fetch_sub(&holders, 1);
+            budget_connection_give(shared);
+        }
+        /* The clock of all threads stands still: exactly the burst may pass. */
+        if (budget_rate_take(shared, BUDGET_MESSAGE_RATE, 1, SECOND_US)) {
+            atomic_fetch_add(&taken, 1u << 20);
+        }
+    }
+    return NULL;
+}
+
+START_TEST(exact_under_threads)
+{
+    setup();
+    pthread_t threads[THREADS];
+    shared = get("s", limits(LIMIT, 1000, 100), SECOND_US);
+    for (unsigned i = 0; i < THREADS; i++) {
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, compete, NULL), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    ck_assert_uint_le(atomic_load(&most), LIMIT);
+    ck_assert_uint_gt(atomic_load(&taken) & 0xfffff, 0);
+    ck_assert_uint_eq(atomic_load(&taken) >> 20, 100);
+    ck_assert_uint_eq(budget_connections(shared), 0);
+    budget_put(table, &shared);
+    teardown();
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *tests[] = {one_of_a_name, connections_end_at_the_limit, no_limit_is_no_limit,
+                            a_new_limit_goes_on_counting, exact_under_threads};
+    return testing_run("core/policy/budget", tests, ARRAY_COUNT(tests));
+}
