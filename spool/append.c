@@ -333,6 +333,12 @@ void spool_add_result(struct spool *spool, const struct spool_result *r)
     must(spool_result_encode(frame_row(spool, bytes), r) == bytes);
 }
 
+void spool_add_memo(struct spool *spool, const struct spool_memo *memo, uint64_t sequence)
+{
+    size_t bytes = spool_memo_bytes(memo);
+    must(spool_memo_encode(frame_row(spool, bytes), memo, sequence) == bytes);
+}
+
 void spool_frame_end(struct spool *spool, enum spool_urgency urgency, uint64_t *lsn,
                      struct spool_ref *ref)
 {

@@ -118,9 +118,13 @@ struct spool *spool_open(struct spool_dir *dir, unsigned worker, struct io *io,
     list_init(&spool->free);
     list_init(&spool->waiting);
     spool->groups = calloc(dir->options.buffers, sizeof(*spool->groups));
+    spool_memos_init(&spool->memos, 0);
     if (!spool->groups || !log_view_past(spool)) {
         spool_close(&spool);
         return NULL;
+    }
+    if (worker == SPOOL_MEMO_WORKER) {
+        spool_memos_take(spool);
     }
     log_seal_past(spool);
     for (unsigned i = 0; i < dir->options.buffers; i++) {
@@ -163,6 +167,7 @@ void spool_close(struct spool **spool)
         return;
     }
     must(!log_in_kernel(s));
+    spool_memos_deinit(&s->memos);
     spool_make_deinit(s);
     for (size_t i = 0; i < s->segment_count; i++) {
         spool_segment_free(&s->segments[i]);
@@ -264,11 +269,17 @@ void spool_commit(struct spool *spool)
                      g->bytes, g->len, g->offset);
 }
 
+static void log_decided(struct spool *spool, uint64_t lsn, enum spool_commit_result result)
+{
+    spool_memos_decided(spool, lsn, result);
+    spool->events.committed(spool->ctx, lsn, result);
+}
+
 static void log_report_lost(struct spool *spool)
 {
     if (spool->lsn_lost > spool->lsn_decided) {
         spool->lsn_decided = spool->lsn_lost;
-        spool->events.committed(spool->ctx, spool->lsn_lost, SPOOL_LOST);
+        log_decided(spool, spool->lsn_lost, SPOOL_LOST);
     }
 }
 
@@ -302,13 +313,13 @@ static void commit_ok(struct spool *spool)
     must(lsn > spool->lsn_decided);
     spool->lsn_decided = lsn;
     if (spool->state == SPOOL_STATE_FENCED) {
-        spool->events.committed(spool->ctx, lsn, SPOOL_COMMITTED);
+        log_decided(spool, lsn, SPOOL_COMMITTED);
         fence_drop(spool);
         return;
     }
     spool->state = SPOOL_STATE_READY;
     spool->make.retry_ms = SPOOL_RETRY_MS_FIRST;
-    spool->events.committed(spool->ctx, lsn, SPOOL_COMMITTED);
+    log_decided(spool, lsn, SPOOL_COMMITTED);
     if (back) {
         spool_incident(spool, SPOOL_INCIDENT_RECOVERED, spool->current->number, 0);
     }

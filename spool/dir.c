@@ -358,6 +358,7 @@ struct spool_dir *spool_dir_open(const char *path, const struct spool_options *o
     dir->options = *options;
     dir_options(&dir->options);
     dir->fd = dir->lock_fd = -1;
+    spool_memos_init(&dir->memos, 0);
     pthread_mutex_init(&dir->spares_lock, NULL);
     atomic_store(&dir->number_next, 1);
     dir->path = strdup(path);
@@ -395,6 +396,7 @@ void spool_dir_close(struct spool_dir **dir)
         }
     }
     free(d->past);
+    spool_memos_deinit(&d->memos);
     if (d->lock_fd >= 0) {
         disk_close(d->lock_fd);
     }

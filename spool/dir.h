@@ -19,6 +19,7 @@
 
 #include "core/io/disk.h"
 #include "spool/format.h"
+#include "spool/memo.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -49,6 +50,7 @@ struct spool_dir {
     uint64_t lsn_max;        /* of all earlier runs */
     struct spool_past *past; /* ascending numbers */
     size_t past_count;
+    struct spool_memos memos; /* found at start; spool_open of their worker takes them */
     atomic_size_t past_gone; /* so many of the first are gone, durably */
     atomic_bool past_busy;   /* one worker at a time removes from the past */
     atomic_uint bad_count;

@@ -71,6 +71,13 @@
  *      0  8  segment       8  4  offset
  *     12  4  1: everything before the offset was durable (what is missing there is damage);
  *            0: a crash cut it (what is broken in its last group was never acknowledged)
+ * STATE (5), since minor 1: what is remembered and is not mail (spool/memo.h)
+ *      0  8  sequence: of the rows of one kind and key the highest counts
+ *      8  1  kind (the queue's)     9  1  key bytes (not 0)    10  2  value bytes (0: forgotten)
+ *     12  .. key, value
+ *
+ * Minor 0 skips STATE rows and carries none on: it forgets them with the segments it gives back (in
+ * order, so what an upgrade finds again is the newest of each key). Mail is not touched by that.
  */
 #ifndef RINGPOST_SPOOL_FORMAT_H
 #define RINGPOST_SPOOL_FORMAT_H
@@ -81,7 +88,7 @@
 
 enum {
     SPOOL_FORMAT_MAJOR = 1,
-    SPOOL_FORMAT_MINOR = 0,
+    SPOOL_FORMAT_MINOR = 1,
 
     SPOOL_BLOCK_BYTES = 4096,
     SPOOL_DATA_OFFSET = SPOOL_BLOCK_BYTES,
@@ -94,6 +101,7 @@ enum {
     SPOOL_FRAGMENT_FIXED_BYTES = 12,
     SPOOL_RESULT_FIXED_BYTES = 40,
     SPOOL_SEAL_BYTES = 16,
+    SPOOL_STATE_FIXED_BYTES = 12,
 
     /* A group fits one commit buffer; the largest frame fits the smallest segment with a frame of
      * seals before it. */
@@ -117,6 +125,7 @@ enum spool_row_type {
     SPOOL_ROW_FRAGMENT = 2,
     SPOOL_ROW_RESULT = 3,
     SPOOL_ROW_SEAL = 4,
+    SPOOL_ROW_STATE = 5,
 };
 
 struct spool_segment_header {
@@ -225,6 +234,8 @@ size_t spool_fragment_encode(uint8_t *dst, uint64_t id, uint32_t index, struct s
 size_t spool_result_bytes(const struct spool_result *r);
 size_t spool_result_encode(uint8_t *dst, const struct spool_result *r);
 size_t spool_seal_encode(uint8_t *dst, struct spool_seal s);
+size_t spool_memo_bytes(const struct spool_memo *memo);
+size_t spool_memo_encode(uint8_t *dst, const struct spool_memo *memo, uint64_t sequence);
 
 /* Decoders take a row's payload; false when it is malformed in any way. */
 bool spool_message_decode(struct slice payload, struct spool_message_view *out);
@@ -236,5 +247,6 @@ bool spool_message_next_rcpt(struct slice *rcpts, struct spool_rcpt *out);
 bool spool_fragment_decode(struct slice payload, struct spool_fragment_view *out);
 bool spool_result_decode(struct slice payload, struct spool_result *out);
 bool spool_seal_decode(struct slice payload, struct spool_seal *out);
+bool spool_memo_decode(struct slice payload, struct spool_memo *out, uint64_t *sequence);
 
 #endif

@@ -30,7 +30,8 @@ struct spool_segment {
     uint64_t file_bytes;
     struct list holds;
     uint64_t live_bytes;
-    uint32_t hold_count;
+    uint32_t hold_count;     /* all of them */
+    uint32_t folded_count;   /* those that are not in the list */
     uint32_t durable_end;    /* frames before it are durable */
     unsigned groups;         /* in memory, not yet durable */
     bool finished;           /* nothing is appended any more */
@@ -113,6 +114,7 @@ struct spool {
     struct spool_group *filling;
     struct spool_group *flying;
     struct spool_frame frame;
+    struct spool_memos memos;
     uint64_t lsn_next;
     uint64_t lsn_decided;
     uint64_t lsn_lost; /* frames up to here are lost; reported when the seal is durable */
@@ -159,6 +161,12 @@ void spool_seals_commit(struct spool *spool);
 void spool_seal_add(struct spool *spool, struct spool_seal seal);
 /* Whoever adds what can wait (the past), or goes on in spite of failures, asks first. */
 bool spool_seals_room(const struct spool *spool);
+
+/* memo.c */
+void spool_memos_decided(struct spool *spool, uint64_t lsn_upto, enum spool_commit_result result);
+/* What the memos have in this segment is appended again. */
+void spool_memos_move(struct spool *spool, struct spool_segment *segment);
+void spool_add_memo(struct spool *spool, const struct spool_memo *memo, uint64_t sequence);
 
 /* commit.c */
 void spool_commit_done(struct spool *spool, const struct io_event *ev);

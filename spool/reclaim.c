@@ -197,7 +197,8 @@ static bool compact_is_cheap(const struct spool *spool, size_t at)
     return dead >= COMPACT_DEAD_YOUNGER;
 }
 
-struct spool_hold *spool_compact_next(struct spool *spool)
+/* Where something should move away; NULL: nowhere. */
+static struct spool_segment *compact_segment(struct spool *spool)
 {
     if (!spool->adopted || spool->stopping || spool->state != SPOOL_STATE_READY) {
         return NULL;
@@ -213,12 +214,29 @@ struct spool_hold *spool_compact_next(struct spool *spool)
     if (!compact_dir_is_dead(spool->dir) && !compact_is_cheap(spool, at)) {
         return NULL;
     }
-    struct list *holds = &spool->segments[at]->holds;
+    return spool->segments[at];
+}
+
+struct spool_hold *spool_compact_next(struct spool *spool)
+{
+    struct spool_segment *s = compact_segment(spool);
+    if (!s) {
+        return NULL;
+    }
+    struct list *holds = &s->holds;
     for (struct list *node = holds->next; node != holds; node = node->next) {
         struct spool_hold *hold = LIST_ENTRY(node, struct spool_hold, link);
-        if (!hold->pinned) {
+        if (hold->memo) {
+            spool_memos_move(spool, s);
+        } else if (!hold->pinned) {
             return hold;
         }
     }
     return NULL;
+}
+
+uint64_t spool_compact_folded(struct spool *spool)
+{
+    const struct spool_segment *s = compact_segment(spool);
+    return s && s->folded_count ? s->number : 0;
 }

@@ -186,6 +186,17 @@ static bool scan_result(struct spool_recovering *r, struct slice payload)
     return spool_found_result(&r->messages, &v);
 }
 
+static bool scan_memo(struct spool_recovering *r, const struct spool_row *row, struct spool_ref ref)
+{
+    struct spool_memo memo;
+    uint64_t sequence;
+    if (!spool_memo_decode(row->payload, &memo, &sequence)) {
+        return false;
+    }
+    r->no_memory = r->no_memory || !spool_memos_found(&r->dir->memos, &memo, sequence, ref);
+    return true;
+}
+
 static bool scan_row(struct spool_recovering *r, const struct spool_row *row, struct spool_ref ref)
 {
     struct spool_fragment_view f;
@@ -203,6 +214,8 @@ static bool scan_row(struct spool_recovering *r, const struct spool_row *row, st
         return true;
     case SPOOL_ROW_SEAL:
         return spool_seal_decode(row->payload, &s);
+    case SPOOL_ROW_STATE:
+        return scan_memo(r, row, ref);
     default:
         return true; /* a newer minor version: skipped */
     }
@@ -365,9 +378,11 @@ bool spool_recover(struct spool_dir *dir, const struct spool_recovery_events *ev
     struct spool_recovering r = {
         .dir = dir, .events = events, .ctx = ctx, .sum = summary, .error = error};
     map_init(&r.messages, dir->token);
+    spool_memos_init(&dir->memos, dir->token);
     bool ok = recover_list(&r) && recover_heads(&r) && recover_scan(&r);
     if (ok) {
         recover_tidy(&r);
+        summary->memos = spool_memos_tell(&dir->memos, events->memo, ctx);
         ok = spool_recovery_replay(&r);
         r.no_memory = !ok;
     }

@@ -380,6 +380,55 @@ static void seal_describe(struct buf *out, struct slice payload)
     }
 }
 
+/* ---- STATE ---- */
+
+size_t spool_memo_bytes(const struct spool_memo *memo)
+{
+    return SPOOL_ROW_HEADER_BYTES + SPOOL_STATE_FIXED_BYTES + memo->key.len + memo->value.len;
+}
+
+size_t spool_memo_encode(uint8_t *dst, const struct spool_memo *memo, uint64_t sequence)
+{
+    must(memo->key.len > 0 && memo->key.len <= SPOOL_MEMO_KEY_BYTES_MAX);
+    must(memo->value.len <= SPOOL_MEMO_VALUE_BYTES_MAX);
+    struct wire_writer w = {dst};
+    row_put_header(&w, SPOOL_ROW_STATE, spool_memo_bytes(memo) - SPOOL_ROW_HEADER_BYTES);
+    wire_put(&w, sequence, 8);
+    wire_put(&w, memo->kind, 1);
+    wire_put(&w, memo->key.len, 1);
+    wire_put(&w, memo->value.len, 2);
+    wire_put_slice(&w, memo->key);
+    wire_put_slice(&w, memo->value);
+    return (size_t)(w.at - dst);
+}
+
+bool spool_memo_decode(struct slice payload, struct spool_memo *out, uint64_t *sequence)
+{
+    struct wire_reader r = {payload, false};
+    uint64_t number = wire_u64(&r);
+    struct spool_memo memo = {.kind = wire_u8(&r)};
+    uint8_t key_len = wire_u8(&r);
+    uint16_t value_len = wire_u16(&r);
+    memo.key = wire_bytes(&r, key_len);
+    memo.value = wire_bytes(&r, value_len);
+    if (r.bad || r.rest.len != 0 || key_len == 0 || value_len > SPOOL_MEMO_VALUE_BYTES_MAX) {
+        return false;
+    }
+    *out = memo;
+    *sequence = number;
+    return true;
+}
+
+static void memo_describe(struct buf *out, struct slice payload)
+{
+    struct spool_memo memo;
+    uint64_t sequence;
+    if (spool_memo_decode(payload, &memo, &sequence)) {
+        buf_addf(out, "state kind=%u sequence=%" PRIu64 " key=%zu value=%zu", memo.kind, sequence,
+                 memo.key.len, memo.value.len);
+    }
+}
+
 /* ---- the table ---- */
 
 struct row_type {
@@ -394,6 +443,7 @@ static const struct row_type row_types[] = {
     {SPOOL_ROW_FRAGMENT, SLICE_INIT("fragment"), fragment_describe},
     {SPOOL_ROW_RESULT, SLICE_INIT("result"), result_describe},
     {SPOOL_ROW_SEAL, SLICE_INIT("seal"), seal_describe},
+    {SPOOL_ROW_STATE, SLICE_INIT("state"), memo_describe},
 };
 
 static const struct row_type *row_type_find(uint16_t type)

@@ -163,6 +163,26 @@ void spool_release(struct spool *spool, struct spool_hold *hold)
     spool_reclaim(spool);
 }
 
+void spool_hold_fold(struct spool *spool, struct spool_hold *hold)
+{
+    struct spool_segment *s = spool_segment_find(spool, hold->segment);
+    must(s != NULL && !hold->pinned);
+    list_remove(&hold->link);
+    s->folded_count++;
+    hold->segment = 0;
+    hold->bytes = 0;
+}
+
+void spool_hold_unfold(struct spool *spool, struct spool_hold *hold, uint64_t segment, uint32_t bytes)
+{
+    struct spool_segment *s = spool_segment_find(spool, segment);
+    must(s != NULL && s->folded_count > 0 && hold->segment == 0);
+    s->folded_count--;
+    hold->segment = segment;
+    hold->bytes = bytes;
+    list_push_back(&s->holds, &hold->link);
+}
+
 void spool_adopted(struct spool *spool)
 {
     must(!spool->adopted);

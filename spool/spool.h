@@ -39,6 +39,10 @@ enum {
     SPOOL_FRAME_BYTES_MAX = 960 * 1024,
     SPOOL_FRAGMENTS_MAX = 32 * 1024, /* of a message: 4 GiB in pieces of 128 KiB */
     SPOOL_META_BYTES_MAX = 16 * 1024,
+    SPOOL_MEMO_KEY_BYTES_MAX = 255,
+    SPOOL_MEMO_VALUE_BYTES_MAX = 4096,
+    SPOOL_MEMOS_MAX = 10000, /* live ones */
+    SPOOL_MEMO_WORKER = 0,   /* whose log has them: see spool/memo.h */
 };
 
 struct spool_dir;
@@ -135,6 +139,14 @@ struct spool_hold {
     uint32_t bytes;
     bool
         pinned; /* the owner's: no message that could move now, spool_compact_next passes it over */
+    bool memo;  /* the spool's own: it moves it itself */
+};
+
+/* Something to be remembered that is not mail: a STATE row. */
+struct spool_memo {
+    uint8_t kind; /* the queue's; unknown ones are carried on */
+    struct slice key;
+    struct slice value; /* empty: forget it */
 };
 
 /* ---- the directory ---- */
@@ -206,6 +218,8 @@ struct spool_recovery_events {
     /* Every live message once, oldest first; worker < options.workers: whose queue it belongs to. */
     void (*message)(void *ctx, unsigned worker, const struct spool_recovered *m);
     void (*damage)(void *ctx, const struct spool_damage_report *report); /* may be NULL */
+    /* Every live memo once, in no order, during the call; may be NULL. */
+    void (*memo)(void *ctx, const struct spool_memo *memo);
 };
 
 struct spool_recovery {
@@ -218,6 +232,7 @@ struct spool_recovery {
     uint64_t torn;
     uint64_t id_max;
     uint64_t lsn_max;
+    uint64_t memos;
 };
 
 /* False: the directory cannot be read, or memory is exhausted; *error says so. */
@@ -303,6 +318,11 @@ void spool_frame_end(struct spool *spool, enum spool_urgency urgency, uint64_t *
                      struct spool_ref *ref);
 void spool_frame_cancel(struct spool *spool);
 
+/* One memo in a frame of its own, urgent; only of the log of SPOOL_MEMO_WORKER. It is remembered when
+ * events->committed covers *lsn with COMMITTED, else what was before still is. FULL: also when there are
+ * SPOOL_MEMOS_MAX of them. FAILED: also without memory. */
+enum spool_append spool_memo_put(struct spool *spool, const struct spool_memo *memo, uint64_t *lsn);
+
 /* Encoded sizes with their row headers. */
 size_t spool_message_bytes(const struct spool_message *m);
 size_t spool_fragment_bytes(size_t body_bytes);
@@ -323,12 +343,19 @@ uint64_t spool_decided_lsn(const struct spool *spool);
  * frame of the same segment adds to the hold. False: there is no such segment (damaged reference). */
 bool spool_hold(struct spool *spool, struct spool_hold *hold, struct spool_ref ref);
 void spool_release(struct spool *spool, struct spool_hold *hold);
+/* A hold that only counts: fold turns it into a number that the owner keeps as segment and bytes (hold is
+ * empty then), unfold turns that back into the same hold. In between it is in force. */
+void spool_hold_fold(struct spool *spool, struct spool_hold *hold);
+void spool_hold_unfold(struct spool *spool, struct spool_hold *hold, uint64_t segment, uint32_t bytes);
 
 /* A message of the oldest segments that should move so that space can be given back; NULL: nothing to
  * do. The queue appends it again (same id, same recipients, current states, SPOOL_CLASS_COMPACT;
  * fragments that lie in a held segment too), and when that is durable it releases this hold and
  * takes one on the new place. Until then the same hold is returned again. */
 struct spool_hold *spool_compact_next(struct spool *spool);
+/* When spool_compact_next says NULL: the segment of which a folded hold should move (the owner unfolds one,
+ * then spool_compact_next returns it); 0: none. */
+uint64_t spool_compact_folded(struct spool *spool);
 
 /* Where a held frame can be read, by any thread while the hold lasts. */
 struct spool_place {

@@ -2,16 +2,17 @@
 # Runs Debian's Exim as a private instance in the foreground, from the packages that ./dev deps has
 # unpacked. It needs root, touches nothing outside DIR, and ends on SIGTERM.
 #
-#   tests/run_exim.sh DIR PORT [LINE...]
+#   tests/run_exim.sh DIR PORT [relay=HOST:PORT | routes=FILE] [LINE...]
 #
-# A destination: all mail for any domain lands in the Maildir DIR/mail/all/new. Each LINE is added to
-# the main section of its configuration. The logs are in DIR/log. Listens on 127.0.0.1 only.
+# Without relay= or routes= it is a destination: all mail for any domain lands in the Maildir
+# DIR/mail/all/new. FILE has lines "DOMAIN: HOST:PORT". Each LINE is added to the main section of its
+# configuration. The logs are in DIR/log. Listens on 127.0.0.1 only.
 #
 # SPDX-License-Identifier: GPL-3.0-or-later
 set -eu
 
 [ $# -ge 2 ] || {
-    sed -n '5,8s/^# \{0,1\}//p' "$0" >&2
+    sed -n '5,9s/^# \{0,1\}//p' "$0" >&2
     exit 64
 }
 dir=$1
@@ -37,6 +38,20 @@ NSS_WRAPPER_PASSWD=$dir/passwd
 NSS_WRAPPER_GROUP=$dir/group
 owner=$(sed -n 's/^Debian-exim:x:\([0-9]*\):.*/\1/p' "$NSS_WRAPPER_PASSWD")
 chown "$owner:$owner" "$dir/spool" "$dir/log" "$dir/mail"
+
+# A colon is doubled where a list of hosts may stand.
+route=
+case ${1:-} in
+relay=*)
+    address=${1#relay=}
+    route="route_list = * ${address%:*}::${address##*:} byname"
+    shift
+    ;;
+routes=*)
+    route="route_data = \${sg{\${lookup{\$domain}lsearch{${1#routes=}}}}{:}{::}} byname"
+    shift
+    ;;
+esac
 
 {
     cat <<END
@@ -69,10 +84,17 @@ acl_rcpt:
 acl_data:
   accept
 begin routers
+$(
+        [ -z "$route" ] || printf 'next:\n  driver = manualroute\n  %s\n  self = send\n' "$route"
+        [ -z "$route" ] || printf '  transport = smtp\n'
+    )
 all:
   driver = accept
   transport = maildir
 begin transports
+smtp:
+  driver = smtp
+  hosts_avoid_tls = *
 maildir:
   driver = appendfile
   directory = $dir/mail/all

@@ -48,7 +48,7 @@ bool engine_open_spool(struct engine *e, struct buf *error)
         obs_str(&e->log, OBS_F_PATH, conf->spool.dir);
         engine_event_end(e);
     }
-    struct spool_recovery_events events = {engine_on_recovered, engine_on_damage};
+    struct spool_recovery_events events = {.message = engine_on_recovered, .damage = engine_on_damage};
     if (!spool_recover(e->spool_dir, &events, e, &e->recovery, error)) {
         return false;
     }

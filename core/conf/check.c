@@ -335,6 +335,29 @@ static void check_access(const struct check *k)
     }
 }
 
+/* One field cannot say two things. */
+static void check_attribute_fields(const struct check *k)
+{
+    const struct conf_headers *h = &k->c->headers;
+    const struct {
+        struct slice key, name;
+    } fields[] = {
+        {SLICE("headers.priority"), h->priority}, {SLICE("headers.tenant"), h->tenant},
+        {SLICE("headers.campaign"), h->campaign}, {SLICE("headers.send_at"), h->send_at},
+        {SLICE("headers.expire"), h->expire},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(fields); i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (fields[i].name.len && both_good(k, fields[i].key, fields[j].key) &&
+                slice_eq_nocase(fields[i].name, fields[j].name)) {
+                struct conf_origin at = place_of(k, fields[i].key);
+                conf_report_error(k->report, &at, fields[i].key, "the same as %.*s",
+                                  SLICE_ARG(fields[j].key));
+            }
+        }
+    }
+}
+
 static void check_local(const struct check *k)
 {
     struct slice key = SLICE("local.maildir");
@@ -354,6 +377,7 @@ void conf_check(const struct conf_apply *a, const struct conf_node *root, const 
     check_listeners(&k);
     check_access(&k);
     check_local(&k);
+    check_attribute_fields(&k);
     check_pairs(&k);
     check_names(&k, SLICE("users"), c->users.count, user_name, user_same);
     check_names(&k, SLICE("domains"), c->domains.count, domain_name, domain_same);

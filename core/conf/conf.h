@@ -44,6 +44,14 @@ enum conf_reject_at {
     CONF_REJECT_AT_MAIL,
     CONF_REJECT_AT_AUTO /* by mode; one of the others after loading */
 };
+/* Whose word on priority, tenant, campaign and times counts. */
+enum conf_attributes { CONF_ATTRIBUTES_CLIENTS, CONF_ATTRIBUTES_AUTH, CONF_ATTRIBUTES_NOBODY };
+enum conf_priority {
+    CONF_PRIORITY_AUTO, /* not said: what comes next decides, at the end NORMAL */
+    CONF_PRIORITY_URGENT,
+    CONF_PRIORITY_NORMAL,
+    CONF_PRIORITY_BULK
+};
 enum conf_refuse_code { CONF_REFUSE_554, CONF_REFUSE_550 };
 enum conf_tls_missing {
     CONF_TLS_MISSING_FAIL,
@@ -113,6 +121,9 @@ struct conf_listener {
     enum conf_proxy proxy_protocol;
     enum conf_access_rule access;
     enum conf_reject_at reject_at;
+    enum conf_attributes attributes;
+    enum conf_priority priority;
+    struct slice tenant; /* empty: none */
 };
 struct conf_listeners {
     const struct conf_listener *items;
@@ -176,6 +187,8 @@ struct conf_user {
     struct slice name;
     struct slice password;          /* in clear, or a hash of crypt(5), or {SHA256}hex */
     struct conf_names allowed_from; /* address or @domain; empty: no restriction */
+    enum conf_priority priority;
+    struct slice tenant; /* empty: the listener's */
 };
 struct conf_users {
     const struct conf_user *items;
@@ -235,12 +248,20 @@ struct conf_smtp {
     bool dsn;
     bool vrfy;
     bool auth_equals;
+    uint64_t future_release_ms; /* 0: not offered */
+    uint64_t deliver_by_ms;     /* 0: not offered */
 };
 
 struct conf_headers {
     enum conf_received received;
     struct conf_names strip; /* field names without colon */
     bool add_missing;
+    /* Names of the fields that say attributes of a message; empty: there is no such field. */
+    struct slice priority;
+    struct slice tenant;
+    struct slice campaign;
+    struct slice send_at;
+    struct slice expire;
 };
 
 struct conf_relay {

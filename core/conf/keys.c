@@ -7,6 +7,7 @@
 #include "core/base/limits.h"
 #include "core/conf/conf.h"
 #include "core/conf/mailbox.h"
+#include "core/conf/value_names.h"
 
 #define AT(member)                                                                                 \
     .offset = offsetof(struct conf, member), .size = sizeof(((struct conf *)0)->member)
@@ -47,6 +48,9 @@
     .type = CONF_DOMAIN, .shape = CONF_LIST, .min = 1, .max = LIMIT_DOMAIN_BYTES,                  \
     .items_max = 10000, .fallback = ""
 #define SECRET(most) .type = CONF_TEXT, .max = most, .fallback = ""
+#define LABEL .type = CONF_LABEL, .min = 1, .max = CONF_LABEL_BYTES_MAX, .fallback = ""
+#define FIELD(text) .type = CONF_FIELD_NAME, .max = 76, .fallback = text
+#define PRIORITY ENUM("auto|urgent|normal|bulk", "auto")
 #define TLS_POLICY "none|may|encrypt|verify"
 #define DKIM_CANON "relaxed/relaxed|relaxed/simple|simple/relaxed|simple/simple"
 
@@ -110,6 +114,15 @@ static const struct conf_key keys[] = {
     {KEY("listeners[].reject_at"), ENUM("rcpt|mail|auto", "auto"), .flags = CONF_RELOAD,
      AT_LISTENER(reject_at),
      DOC("At which command the others are refused. `auto`: `rcpt`, in mode submission `mail`.")},
+    {KEY("listeners[].attributes"), ENUM("clients|authenticated|nobody", "clients"),
+     .flags = CONF_RELOAD, AT_LISTENER(attributes),
+     DOC("Whose word counts on a message's priority, tenant, campaign and times (headers.priority and its "
+         "like, FUTURERELEASE, DELIVERBY): `clients` in access.networks or logged in. The fields of all "
+         "others are removed too, and mean nothing.")},
+    {KEY("listeners[].priority"), PRIORITY, .flags = CONF_RELOAD, AT_LISTENER(priority),
+     DOC("Class of mail that neither its header nor its user gives one. `auto`: `normal`.")},
+    {KEY("listeners[].tenant"), LABEL, .flags = CONF_RELOAD | CONF_EMPTY_OK, .empty = "none",
+     AT_LISTENER(tenant), DOC("Tenant of mail that neither its header nor its user gives one.")},
 
     {KEY("access.networks"), .type = CONF_NET, .shape = CONF_LIST, .items_max = 1000,
      .fallback = "127.0.0.0/8,::1/128", .flags = CONF_RELOAD, .empty = "nobody may send",
@@ -199,6 +212,11 @@ static const struct conf_key keys[] = {
      .max = LIMIT_ADDRESS_BYTES, .items_max = 1000, .fallback = "", .flags = CONF_RELOAD,
      .empty = "any sender", AT_USER(allowed_from),
      DOC("Senders this user may use: `user@example.org`, `@example.org`. See sender.restrict.")},
+    {KEY("users[].priority"), PRIORITY, .flags = CONF_RELOAD, AT_USER(priority),
+     DOC("Class of this user's mail, unless its header says another. `auto`: listeners[].priority.")},
+    {KEY("users[].tenant"), LABEL, .flags = CONF_RELOAD | CONF_EMPTY_OK,
+     .empty = "listeners[].tenant", AT_USER(tenant),
+     DOC("Tenant of this user's mail, unless its header says another.")},
 
     {KEY("sender.restrict"), ENUM("none|domain|email", "none"), .flags = CONF_RELOAD,
      AT(sender.restrict_to),
@@ -295,6 +313,12 @@ static const struct conf_key keys[] = {
      DOC("Answer VRFY with 252, which says nothing; otherwise with 502.")},
     {KEY("smtp.auth_equals"), BOOL("false"), .flags = CONF_RELOAD, AT(smtp.auth_equals),
      DOC("Say `AUTH=` beside `AUTH` in EHLO, for clients older than RFC 2554.")},
+    {KEY("smtp.future_release"), DURATION(1 * SECOND, 366 * DAY, "0"),
+     .flags = CONF_RELOAD | CONF_ZERO_OFF, AT(smtp.future_release_ms),
+     DOC("Offer FUTURERELEASE (RFC 4865) in mode submission: mail may be held for so long. 0: off.")},
+    {KEY("smtp.deliver_by"), DURATION(1 * SECOND, 1 * DAY, "0"),
+     .flags = CONF_RELOAD | CONF_ZERO_OFF, AT(smtp.deliver_by_ms),
+     DOC("Offer DELIVERBY (RFC 2852); the value is the shortest time that `BY=…;R` may name. 0: off.")},
 
     {KEY("headers.received"), ENUM("add|none", "add"), .flags = CONF_RELOAD, AT(headers.received),
      DOC("Whether our Received field is added. Without it loops are not found.")},
@@ -303,6 +327,24 @@ static const struct conf_key keys[] = {
      AT(headers.strip), DOC("Header fields to remove, by name.")},
     {KEY("headers.add_missing"), BOOL("false"), .flags = CONF_RELOAD, AT(headers.add_missing),
      DOC("Add Date, From and Message-ID when a message has none. See listeners[].mode.")},
+    {KEY("headers.priority"), FIELD("X-Ringpost-Priority"), .flags = CONF_RELOAD | CONF_EMPTY_OK,
+     .empty = "no such field", AT(headers.priority),
+     DOC("Field with the message's class, `urgent`, `normal` or `bulk`. Like the four below it is removed from "
+         "every message and believed only of listeners[].attributes; a value that is none is refused (550 "
+         "5.6.0).")},
+    {KEY("headers.tenant"), FIELD("X-Ringpost-Tenant"), .flags = CONF_RELOAD | CONF_EMPTY_OK,
+     .empty = "no such field", AT(headers.tenant),
+     DOC("Field with whom the message is sent for: up to 64 letters, digits, - _ . @ +.")},
+    {KEY("headers.campaign"), FIELD("X-Ringpost-Campaign"), .flags = CONF_RELOAD | CONF_EMPTY_OK,
+     .empty = "no such field", AT(headers.campaign),
+     DOC("Field with the mailing it belongs to: the same characters.")},
+    {KEY("headers.send_at"), FIELD("X-Ringpost-Send-At"), .flags = CONF_RELOAD | CONF_EMPTY_OK,
+     .empty = "no such field", AT(headers.send_at),
+     DOC("Field with the time of the first attempt: RFC 3339 like `2026-12-24T18:00:00+01:00`, or from now on "
+         "`+3600` (seconds), `+1h30m`; a year ahead at most.")},
+    {KEY("headers.expire"), FIELD("X-Ringpost-Expire"), .flags = CONF_RELOAD | CONF_EMPTY_OK,
+     .empty = "no such field", AT(headers.expire),
+     DOC("Field with the time after which the message is not sent any more, in the same forms.")},
 
     {KEY("relay.host"), .type = CONF_RELAY_HOST, .shape = CONF_ONE_OR_LIST,
      .max = LIMIT_DOMAIN_BYTES, .items_max = 16, .fallback = "", .flags = CONF_RELOAD,
@@ -451,38 +493,6 @@ static const struct conf_key keys[] = {
      DOC("Begin with the limits that ship for large providers.")},
 };
 
-static const struct conf_group groups[] = {
-    {SLICE_INIT("identity"), "Who we are.", 0, 0, 0, 0},
-    {SLICE_INIT("io"), "The kernel interface.", 0, 0, 0, 0},
-    {SLICE_INIT("spool"), "The message log on disk.", 0, 0, 0, 0},
-    {SLICE_INIT("listeners"), "Where mail comes in.", 1, LIMIT_LISTENERS,
-     offsetof(struct conf, listeners), sizeof(struct conf_listener)},
-    {SLICE_INIT("access"), "Who may send.", 0, 0, 0, 0},
-    {SLICE_INIT("local"), "Mailboxes on this machine.", 0, 0, 0, 0},
-    {SLICE_INIT("tls"), "Certificates.", 0, 0, 0, 0},
-    {SLICE_INIT("proxy"), "Load balancers in front.", 0, 0, 0, 0},
-    {SLICE_INIT("auth"), "Logins of clients.", 0, 0, 0, 0},
-    {SLICE_INIT("users"), "Who may log in.", 0, 10000, offsetof(struct conf, users),
-     sizeof(struct conf_user)},
-    {SLICE_INIT("sender"), "Which senders are allowed.", 0, 0, 0, 0},
-    {SLICE_INIT("domains"), "Our domains and their keys.", 0, 10000, offsetof(struct conf, domains),
-     sizeof(struct conf_domain)},
-    {SLICE_INIT("dkim"), "Signatures.", 0, 0, 0, 0},
-    {SLICE_INIT("limits"), "What a client may ask of us.", 0, 0, 0, 0},
-    {SLICE_INIT("smtp"), "What we offer to clients.", 0, 0, 0, 0},
-    {SLICE_INIT("headers"), "What we change in a message.", 0, 0, 0, 0},
-    {SLICE_INIT("relay"), "The next server for all mail.", 0, 0, 0, 0},
-    {SLICE_INIT("delivery"), "How mail goes out.", 0, 0, 0, 0},
-    {SLICE_INIT("dns"), "Name lookups.", 0, 0, 0, 0},
-    {SLICE_INIT("queue"), "Retries.", 0, 0, 0, 0},
-    {SLICE_INIT("dsn"), "Delivery reports.", 0, 0, 0, 0},
-    {SLICE_INIT("log"), "Event log on standard output.", 0, 0, 0, 0},
-    {SLICE_INIT("admin"), "The running engine's control interface.", 0, 0, 0, 0},
-    {SLICE_INIT("shutdown"), "SIGTERM.", 0, 0, 0, 0},
-    {SLICE_INIT("shaping"),
-     "How fast, and to whom: this key and rules, see [SHAPING.md](SHAPING.md).", 0, 0, 0, 0},
-};
-
 const struct conf_table conf_table = {
-    keys, ARRAY_COUNT(keys), groups, ARRAY_COUNT(groups), sizeof(struct conf),
+    keys, ARRAY_COUNT(keys), conf_groups, CONF_GROUPS, sizeof(struct conf),
 };

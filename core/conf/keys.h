@@ -25,6 +25,7 @@ enum conf_type {
     CONF_EHLO_NAME,  /* host name or address literal */
     CONF_PATH,       /* file system path */
     CONF_FIELD_NAME, /* header field name */
+    CONF_LABEL,      /* name of a tenant or campaign */
     CONF_MAILBOX,    /* addr-spec */
     CONF_ADDRESS,
     CONF_ADDRESS4,
@@ -85,6 +86,9 @@ struct conf_table {
     size_t conf_size;
 };
 
+/* keys_groups.c */
+enum { CONF_GROUPS = 25 };
+extern const struct conf_group conf_groups[CONF_GROUPS];
 extern const struct conf_table conf_table;
 
 /* By path with "[]" for indexes; NULL when there is none. */

@@ -75,6 +75,7 @@ static void type_add(struct buf *out, const struct conf_key *key)
     case CONF_EHLO_NAME:
     case CONF_PATH:
     case CONF_FIELD_NAME:
+    case CONF_LABEL:
     case CONF_MAILBOX:
         buf_addf(out, "\"type\": \"string\", \"minLength\": %d, \"maxLength\": %llu",
                  key->flags & CONF_EMPTY_OK ? 0 : 1, (unsigned long long)key->max);

@@ -30,20 +30,10 @@ bool conf_shaping_host_name(struct slice text, bool dots, struct conf_arena *are
     return true;
 }
 
-static bool name_byte(char c)
-{
-    return ascii_is_alpha(c) || ascii_is_digit(c) || c == '-' || c == '_' || c == '.' || c == '@' ||
-           c == '+';
-}
-
 bool conf_shaping_name(struct slice text, struct conf_arena *arena, struct slice *out,
                        struct buf *why)
 {
-    bool ok = text.len > 0 && text.len <= CONF_SHAPING_NAME_BYTES_MAX;
-    for (size_t i = 0; i < text.len && ok; i++) {
-        ok = name_byte(text.ptr[i]);
-    }
-    if (!ok) {
+    if (!conf_label_valid(text)) {
         conf_value_show(why, text);
         buf_addf(why, " is not a name (letters, digits, - _ . @ +, at most %d)",
                  CONF_SHAPING_NAME_BYTES_MAX);

@@ -247,6 +247,7 @@ static const struct type_row types[] = {
     [CONF_EHLO_NAME] = TEXT_ROW("a host name or [address]", conf_ehlo_name_parse),
     [CONF_PATH] = TEXT_ROW("a path", conf_path_parse),
     [CONF_FIELD_NAME] = TEXT_ROW("a header field name", conf_field_name_parse),
+    [CONF_LABEL] = TEXT_ROW("a name", conf_label_parse),
     [CONF_MAILBOX] = TEXT_ROW("a mail address", conf_mailbox_parse),
     [CONF_ADDRESS] = {"an IP address", sizeof(struct ip_addr), conf_address_parse,
                       conf_address_print, false, false, false},

@@ -152,6 +152,30 @@ bool conf_field_name_parse(const struct conf_key *key, struct slice text, union 
     return true;
 }
 
+bool conf_label_valid(struct slice s)
+{
+    bool ok = s.len > 0 && s.len <= CONF_LABEL_BYTES_MAX;
+    for (size_t i = 0; i < s.len && ok; i++) {
+        char c = s.ptr[i];
+        ok = ascii_is_alpha(c) || ascii_is_digit(c) || c == '-' || c == '_' || c == '.' ||
+             c == '@' || c == '+';
+    }
+    return ok;
+}
+
+bool conf_label_parse(const struct conf_key *key, struct slice text, union conf_value *out,
+                      struct buf *why)
+{
+    if (!length_ok(key, text, why)) {
+        return false;
+    }
+    if (!conf_label_valid(text)) {
+        return refuse(text, "is not a name (letters, digits, - _ . @ +)", why);
+    }
+    out->text = text;
+    return true;
+}
+
 static bool dot_atom(struct slice s)
 {
     if (s.len == 0) {

@@ -14,6 +14,10 @@
 /* Letters, digits and inner hyphens in labels of 1..63, at most 253 in all, no dot at the end. */
 bool conf_domain_valid(struct slice s);
 
+/* Names of tenants, campaigns, sources and providers: letters, digits, - _ . @ +; case matters. */
+enum { CONF_LABEL_BYTES_MAX = 64 };
+bool conf_label_valid(struct slice s);
+
 bool conf_text_parse(const struct conf_key *key, struct slice text, union conf_value *out,
                      struct buf *why);
 bool conf_domain_parse(const struct conf_key *key, struct slice text, union conf_value *out,
@@ -24,6 +28,8 @@ bool conf_path_parse(const struct conf_key *key, struct slice text, union conf_v
                      struct buf *why);
 bool conf_field_name_parse(const struct conf_key *key, struct slice text, union conf_value *out,
                            struct buf *why);
+bool conf_label_parse(const struct conf_key *key, struct slice text, union conf_value *out,
+                      struct buf *why);
 bool conf_mailbox_parse(const struct conf_key *key, struct slice text, union conf_value *out,
                         struct buf *why);
 void conf_text_print(const struct conf_key *key, const union conf_value *v, struct buf *out);

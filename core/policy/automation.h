@@ -45,6 +45,8 @@ enum {
 #define AUTOMATION_SETTLE_MS_MIN UINT64_C(5000)
 #define AUTOMATION_SETTLE_MS_MAX UINT64_C(60000)
 #define AUTOMATION_FOREVER UINT64_MAX
+/* Workers read their clocks once per turn; what is further back than this is a clock that was set back. */
+#define AUTOMATION_CLOCK_SLACK_MS UINT64_C(60000)
 
 /* The way of a message; empty: has none, scopes of it do not apply. */
 struct automation_keys {
@@ -96,6 +98,7 @@ struct automation_bound {
 
 struct automation_effect {
     uint64_t generation;
+    uint64_t made_ms;
     uint64_t until_ms;            /* nothing changes before by itself */
     struct automation_bound rate; /* max: messages per day */
     struct automation_bound connections;
@@ -116,7 +119,8 @@ uint64_t automation_generation(const struct automation *a);
 static inline bool automation_fresh(const struct automation *a, const struct automation_effect *e,
                                     uint64_t now_ms)
 {
-    return e->generation == automation_generation(a) && now_ms < e->until_ms;
+    return e->generation == automation_generation(a) && now_ms < e->until_ms &&
+           now_ms + AUTOMATION_CLOCK_SLACK_MS >= e->made_ms;
 }
 
 /* A limit under a bound; at least 1. limit 0: none, and 0 comes back where the bound has no max. */

@@ -91,9 +91,9 @@ void classifier_free(struct classifier *c);
 
 struct classify_scratch {
     struct pattern_matcher matcher;
-    struct classify_answer *cache; /* CLASSIFY_CACHE, by hash */
+    struct classify_answer
+        *cache; /* CLASSIFY_CACHE, by hash: of the rows too, so a reload needs no care */
     uint64_t seed;
-    const struct classifier *owner; /* whose answers these are */
     uint64_t asked;
     uint64_t cached;
 };

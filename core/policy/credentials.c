@@ -185,6 +185,8 @@ bool credentials_add(struct credentials *c, const struct conf_user *user, const 
     }
     u->kind = kind;
     u->allowed_from = user->allowed_from;
+    u->priority = user->priority;
+    u->tenant = user->tenant;
     if (old) {
         map_remove(&c->by_name, &old->node);
     }

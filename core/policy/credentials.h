@@ -40,6 +40,8 @@ struct credential {
     struct slice secret; /* NUL behind it */
     enum credential_kind kind;
     struct conf_names allowed_from; /* lives in the configuration; empty: any sender */
+    enum conf_priority priority;
+    struct slice tenant; /* lives in the configuration */
 };
 
 struct credentials;

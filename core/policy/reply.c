@@ -173,10 +173,12 @@ static size_t ip6_len(struct slice s)
     struct ip_addr addr;
     size_t n = 0;
     size_t colons = 0;
-    while (n < s.len && n < IP_TEXT_MAX && (is_hex(s.ptr[n]) || s.ptr[n] == ':' || s.ptr[n] == '.')) {
+    while (n < s.len && n < IP_TEXT_MAX &&
+           (is_hex(s.ptr[n]) || s.ptr[n] == ':' || s.ptr[n] == '.')) {
         colons += s.ptr[n++] == ':';
     }
-    while (n > 0 && (s.ptr[n - 1] == '.' || (s.ptr[n - 1] == ':' && n > 2 && s.ptr[n - 2] != ':'))) {
+    while (n > 0 &&
+           (s.ptr[n - 1] == '.' || (s.ptr[n - 1] == ':' && n > 2 && s.ptr[n - 2] != ':'))) {
         n--;
     }
     bool whole = n >= s.len || !(is_alnum(s.ptr[n]) || s.ptr[n] == ':');

@@ -80,10 +80,11 @@ static bool stages_read(const struct reading *r, struct slice text, struct reply
             continue;
         }
         if (!stage_find(name, &stage)) {
-            conf_report_error(r->report, r->from, r->path,
-                              "stage \"%.*s\" is none that replies come in (banner, ehlo, starttls, "
-                              "auth, mail, rcpt, data, body, final-dot, bdat, rset, quit)",
-                              SLICE_ARG(name));
+            conf_report_error(
+                r->report, r->from, r->path,
+                "stage \"%.*s\" is none that replies come in (banner, ehlo, starttls, "
+                "auth, mail, rcpt, data, body, final-dot, bdat, rset, quit)",
+                SLICE_ARG(name));
             return false;
         }
         m->stages |= 1U << stage;

@@ -60,12 +60,12 @@ static bool queue_compact_append_record(struct queue *q, struct queue_compaction
         /* The record would say "bounced" before the frame with the report is durable (P2). */
         return false;
     }
-    struct spool_rcpt *rcpts = calloc(m->rcpt_count, sizeof(*rcpts));
-    if (!rcpts) {
+    struct queue_record parts = {.rcpts = calloc(m->rcpt_count, sizeof(*parts.rcpts))};
+    if (!parts.rcpts) {
         return false;
     }
     struct spool_message record;
-    queue_message_record(m, rcpts, &record);
+    queue_message_record(m, &parts, &record);
     record.fragments = c->fragments;
     record.fragment_count = c->fragment_count;
     struct iovec iov = {(void *)(uintptr_t)c->data.ptr, c->data.len};
@@ -79,7 +79,7 @@ static bool queue_compact_append_record(struct queue *q, struct queue_compaction
         spool_hold(q->spool, &c->hold, c->ref);
         c->inline_bytes = (uint32_t)c->data.len;
     }
-    free(rcpts);
+    free(parts.rcpts);
     return ok;
 }
 

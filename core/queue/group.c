@@ -15,7 +15,7 @@ struct queue_owner {
 void queue_group_init(struct queue_group *g, unsigned workers, uint64_t seed)
 {
     must(workers > 0 && workers <= LIMIT_WORKERS);
-    *g = (struct queue_group){.workers = workers};
+    *g = (struct queue_group){.workers = workers, .names_seed = ~seed};
     atomic_init(&g->leaving, 0);
     pthread_mutex_init(&g->mutex, NULL);
     map_init(&g->owners, seed);

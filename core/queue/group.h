@@ -22,6 +22,7 @@
 
 struct queue_group {
     unsigned workers;
+    uint64_t names_seed; /* of label.h */
     struct mailbox *boxes[LIMIT_WORKERS]; /* set by each worker before any of them runs */
     _Atomic unsigned leaving;             /* workers that begin nothing new any more */
     pthread_mutex_t mutex;

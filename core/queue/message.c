@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/queue/message.h"
+#include "core/queue/park.h"
 #include "core/queue/queue.h"
 
 #include <stdlib.h>
@@ -29,23 +30,15 @@ static struct slice queue_block_copy(struct queue_block *b, struct slice s)
     return copy;
 }
 
-struct queue_message *queue_message_new(struct queue *q, const struct queue_message_init *init)
+bool queue_message_build(struct queue_message *m, const struct queue_message_init *init)
 {
     must(init->rcpt_count > 0 && init->rcpt_count <= LIMIT_RECIPIENTS);
     size_t strings = init->sender.len + init->envid.len + init->rcpt_bytes;
     struct queue_block *b = calloc(1, sizeof(*b) + init->rcpt_count * sizeof(struct queue_rcpt) +
                                           strings);
     if (!b) {
-        return NULL;
+        return false;
     }
-    struct handle self;
-    struct queue_message *m = pool_get(&q->messages, &self);
-    if (!m) {
-        free(b);
-        return NULL;
-    }
-    m->self = self;
-    m->queue = q;
     m->submitter = HANDLE_NONE;
     m->hold.message = m;
     m->timer.fire = queue_message_due;
@@ -60,6 +53,68 @@ struct queue_message *queue_message_new(struct queue *q, const struct queue_mess
     m->sender = queue_block_copy(b, init->sender);
     m->envid = queue_block_copy(b, init->envid);
     list_init(&m->parts);
+    return true;
+}
+
+void queue_message_unbuild(struct queue_message *m)
+{
+    for (uint32_t i = 0; i < m->rcpt_count; i++) {
+        free(m->rcpts[i].last_text);
+    }
+    free(queue_message_block(m));
+}
+
+/* False: no memory. */
+static bool queue_message_adopt(struct queue *q, struct queue_message *m,
+                                const struct attributes *a)
+{
+    if (a && a->tenant.len + a->campaign.len) {
+        m->label = queue_label_get(q, a->tenant, a->campaign);
+        if (!m->label) {
+            return false;
+        }
+    }
+    if (a) {
+        m->priority = (uint8_t)a->priority;
+        m->by = a->by;
+        m->not_before_s = a->not_before_s;
+        m->expire_s = a->expire_s;
+        m->notify_s = a->notify_s;
+    }
+    return true;
+}
+
+void queue_message_attributes(const struct queue_message *m, struct attributes *out)
+{
+    *out = (struct attributes){
+        .priority = (enum conf_priority)m->priority,
+        .by = m->by,
+        .not_before_s = m->not_before_s,
+        .expire_s = m->expire_s,
+        .notify_s = m->notify_s,
+        .tenant = queue_label_tenant(m->label),
+        .campaign = queue_label_campaign(m->label),
+    };
+}
+
+struct queue_message *queue_message_new(struct queue *q, const struct queue_message_init *init)
+{
+    struct handle self;
+    struct queue_message *m = pool_get(&q->messages, &self);
+    if (!m) {
+        return NULL;
+    }
+    if (!queue_message_build(m, init)) {
+        pool_put(&q->messages, self);
+        return NULL;
+    }
+    m->self = self;
+    m->queue = q;
+    if (!queue_message_adopt(q, m, init->attributes)) {
+        queue_message_unbuild(m);
+        pool_put(&q->messages, self);
+        return NULL;
+    }
     map_insert(&q->by_id, &m->by_id, map_hash_u64(&q->by_id, m->id));
     return m;
 }
@@ -75,6 +130,7 @@ struct queue_rcpt *queue_message_add_rcpt(struct queue_message *m, struct slice 
     r->orcpt = queue_block_copy(b, orcpt);
     r->notify = notify;
     r->state = QUEUE_RCPT_WAITING;
+    r->due_ms = (uint64_t)m->not_before_s * 1000;
     m->open_count++;
     return r;
 }
@@ -92,11 +148,10 @@ void queue_message_free(struct queue *q, struct queue_message *m)
     }
     free(m->fragments);
     free(m->fragment_holds);
-    for (uint32_t i = 0; i < m->rcpt_count; i++) {
-        free(m->rcpts[i].last_text);
-    }
+    queue_park_uncrowd(q, m);
+    queue_label_put(q, &m->label);
     map_remove(&q->by_id, &m->by_id);
-    free(queue_message_block(m));
+    queue_message_unbuild(m);
     pool_put(&q->messages, m->self);
 }
 

@@ -28,6 +28,8 @@
 #include "core/base/map.h"
 #include "core/base/pool.h"
 #include "core/base/timer.h"
+#include "core/queue/label.h"
+#include "core/queue/meta.h"
 #include "proto/smtp/outcome.h"
 #include "spool/spool.h"
 
@@ -92,6 +94,10 @@ struct queue_message {
     struct spool_fragment_ref *fragments; /* Owned. */
     struct queue_hold hold;               /* on ref's segment */
     struct queue_hold *fragment_holds;    /* one per fragment; Owned. */
+    struct queue_label *label; /* tenant and campaign; NULL: neither */
+    uint32_t not_before_s;     /* see struct attributes */
+    uint32_t expire_s;
+    uint32_t notify_s;
     struct queue_rcpt *rcpts;
     uint32_t rcpt_count;
     uint32_t open_count;    /* recipients not ENDED */
@@ -99,7 +105,10 @@ struct queue_message {
     uint32_t readers;       /* transactions and bounces that use body, ref or fragments */
     uint32_t flags;
     uint8_t ret;               /* enum mail_ret */
+    uint8_t priority;          /* enum conf_priority */
+    uint8_t by;                /* ATTRIBUTES_BY_* */
     bool queued;               /* committed and counted */
+    uint16_t crowd;            /* core/queue/park.h: counted there; 0: nowhere */
     bool damaged;              /* found at start without all of its content: bounced, never sent */
     uint64_t compact_after_ms; /* mono; a piece could not be read: not before */
 };
@@ -113,12 +122,18 @@ struct queue_message_init {
     uint32_t flags;
     uint32_t rcpt_count;
     size_t rcpt_bytes; /* sum of address and orcpt lengths */
+    const struct attributes *attributes; /* NULL: an ordinary message */
 };
 
+/* Fills a zeroed m that belongs to no queue; false: no memory. */
+bool queue_message_build(struct queue_message *m, const struct queue_message_init *init);
+void queue_message_unbuild(struct queue_message *m);
 /* Strings are copied. Recipients are added by queue_message_add_rcpt, rcpt_count times. */
 struct queue_message *queue_message_new(struct queue *q, const struct queue_message_init *init);
 struct queue_rcpt *queue_message_add_rcpt(struct queue_message *m, struct slice address,
                                           struct slice orcpt, uint8_t notify);
+/* As they were given; the names live as long as m. */
+void queue_message_attributes(const struct queue_message *m, struct attributes *out);
 /* No part, batch or reader may be left. */
 void queue_message_free(struct queue *q, struct queue_message *m);
 struct queue_message *queue_message_resolve(struct queue *q, struct handle h);

@@ -66,6 +66,8 @@ bool queue_open(struct queue *q, const struct queue_parts *parts, const struct q
     pool_init(&q->messages, sizeof(struct queue_message), POOL_SLOTS_MAX);
     pool_init(&q->readers, queue_reader_size, QUEUE_READERS_MAX);
     map_init(&q->by_id, rng_u64(q->rng));
+    map_init(&q->labels, rng_u64(q->rng));
+    q->names_seed = rng_u64(q->rng);
     map_init(&q->domains, rng_u64(q->rng));
     map_init(&q->sites, rng_u64(q->rng));
     list_init(&q->due);
@@ -139,9 +141,12 @@ static enum spool_rcpt_status queue_rcpt_status(const struct queue_rcpt *r)
     return SPOOL_RCPT_QUEUED;
 }
 
-void queue_message_record(const struct queue_message *m, struct spool_rcpt *rcpts,
+void queue_message_record(const struct queue_message *m, struct queue_record *parts,
                           struct spool_message *out)
 {
+    struct spool_rcpt *rcpts = parts->rcpts;
+    struct attributes attributes;
+    queue_message_attributes(m, &attributes);
     for (uint32_t i = 0; i < m->rcpt_count; i++) {
         const struct queue_rcpt *r = &m->rcpts[i];
         rcpts[i] = (struct spool_rcpt){
@@ -162,6 +167,7 @@ void queue_message_record(const struct queue_message *m, struct spool_rcpt *rcpt
         .body_bytes = m->body_bytes,
         .sender = m->sender,
         .envid = m->envid,
+        .meta = queue_meta_encode(&attributes, parts->meta),
         .rcpts = rcpts,
         .rcpt_count = m->rcpt_count,
         .fragments = m->fragments,
@@ -172,12 +178,13 @@ void queue_message_record(const struct queue_message *m, struct spool_rcpt *rcpt
 enum spool_append queue_submit(struct queue *q, struct queue_message *m, struct slice rest)
 {
     struct spool_rcpt few[8];
-    struct spool_rcpt *rcpts = few;
-    if (m->rcpt_count > ARRAY_COUNT(few) && !(rcpts = calloc(m->rcpt_count, sizeof(*rcpts)))) {
+    struct queue_record parts = {.rcpts = few};
+    if (m->rcpt_count > ARRAY_COUNT(few) &&
+        !(parts.rcpts = calloc(m->rcpt_count, sizeof(*parts.rcpts)))) {
         return SPOOL_FAILED;
     }
     struct spool_message record;
-    queue_message_record(m, rcpts, &record);
+    queue_message_record(m, &parts, &record);
     struct slice content = m->body ? slice_of(m->body, m->body_bytes) : rest;
     struct iovec iov = {(void *)(uintptr_t)content.ptr, content.len};
     record.body = &iov;
@@ -193,8 +200,8 @@ enum spool_append queue_submit(struct queue *q, struct queue_message *m, struct 
         m->inline_bytes = (uint32_t)content.len;
         list_push_back(&q->committing, &m->link);
     }
-    if (rcpts != few) {
-        free(rcpts);
+    if (parts.rcpts != few) {
+        free(parts.rcpts);
     }
     return result;
 }
@@ -467,6 +474,8 @@ void queue_close(struct queue *q)
     pool_deinit(&q->messages);
     pool_deinit(&q->readers);
     map_deinit(&q->by_id);
+    must(q->labels.count == 0);
+    map_deinit(&q->labels);
     map_deinit(&q->domains);
     map_deinit(&q->sites);
 }

@@ -84,6 +84,8 @@ struct queue {
     uint64_t id_last;
     struct pool messages;
     struct map by_id;
+    struct map labels;
+    uint64_t names_seed; /* without a group */
     struct map domains;
     struct map sites;
     struct list due;          /* messages to be routed in the next queue_run */
@@ -218,8 +220,13 @@ void queue_compact_decided(struct queue *q, uint64_t lsn_upto, enum spool_commit
 /* m is going away. */
 void queue_compact_forget(struct queue *q, const struct queue_message *m);
 
-/* The record of m as it is now; rcpts is an array of m->rcpt_count to fill. */
-void queue_message_record(const struct queue_message *m, struct spool_rcpt *rcpts,
+/* The record of m as it is now; its recipients, an array of m->rcpt_count to fill, and its attributes are what
+ * *out points into. */
+struct queue_record {
+    struct spool_rcpt *rcpts;
+    char meta[QUEUE_META_BYTES_MAX];
+};
+void queue_message_record(const struct queue_message *m, struct queue_record *parts,
                           struct spool_message *out);
 
 /* Timer callback of a message. */

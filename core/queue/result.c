@@ -278,6 +278,7 @@ static enum spool_append queue_batch_write(struct queue *q, struct queue_batch *
     struct spool_result result;
     struct spool_message record;
     struct spool_rcpt rcpt;
+    struct queue_record parts = {.rcpts = &rcpt};
     struct iovec iov;
     size_t bytes = 0;
     for (uint32_t i = 0; i < b->count; i++) {
@@ -286,7 +287,7 @@ static enum spool_append queue_batch_write(struct queue *q, struct queue_batch *
     }
     if (b->dsn) {
         must(b->dsn->rcpt_count == 1);
-        queue_message_record(b->dsn, &rcpt, &record);
+        queue_message_record(b->dsn, &parts, &record);
         iov = (struct iovec){b->dsn->body, b->dsn->body_bytes};
         record.body = &iov;
         record.body_count = 1;

@@ -44,13 +44,16 @@ static const struct {
 void mail_headers_init(struct mail_headers *h, const struct mail_headers_config *c)
 {
     must(c->strip_count == 0 || c->strip != NULL);
+    must(c->take_count <= c->strip_count);
     *h = (struct mail_headers){.config = c, .state = LINE_START};
     buf_init(&h->held, 2 * MAIL_FIELD_NAME_MAX + 2);
+    buf_init(&h->taken, MAIL_TAKEN_BYTES_MAX);
 }
 
 void mail_headers_deinit(struct mail_headers *h)
 {
     buf_deinit(&h->held);
+    buf_deinit(&h->taken);
 }
 
 bool mail_headers_passing(const struct mail_headers *h)
@@ -87,14 +90,14 @@ static enum line_kind classify(struct slice line, bool any_field, struct slice *
     return line.ptr[i] == ':' ? LINE_FIELD : LINE_NO_HEADER;
 }
 
-static bool to_be_stripped(const struct mail_headers *h, struct slice name)
+/* Index among the names to be removed; strip_count: it stays. */
+static size_t strip_index(const struct mail_headers *h, struct slice name)
 {
-    for (size_t i = 0; i < h->config->strip_count; i++) {
-        if (slice_eq_nocase(h->config->strip[i], name)) {
-            return true;
-        }
+    size_t i = 0;
+    while (i < h->config->strip_count && !slice_eq_nocase(h->config->strip[i], name)) {
+        i++;
     }
-    return false;
+    return i;
 }
 
 static void note_field(struct mail_headers *h, struct slice name)
@@ -139,9 +142,14 @@ enum verdict { LOOK_ON, HAND_OUT, NEED_MORE, HELD_FIRST };
 
 static enum verdict take_field(struct mail_headers *h, struct slice name, bool run_open)
 {
-    bool strip = to_be_stripped(h, name);
+    size_t index = strip_index(h, name);
+    bool strip = index < h->config->strip_count;
     if (strip && run_open) {
         return HAND_OUT;
+    }
+    h->taking = index < h->config->take_count;
+    if (h->taking) {
+        buf_add(&h->taken, buf_slice(&h->held));
     }
     if (strip) {
         h->stripped += h->held.len;
@@ -209,6 +217,9 @@ static enum mail_headers_event header_step(struct mail_headers *h, struct slice 
             used = lf ? (size_t)(lf - in->ptr) + 1 - at : in->len - at;
             h->state = lf ? LINE_START : VALUE;
             h->stripped += h->skipping ? used : 0;
+            if (h->skipping && h->taking) {
+                buf_add(&h->taken, slice_of(in->ptr + at, used));
+            }
         }
         at += used;
         if (h->skipping || verdict == NEED_MORE) {

@@ -26,7 +26,7 @@
 
 #include "core/base/buf.h"
 
-enum { MAIL_FIELD_NAME_MAX = 998 };
+enum { MAIL_FIELD_NAME_MAX = 998, MAIL_TAKEN_BYTES_MAX = 4096 };
 
 /* Bits of `present`. */
 enum {
@@ -55,6 +55,7 @@ struct mail_headers_config {
     size_t strip_count;
     bool adds_fields; /* the driver puts fields above or at END: a header that does not end in an
                          empty line then gets one, or the body would look like header */
+    size_t take_count; /* so many of the first names in `strip`: their fields are kept in `taken` */
 };
 
 enum mail_headers_event {
@@ -66,10 +67,12 @@ enum mail_headers_event {
 struct mail_headers {
     const struct mail_headers_config *config;
     struct buf held;
+    struct buf taken;  /* whole fields that were removed, with their CRLF; overflow: there were more */
     uint64_t stripped; /* bytes removed so far */
     uint32_t present;  /* MAIL_FIELD_*; final at END. Stripped fields do not count */
     uint8_t state;
     bool skipping; /* the field at hand is being removed */
+    bool taking;   /* … and kept */
     bool held_out; /* held was handed out and is to be emptied */
     bool separate; /* an empty line must be put between header and body */
 };

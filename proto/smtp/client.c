@@ -75,6 +75,7 @@ struct smtp_client_slot *smtp_client_slot_at(struct smtp_client *c, unsigned i)
 void smtp_client_init(struct smtp_client *c, const struct smtp_client_config *config)
 {
     must(config->window >= 1 && config->window <= SMTP_CLIENT_WINDOW_MAX);
+    must(config->chunk_window <= SMTP_CLIENT_WINDOW_MAX);
     must(config->helo_name.len > 0 && config->helo_name.len <= LIMIT_DOMAIN_BYTES + 2);
     must(!config->tls_implicit || config->tls != SMTP_TLS_NONE);
     *c = (struct smtp_client){.config = *config};
@@ -181,6 +182,9 @@ void smtp_client_end(struct smtp_client *c, const struct outcome *why)
 {
     must(c->state != SMTP_CLIENT_ENDED);
     must(why->kind == OUTCOME_TEMPORARY || c->slot_count == 0);
+    /* Lost and silent say nothing about how it was sent: what was answered is an attempt. */
+    bool again = c->closing || c->trouble == SMTP_TROUBLE_REPLIES ||
+                 c->trouble == SMTP_TROUBLE_BDAT || c->trouble == SMTP_TROUBLE_PIPELINE;
     c->outcome = *why;
     outcome_copy_text(&c->outcome, c->outcome_text, sizeof(c->outcome_text));
     for (unsigned i = 0; i < c->slot_count; i++) {
@@ -193,6 +197,7 @@ void smtp_client_end(struct smtp_client *c, const struct outcome *why)
         if (o.unknown) {
             o.stage = s->bdat ? OUTCOME_STAGE_BDAT : OUTCOME_STAGE_FINAL_DOT;
         }
+        s->txn->again = s->txn->again || again;
         smtp_client_slot_finish(s, &o);
         smtp_client_set_slot(s, SMTP_SLOT_DONE);
     }
@@ -207,6 +212,7 @@ void smtp_client_end_protocol(struct smtp_client *c, struct slice text)
 {
     struct outcome o = outcome_local(OUTCOME_TEMPORARY, OUTCOME_CONNECTION, smtp_client_stage(c),
                                      (struct enhanced){4, 5, 0}, text);
+    smtp_client_note_trouble(c, SMTP_TROUBLE_REPLIES, c->mode);
     smtp_client_end(c, &o);
 }
 
@@ -236,6 +242,11 @@ void smtp_client_fail(struct smtp_client *c, enum smtp_client_cause cause)
     }
     struct outcome o = outcome_local(OUTCOME_TEMPORARY, OUTCOME_CONNECTION, smtp_client_stage(c),
                                      rows[cause].enhanced, rows[cause].text);
+    if (cause != SMTP_FAIL_LOCAL) {
+        smtp_client_note_trouble(c, cause == SMTP_FAIL_TIMEOUT ? SMTP_TROUBLE_SILENT
+                                                               : SMTP_TROUBLE_LOST,
+                                 smtp_client_mode_now(c));
+    }
     smtp_client_end(c, &o);
     c->wants_plaintext = c->wants_plaintext && cause != SMTP_FAIL_LOCAL;
 }
@@ -246,25 +257,6 @@ const struct outcome *smtp_client_outcome(const struct smtp_client *c)
 }
 
 /* --- transactions ---------------------------------------------------------------------------- */
-
-bool smtp_client_can_begin(const struct smtp_client *c)
-{
-    uint32_t waiting = 0;
-    if (c->state != SMTP_CLIENT_SESSION || c->quit_wanted || c->slot_count >= c->config.window) {
-        return false;
-    }
-    for (unsigned i = 0; i < SMTP_CLIENT_WINDOW_MAX; i++) {
-        waiting += c->slots[i].state == SMTP_SLOT_PENDING;
-    }
-    return waiting == 0 && (c->caps.limit_mail == 0 || c->mails < c->caps.limit_mail);
-}
-
-uint32_t smtp_client_rcpt_max(const struct smtp_client *c)
-{
-    uint32_t limit = c->caps.limit_rcpt;
-    return limit > 0 && limit < LIMIT_RECIPIENTS_PER_TRANSACTION ? limit
-                                                                 : LIMIT_RECIPIENTS_PER_TRANSACTION;
-}
 
 /* What makes the whole message impossible here; NONE: nothing does. */
 static struct outcome txn_check(const struct smtp_client *c, const struct smtp_client_txn *txn)
@@ -298,8 +290,9 @@ static struct outcome txn_check(const struct smtp_client *c, const struct smtp_c
     return (struct outcome){.kind = OUTCOME_NONE};
 }
 
-static struct outcome rcpt_check(const struct smtp_client_txn *txn,
-                                 const struct smtp_client_rcpt *rcpt, bool room)
+/* before: recipients of this transaction that will be sent. */
+static struct outcome rcpt_check(struct smtp_client *c, const struct smtp_client_txn *txn,
+                                 const struct smtp_client_rcpt *rcpt, uint32_t before)
 {
     bool utf8 = txn->flags & SMTP_TXN_SMTPUTF8;
     if (rcpt->address.len == 0 || !smtp_envelope_address_ok(rcpt->address, utf8) ||
@@ -308,9 +301,14 @@ static struct outcome rcpt_check(const struct smtp_client_txn *txn,
                              (struct enhanced){5, 6, 0},
                              SLICE("envelope cannot be written safely"));
     }
-    if (!room) {
+    if (before >= smtp_client_rcpt_max(c)) {
         return outcome_local(OUTCOME_TEMPORARY, OUTCOME_RECIPIENT, OUTCOME_STAGE_RCPT,
                              (struct enhanced){4, 5, 3}, SLICE("peer limits recipients (RCPTMAX)"));
+    }
+    if (!smtp_client_take_domain(c, rcpt->address)) {
+        return outcome_local(OUTCOME_TEMPORARY, OUTCOME_RECIPIENT, OUTCOME_STAGE_RCPT,
+                             (struct enhanced){4, 5, 3},
+                             SLICE("peer limits domains of recipients (RCPTDOMAINMAX)"));
     }
     return (struct outcome){.kind = OUTCOME_NONE};
 }
@@ -329,14 +327,14 @@ void smtp_client_begin(struct smtp_client *c, struct smtp_client_txn *txn)
         buf_release(&s->texts);
     }
     buf_clear(&s->texts);
-    txn->answered = false;
+    txn->answered = txn->again = false;
     struct outcome whole = txn_check(c, txn);
     for (uint32_t i = 0; i < txn->rcpt_count; i++) {
         struct smtp_client_rcpt *rcpt = &txn->rcpts[i];
         rcpt->sent = rcpt->accepted = false;
         rcpt->outcome = whole.kind != OUTCOME_NONE
                             ? whole
-                            : rcpt_check(txn, rcpt, s->open < smtp_client_rcpt_max(c));
+                            : rcpt_check(c, txn, rcpt, s->open);
         s->open += rcpt->outcome.kind == OUTCOME_NONE;
     }
     smtp_client_set_slot(s, SMTP_SLOT_PENDING);

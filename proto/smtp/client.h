@@ -47,6 +47,23 @@
  *               after TXN_DONE for every transaction.
  *   On EOF, error or deadline: smtp_client_fail(c, cause), then step until CLOSED.
  *
+ * How much is under way (window): with DATA the commands of the next transaction ride behind the final dot of
+ * the one before, which is one round trip per message; with BDAT whole transactions follow each other,
+ * `chunk_window` of them, but beyond two no more than SMTP_CLIENT_WINDOW_BYTES. A peer not known to
+ * bear that (`careful`) gets one message, then two, and all of the window when overlapped ones were taken.
+ *
+ * What may be the fault of how we spoke, not of the mail: smtp_client_trouble says so after CLOSED, and in
+ * which mode we spoke, for whoever remembers it. Transactions for which that was the end have `again`:
+ * nothing definite was said of them. It is trouble when a peer pipelined to answers what does not fit,
+ * answers too much, calls accepted commands out of sequence or complains of pipelining; when it offers
+ * CHUNKING and does not know BDAT; and (LOST, SILENT) when the connection ends with more than one reply due.
+ * In this, a positive answer to the end of a message that reads 2.1.x (RFC 3463: of an address) or is for
+ * no recipient, with others under way, is one that was shifted: it delivers nothing.
+ *
+ * "Too many messages on this connection" (smtp/hint.h), after a message was taken, is no failure of the
+ * message: it has `again`, and the connection ends in order. So is a 421 to a command before the end of
+ * the message.
+ *
  * Pipelining is conservative where a peer may be confused: RSET goes ahead of MAIL whenever the
  * last transaction did not end with a positive answer to its end or is not answered yet and was
  * sent by BDAT (RFC 3030 4.2: after a failed BDAT only RSET clears the state).
@@ -74,11 +91,15 @@
 #include "proto/mail/notify.h"
 #include "proto/smtp/auth.h"
 #include "proto/smtp/client_caps.h"
+#include "proto/smtp/hint.h"
 #include "proto/smtp/outcome.h"
 #include "proto/smtp/reply.h"
 
 enum {
-    SMTP_CLIENT_WINDOW_MAX = 4,
+    SMTP_CLIENT_WINDOW_MAX = 16,
+    /* Of unanswered messages sent by BDAT: beyond, only two are under way. */
+    SMTP_CLIENT_WINDOW_BYTES = 1024 * 1024,
+    SMTP_CLIENT_DOMAINS_MAX = 32, /* a RCPTDOMAINMAX above it is taken for it */
     /* A BDAT body up to this goes out with its envelope, in one write; a bigger one waits for the
      * RCPT answers, because it could not be taken back when every recipient is refused. */
     SMTP_CLIENT_BDAT_EAGER_BYTES = 128 * 1024,
@@ -95,9 +116,11 @@ struct smtp_client_config {
     struct slice helo_name; /* must outlive the client */
     bool pipelining;        /* use what the peer offers; false when it got it wrong before */
     bool chunking;
-    /* Transactions begun and not done: 1 one after the other; 2 prefetch behind the final dot;
-     * up to SMTP_CLIENT_WINDOW_MAX overlapped with BDAT. */
+    /* Transactions begun and not done, at most SMTP_CLIENT_WINDOW_MAX. With DATA: 1 one after the other, 2
+     * prefetch behind the final dot, more are of no use. */
     uint8_t window;
+    uint8_t chunk_window; /* the same with BDAT; 0: as 1 */
+    bool careful;         /* the peer has not shown yet that it bears overlapped transactions */
     enum smtp_tls_policy tls;
     bool tls_implicit; /* TLS from the first byte (RFC 8314 3.3); tls is not NONE */
     bool relay; /* a server of the configuration's: what it wants of us is no fault of mail */
@@ -107,6 +130,22 @@ struct smtp_client_config {
     uint32_t auth_mechanisms; /* those that may be used with this secret */
     bool auth_without_tls;    /* also those that show the secret to whoever listens */
     bool auth_optional;       /* a peer that offers no AUTH at all is used without */
+};
+
+/* How much we send ahead of replies. */
+enum smtp_client_mode {
+    SMTP_MODE_STEPWISE,   /* one command at a time */
+    SMTP_MODE_PIPELINED,  /* RFC 2920 */
+    SMTP_MODE_OVERLAPPED, /* several messages by BDAT; also: BDAT at all */
+};
+
+enum smtp_client_trouble {
+    SMTP_TROUBLE_NONE,
+    SMTP_TROUBLE_REPLIES,  /* replies that do not fit what was sent */
+    SMTP_TROUBLE_BDAT,     /* it offers CHUNKING and does not know BDAT */
+    SMTP_TROUBLE_PIPELINE, /* it says that we must not pipeline */
+    SMTP_TROUBLE_LOST,     /* the connection was lost with more than one reply due */
+    SMTP_TROUBLE_SILENT,   /* a reply did not come, likewise */
 };
 
 enum smtp_txn_flag {
@@ -132,11 +171,15 @@ struct smtp_client_txn {
     enum mail_ret ret;
     uint32_t flags;      /* SMTP_TXN_* */
     uint64_t body_bytes; /* before dot-stuffing; exactly what the driver will send */
+    char by_mode;        /* 'R', 'N': DELIVERBY; 0: not asked for */
+    bool by_trace;
+    int32_t by_s; /* what is left of the time */
     struct smtp_client_rcpt *rcpts;
     uint32_t rcpt_count; /* 1..LIMIT_RECIPIENTS_PER_TRANSACTION */
     bool answered;       /* machine: at least one reply belonged to it. A failed transaction that
                            * was not answered may be tried again at once elsewhere: a kept
                            * connection may have died before we used it. */
+    bool again;          /* machine: so may this one, although it was: see above */
 };
 
 enum smtp_client_action {
@@ -236,7 +279,17 @@ struct smtp_client {
     bool had_secret;
     bool needs_rset;
     bool quit_wanted;
-    uint32_t mails; /* MAIL commands sent */
+    uint32_t mails;  /* MAIL commands sent */
+    uint32_t served; /* messages taken by the peer */
+    uint32_t full;   /* it had enough of this connection after so many; 0: not */
+    bool closing;    /* 421 after it took messages */
+    enum smtp_hint hint; /* of the reply at hand */
+    enum smtp_client_mode mode;   /* the boldest so far on this connection */
+    enum smtp_client_mode proven; /* the boldest in which a message was taken */
+    enum smtp_client_trouble trouble;
+    enum smtp_client_mode trouble_mode;
+    uint32_t domain_count; /* of recipients in this session, only if RCPTDOMAINMAX is limited */
+    uint64_t domains[SMTP_CLIENT_DOMAINS_MAX];
     struct smtp_client_auth auth;
     struct outcome outcome;
     char outcome_text[LIMIT_OUTCOME_TEXT_BYTES];
@@ -272,8 +325,14 @@ bool smtp_client_had_secret(struct smtp_client *c);
 
 /* There is room in the window and the session is up. */
 bool smtp_client_can_begin(const struct smtp_client *c);
+/* The same, and its commands would go out at once. */
+bool smtp_client_can_follow(const struct smtp_client *c);
 /* Recipients one transaction can have here (LIMITS RCPTMAX). Those beyond get 4.5.3 unsent. */
 uint32_t smtp_client_rcpt_max(const struct smtp_client *c);
+/* Of these, in their order, which may be sent on this connection (LIMITS RCPTDOMAINMAX: domains of a
+ * session)? taken[i] says so; the number of them. Those that may not would get 4.5.3 unsent. */
+uint32_t smtp_client_rcpt_fit(const struct smtp_client *c, const struct slice *addresses,
+                              uint32_t count, bool *taken);
 /* Begins a transaction; smtp_client_can_begin must hold. What can be known without asking the peer
  * (size, 8-bit, SMTPUTF8, broken addresses) is decided here, no byte is sent for it. */
 void smtp_client_begin(struct smtp_client *c, struct smtp_client_txn *txn);
@@ -300,6 +359,14 @@ void smtp_client_fail(struct smtp_client *c, enum smtp_client_cause cause);
 /* What is awaited, for the read deadline (RFC 5321 4.5.3.2): BODY while the driver sends a body and
  * no reply is due, NONE while idle. */
 enum outcome_stage smtp_client_stage(const struct smtp_client *c);
+
+/* After CLOSED, see above; *mode: in which we spoke. */
+enum smtp_client_trouble smtp_client_trouble(const struct smtp_client *c,
+                                             enum smtp_client_mode *mode);
+/* Of the boldest mode in which a message was taken on this connection. */
+enum smtp_client_mode smtp_client_proven(const struct smtp_client *c);
+/* The peer has taken so many messages and wants no more on this connection; 0: it did not say so. */
+uint32_t smtp_client_full(const struct smtp_client *c);
 
 /* How the connection ended; kind NONE while it lives or when it ended in order. */
 const struct outcome *smtp_client_outcome(const struct smtp_client *c);

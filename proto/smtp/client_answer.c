@@ -47,6 +47,7 @@ static struct outcome slot_outcome(const struct smtp_client *c, struct smtp_clie
                                    enum outcome_stage stage)
 {
     char scratch[LIMIT_OUTCOME_TEXT_BYTES];
+    scope = c->hint == SMTP_HINT_FULL ? OUTCOME_CONNECTION : scope;
     char *dst = smtp_client_slot_text(s);
     struct outcome o = smtp_reply_outcome(r, scope, stage, dst ? dst : scratch,
                                           LIMIT_OUTCOME_TEXT_BYTES);
@@ -72,6 +73,14 @@ void smtp_client_end_by_reply(struct smtp_client *c, const struct smtp_reply *r,
     bool login = stage == OUTCOME_STAGE_AUTH && r->code / 100 == 5;
     o.wants = login ? OUTCOME_WANTS_LOGIN : OUTCOME_WANTS_NOTHING;
     smtp_client_end(c, &o);
+}
+
+void smtp_client_end_by_trouble(struct smtp_client *c, const struct smtp_reply *r,
+                                enum outcome_stage stage, enum smtp_client_trouble trouble)
+{
+    enum smtp_client_mode mode = trouble == SMTP_TROUBLE_BDAT ? SMTP_MODE_OVERLAPPED : c->mode;
+    smtp_client_note_trouble(c, trouble, mode);
+    smtp_client_end_by_reply(c, r, stage, OUTCOME_TEMPORARY);
 }
 
 static bool positive(const struct smtp_reply *r)
@@ -122,7 +131,7 @@ static void answer_rset(struct smtp_client *c, struct smtp_client_slot *s,
 {
     (void)s;
     if (!positive(r)) {
-        smtp_client_end_by_reply(c, r, OUTCOME_STAGE_RSET, OUTCOME_TEMPORARY);
+        smtp_client_end_by_trouble(c, r, OUTCOME_STAGE_RSET, SMTP_TROUBLE_REPLIES);
     }
 }
 
@@ -134,7 +143,7 @@ static void answer_mail(struct smtp_client *c, struct smtp_client_slot *s,
     } else if (r->code == 503) {
         /* "Bad sequence" to MAIL: the peer's idea of the session differs from ours. That is no
          * verdict about this message, so it must not bounce it. */
-        smtp_client_end_by_reply(c, r, OUTCOME_STAGE_MAIL, OUTCOME_TEMPORARY);
+        smtp_client_end_by_trouble(c, r, OUTCOME_STAGE_MAIL, SMTP_TROUBLE_REPLIES);
     } else {
         struct outcome o = slot_outcome(c, s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_MAIL);
         smtp_client_slot_finish(s, &o);
@@ -154,6 +163,13 @@ static bool too_many_recipients(const struct smtp_client_slot *s, const struct s
     return s->accepted > 0;
 }
 
+/* 503 though the commands before were accepted: as with MAIL, but only if it may be the fault of sending
+ * ahead. One command at a time it is the peer's last word. */
+static bool out_of_sequence(const struct smtp_client *c, const struct smtp_reply *r)
+{
+    return r->code == 503 && c->mode != SMTP_MODE_STEPWISE;
+}
+
 static void answer_rcpt(struct smtp_client *c, struct smtp_client_slot *s,
                         const struct smtp_reply *r)
 {
@@ -168,6 +184,13 @@ static void answer_rcpt(struct smtp_client *c, struct smtp_client_slot *s,
     if (positive(r)) {
         rcpt->accepted = true;
         s->accepted++;
+        return;
+    }
+    if (out_of_sequence(c, r)) {
+        rcpt->outcome = slot_outcome(c, s, r, OUTCOME_CONNECTION, OUTCOME_STAGE_RCPT);
+        rcpt->outcome.kind = OUTCOME_TEMPORARY;
+        s->open--;
+        smtp_client_end_by_trouble(c, r, OUTCOME_STAGE_RCPT, SMTP_TROUBLE_REPLIES);
         return;
     }
     rcpt->outcome = slot_outcome(c, s, r, OUTCOME_RECIPIENT, OUTCOME_STAGE_RCPT);
@@ -189,6 +212,10 @@ static void answer_data(struct smtp_client *c, struct smtp_client_slot *s,
         }
         return;
     }
+    if (s->accepted > 0 && out_of_sequence(c, r)) {
+        smtp_client_end_by_trouble(c, r, OUTCOME_STAGE_DATA, SMTP_TROUBLE_REPLIES);
+        return;
+    }
     struct outcome o = slot_outcome(c, s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_DATA);
     smtp_client_slot_finish(s, &o);
     s->settled = true;
@@ -203,10 +230,23 @@ static void answer_bdat(struct smtp_client *c, struct smtp_client_slot *s,
         smtp_client_end_protocol(c, SLICE("peer accepted a message before its end"));
         return;
     }
+    if (s->accepted > 0 && r->code >= 500 && r->code <= 504) {
+        /* It does not know the command, or what state it is in: the body may be taken for commands. */
+        s->settled = true;
+        smtp_client_end_by_trouble(c, r, OUTCOME_STAGE_BDAT, SMTP_TROUBLE_BDAT);
+        return;
+    }
+    if (smtp_client_is_shifted(c, s, r)) {
+        smtp_client_end_protocol(c, SLICE("peer's replies are out of step"));
+        return;
+    }
     struct outcome o = slot_outcome(c, s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_BDAT);
     smtp_client_slot_finish(s, &o);
     s->settled = true;
     c->needs_rset = c->needs_rset || !positive(r);
+    if (positive(r)) {
+        smtp_client_note_served(c);
+    }
     if (s->ended) {
         smtp_client_set_slot(s, SMTP_SLOT_DONE);
     } /* else: the announced bytes must still be sent; body_end finishes it */
@@ -220,6 +260,9 @@ static void answer_end(struct smtp_client *c, struct smtp_client_slot *s,
     if (!lone) {
         struct outcome o = slot_outcome(c, s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_FINAL_DOT);
         smtp_client_slot_finish(s, &o);
+        if (positive(r)) {
+            smtp_client_note_served(c);
+        }
     }
     /* The end of data clears the peer's state whatever the answer (RFC 5321 4.1.1.4); not all
      * peers know, and RSET costs nothing in the next group. */
@@ -297,6 +340,8 @@ static void answer_unexpected(struct smtp_client *c, const struct smtp_reply *r)
         }
     }
     if (r->code == 421) {
+        bool full = c->full == 0 && smtp_hint_of(r->code, r->text) == SMTP_HINT_FULL;
+        c->full = full ? c->served : c->full;
         smtp_client_end_by_reply(c, r, OUTCOME_STAGE_NONE, OUTCOME_TEMPORARY);
     } else {
         smtp_client_end_protocol(c, SLICE("peer sent a reply that answers nothing"));
@@ -311,10 +356,39 @@ static void answer_closing(struct smtp_client *c, enum smtp_expect_kind kind,
         answer_quit(c, NULL, r);
         return;
     }
-    if (kind == SMTP_EXPECT_END || kind == SMTP_EXPECT_BDAT) {
+    bool end = kind == SMTP_EXPECT_END || kind == SMTP_EXPECT_BDAT;
+    if (end) {
         s->settled = true; /* answered: not unknown */
     }
+    c->closing = c->served > 0 && (!end || c->hint == SMTP_HINT_FULL);
     smtp_client_end_by_reply(c, r, rows[kind].stage, OUTCOME_TEMPORARY);
+}
+
+/* What the reply says of the connection. False: it was the end of it. */
+static bool answer_hint(struct smtp_client *c, enum smtp_expect_kind kind,
+                        struct smtp_client_slot *s, const struct smtp_reply *r)
+{
+    c->hint = s ? smtp_hint_of(r->code, r->text) : SMTP_HINT_NONE;
+    if (c->hint == SMTP_HINT_FULL && c->served == 0) {
+        c->hint = SMTP_HINT_NONE; /* on any connection: that is a rate, and of the mail's concern */
+    }
+    switch (c->hint) {
+    case SMTP_HINT_NONE:
+        return true;
+    case SMTP_HINT_FULL:
+        c->full = c->full ? c->full : c->served;
+        c->quit_wanted = true;
+        s->txn->again = true;
+        return true;
+    case SMTP_HINT_PIPELINING:
+        if (c->mode == SMTP_MODE_STEPWISE) {
+            return true;
+        }
+        s->settled = s->settled || kind == SMTP_EXPECT_END || kind == SMTP_EXPECT_BDAT;
+        smtp_client_end_by_trouble(c, r, rows[kind].stage, SMTP_TROUBLE_PIPELINE);
+        return false;
+    }
+    return true;
 }
 
 void smtp_client_answer(struct smtp_client *c, const struct smtp_reply *r)
@@ -334,6 +408,9 @@ void smtp_client_answer(struct smtp_client *c, const struct smtp_reply *r)
         smtp_client_end_protocol(c, SLICE("peer sent a reply that does not fit the command"));
         return;
     }
+    if (!answer_hint(c, kind, s, r)) {
+        return;
+    }
     if (r->code == 421) {
         answer_closing(c, kind, s, r);
         return;
@@ -344,4 +421,8 @@ void smtp_client_answer(struct smtp_client *c, const struct smtp_reply *r)
         c->expect_count--;
     }
     rows[kind].answer(c, s, r);
+    if (c->hint == SMTP_HINT_FULL && c->state == SMTP_CLIENT_SESSION) {
+        struct outcome o = slot_outcome(c, s, r, OUTCOME_CONNECTION, rows[kind].stage);
+        smtp_client_drop_pending(c, &o);
+    }
 }

@@ -57,6 +57,7 @@ static const struct {
     {SLICE_INIT("ENHANCEDSTATUSCODES"), offsetof(struct smtp_caps, enhancedstatuscodes), NULL},
     {SLICE_INIT("STARTTLS"), offsetof(struct smtp_caps, starttls), NULL},
     {SLICE_INIT("REQUIRETLS"), offsetof(struct smtp_caps, requiretls), NULL},
+    {SLICE_INIT("DELIVERBY"), offsetof(struct smtp_caps, deliverby), NULL},
     {SLICE_INIT("AUTH"), offsetof(struct smtp_caps, auth), auth_parse},
     {SLICE_INIT("LIMITS"), offsetof(struct smtp_caps, esmtp), limits_parse},
 };

@@ -6,7 +6,7 @@
  *            argument is treated as not offered (SIZE: as offered without limit).
  * Owner:     a value, embedded in the client machine; forgotten after STARTTLS (RFC 3207 4.2).
  * Thread:    any. Errors: none.
- * RFC:       5321 4.1.1.1, 1870, 2920, 3030, 3207, 3461, 4954, 6152, 6531, 8689, 9422.
+ * RFC:       5321 4.1.1.1, 1870, 2852, 2920, 3030, 3207, 3461, 4954, 6152, 6531, 8689, 9422.
  */
 #ifndef RINGPOST_SMTP_CLIENT_CAPS_H
 #define RINGPOST_SMTP_CLIENT_CAPS_H
@@ -24,6 +24,7 @@ struct smtp_caps {
     bool enhancedstatuscodes;
     bool starttls;
     bool requiretls;
+    bool deliverby;
     bool auth;
     uint32_t auth_mechanisms;   /* SMTP_AUTH_* that are known to us */
     uint64_t size_max;          /* 0: no limit named */

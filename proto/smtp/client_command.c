@@ -64,6 +64,10 @@ void smtp_command_mail(struct buf *out, const struct smtp_client_txn *txn,
     if (caps->smtputf8 && (txn->flags & SMTP_TXN_SMTPUTF8)) {
         buf_add(out, SLICE(" SMTPUTF8"));
     }
+    if (caps->deliverby && txn->by_mode) {
+        must(txn->by_mode == 'N' || txn->by_s > 0);
+        buf_addf(out, " BY=%d;%c%s", txn->by_s, txn->by_mode, txn->by_trace ? "T" : "");
+    }
     if (caps->dsn) {
         if (txn->ret != MAIL_RET_DEFAULT) {
             buf_add(out, txn->ret == MAIL_RET_FULL ? SLICE(" RET=FULL") : SLICE(" RET=HDRS"));

@@ -3,7 +3,7 @@
  * client_private - the seams inside the client machine
  *
  * Purpose:   shared by client.c (life, driver's calls), client_send.c (commands out),
- *            client_answer.c (replies in) and client_auth.c (STARTTLS, AUTH); for nobody else.
+ *            client_answer.c (replies in), client_window.c (how much at once) and client_auth.c (STARTTLS, AUTH); for nobody else.
  * Owner, thread, units, errors: as client.h.
  */
 #ifndef RINGPOST_SMTP_CLIENT_PRIVATE_H
@@ -43,6 +43,30 @@ enum outcome_stage smtp_client_expect_stage(enum smtp_expect_kind kind);
 void smtp_client_end(struct smtp_client *c, const struct outcome *why);
 /* The peer broke the protocol: 4.5.0. */
 void smtp_client_end_protocol(struct smtp_client *c, struct slice text);
+
+/* The same two, and how we spoke may be why (in smtp_client_trouble's sense, if we spoke boldly). */
+void smtp_client_end_by_trouble(struct smtp_client *c, const struct smtp_reply *r,
+                                enum outcome_stage stage, enum smtp_client_trouble trouble);
+void smtp_client_note_trouble(struct smtp_client *c, enum smtp_client_trouble trouble,
+                              enum smtp_client_mode mode);
+
+/* ---- client_window.c ---- */
+
+/* How bold what is under way is. */
+enum smtp_client_mode smtp_client_mode_now(const struct smtp_client *c);
+/* Commands went out. */
+void smtp_client_note_mode(struct smtp_client *c);
+/* A message was taken. */
+void smtp_client_note_served(struct smtp_client *c);
+/* Transactions that may be under way. */
+uint32_t smtp_client_window(const struct smtp_client *c);
+/* Room for this recipient's domain in the session; it is counted. */
+bool smtp_client_take_domain(struct smtp_client *c, struct slice address);
+/* The peer has had enough: what has not been sent is given back. */
+void smtp_client_drop_pending(struct smtp_client *c, const struct outcome *o);
+/* With others under way no answer to the end of a message looks like this. */
+bool smtp_client_is_shifted(const struct smtp_client *c, const struct smtp_client_slot *s,
+                            const struct smtp_reply *r);
 
 /* Ends the connection with the peer's own words. */
 void smtp_client_end_by_reply(struct smtp_client *c, const struct smtp_reply *r,

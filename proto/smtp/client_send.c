@@ -201,6 +201,8 @@ void smtp_client_send(struct smtp_client *c, struct buf *out)
         secret_wipe(out->ptr + before, out->len - before);
         out->len = before;
         smtp_client_end_protocol(c, SLICE("peer sent a reply that answers nothing"));
+    } else if (out->len > before) {
+        smtp_client_note_mode(c);
     }
 }
 

@@ -11,6 +11,8 @@
 
 struct sender_record {
     uint64_t size_declared;
+    uint64_t hold_until_s;
+    uint64_t by_until_s;
     uint16_t address_len;
     uint16_t local_len;
     uint16_t envid_raw_len;
@@ -19,6 +21,8 @@ struct sender_record {
     uint8_t body;
     uint8_t ret;
     uint8_t smtputf8;
+    uint8_t by;
+    uint8_t by_trace;
 };
 
 struct rcpt_record {
@@ -85,6 +89,8 @@ bool smtp_envelope_set_sender(struct smtp_envelope *e, const struct smtp_path *p
         .body = (uint8_t)params->body,
         .ret = (uint8_t)params->ret,
         .smtputf8 = params->smtputf8,
+        .by = (uint8_t)params->by,
+        .by_trace = params->by_trace,
     };
     must(path->text.len <= LIMIT_ADDRESS_BYTES && params->envid.len <= LIMIT_ENVID_BYTES);
     buf_clear(&e->arena);
@@ -106,6 +112,16 @@ bool smtp_envelope_set_sender(struct smtp_envelope *e, const struct smtp_path *p
     memcpy(e->arena.ptr, &r, sizeof(r));
     e->sender_bytes = (uint32_t)e->arena.len;
     return true;
+}
+
+void smtp_envelope_set_times(struct smtp_envelope *e, uint64_t hold_until_s, uint64_t by_until_s)
+{
+    struct sender_record r;
+    must(e->sender_bytes >= sizeof(r));
+    memcpy(&r, e->arena.ptr, sizeof(r));
+    r.hold_until_s = hold_until_s;
+    r.by_until_s = by_until_s;
+    memcpy(e->arena.ptr, &r, sizeof(r));
 }
 
 /* Appends the decoded form of ORCPT's value. */
@@ -180,6 +196,10 @@ void smtp_envelope_sender(const struct smtp_envelope *e, struct smtp_sender_view
         .smtputf8 = r.smtputf8,
         .body = (enum smtp_body_type)r.body,
         .ret = (enum mail_ret)r.ret,
+        .hold_until_s = r.hold_until_s,
+        .by = (enum smtp_by_mode)r.by,
+        .by_trace = r.by_trace,
+        .by_until_s = r.by_until_s,
     };
     out->address = arena_text(e, &at, r.address_len);
     out->parts = address_parts(out->address, r.local_len);

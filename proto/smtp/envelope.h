@@ -30,6 +30,10 @@ struct smtp_sender_view {
     struct slice envid_xtext;
     struct slice envid;      /* decoded */
     struct slice auth_xtext; /* AUTH=, "<>" or xtext; empty: not given */
+    uint64_t hold_until_s;   /* not before: seconds since 1970; 0: not given */
+    enum smtp_by_mode by;
+    bool by_trace;
+    uint64_t by_until_s; /* seconds since 1970 */
 };
 
 struct smtp_rcpt_view {
@@ -54,6 +58,8 @@ void smtp_envelope_deinit(struct smtp_envelope *e);
 /* Replaces everything. */
 bool smtp_envelope_set_sender(struct smtp_envelope *e, const struct smtp_path *path,
                               const struct smtp_mail_params *params);
+/* After set_sender: what HOLDFOR, HOLDUNTIL and BY mean by the clock. Seconds since 1970; 0: not given. */
+void smtp_envelope_set_times(struct smtp_envelope *e, uint64_t hold_until_s, uint64_t by_until_s);
 bool smtp_envelope_push_rcpt(struct smtp_envelope *e, const struct smtp_path *path,
                              const struct smtp_rcpt_params *params);
 /* Forgets the last recipient (the driver refused it). */

@@ -6,6 +6,7 @@
 #include "proto/smtp/param.h"
 
 #include "core/base/limits.h"
+#include "core/base/rfc3339.h"
 #include "core/base/utf8.h"
 #include "proto/smtp/path.h"
 #include "proto/smtp/xtext.h"
@@ -106,6 +107,58 @@ static enum smtp_param_result set_auth(struct param_target *t, const struct smtp
     return ok_if(good);
 }
 
+enum { SECONDS_DIGITS_MAX = 9 }; /* RFC 4865 3, RFC 2852 4 */
+
+static bool seconds_parse(struct slice s, uint64_t *out)
+{
+    return s.len <= SECONDS_DIGITS_MAX && slice_to_u64(s, out);
+}
+
+/* RFC 4865 3: 1 to 9 digits, the first is not 0; not both of the two. */
+static enum smtp_param_result set_hold_for(struct param_target *t, const struct smtp_param *p)
+{
+    bool good = !t->mail.hold && p->value.len && p->value.ptr[0] != '0' &&
+                seconds_parse(p->value, &t->mail.hold_for_s);
+    t->mail.hold = true;
+    return ok_if(good);
+}
+
+static enum smtp_param_result set_hold_until(struct param_target *t, const struct smtp_param *p)
+{
+    uint64_t us;
+    if (t->mail.hold || !rfc3339_parse(p->value, &us)) {
+        return SMTP_PARAM_BAD;
+    }
+    t->mail.hold = true;
+    t->mail.hold_until_s = us / 1000000 + 1 - (us % 1000000 == 0);
+    return ok_if(t->mail.hold_until_s > 0);
+}
+
+/* by-time ";" by-mode [by-trace]; RETURN needs a time that is not over (RFC 2852 4). */
+static enum smtp_param_result set_by(struct param_target *t, const struct smtp_param *p)
+{
+    struct slice mode = p->value;
+    struct slice time = slice_cut(&mode, ';');
+    uint64_t s;
+    bool minus = time.len && time.ptr[0] == '-';
+    bool sign = minus || (time.len && time.ptr[0] == '+');
+    t->mail.by_trace = mode.len == 2 && ascii_lower(mode.ptr[1]) == 't';
+    if (!seconds_parse(slice_skip(time, sign ? 1 : 0), &s) || mode.len != (t->mail.by_trace ? 2u : 1u)) {
+        return SMTP_PARAM_BAD;
+    }
+    t->mail.by_s = minus ? -(int32_t)s : (int32_t)s;
+    switch (ascii_lower(mode.ptr[0])) {
+    case 'r':
+        t->mail.by = SMTP_BY_RETURN;
+        return ok_if(t->mail.by_s > 0);
+    case 'n':
+        t->mail.by = SMTP_BY_NOTIFY;
+        return SMTP_PARAM_OK;
+    default:
+        return SMTP_PARAM_BAD;
+    }
+}
+
 static enum smtp_param_result set_notify(struct param_target *t, const struct smtp_param *p)
 {
     static const struct {
@@ -168,6 +221,9 @@ static const struct param_row mail_rows[] = {
     {SLICE_INIT("ENVID"), SMTP_FEATURE_DSN, set_envid},
     /* Accepted without AUTH on offer: trusted relays pass it on (RFC 4954 5). */
     {SLICE_INIT("AUTH"), 0, set_auth},
+    {SLICE_INIT("HOLDFOR"), SMTP_FEATURE_FUTURERELEASE, set_hold_for},
+    {SLICE_INIT("HOLDUNTIL"), SMTP_FEATURE_FUTURERELEASE, set_hold_until},
+    {SLICE_INIT("BY"), SMTP_FEATURE_DELIVERBY, set_by},
 };
 
 static const struct param_row rcpt_rows[] = {

@@ -12,7 +12,7 @@
  *            parameter we offered (555 5.5.4). SMTP_PARAM_NOT_UTF8MODE: 8-bit without SMTPUTF8
  *            (553 5.6.7). *out is untouched unless SMTP_PARAM_OK.
  * RFC:       5321 4.1.2, 1870 (SIZE), 6152 (BODY), 6531 (SMTPUTF8), 3461 (RET ENVID NOTIFY ORCPT),
- *            6533 3 (ORCPT=utf-8;), 4954 5 (AUTH).
+ *            6533 3 (ORCPT=utf-8;), 4954 5 (AUTH), 4865 (HOLDFOR HOLDUNTIL), 2852 (BY).
  */
 #ifndef RINGPOST_SMTP_PARAM_H
 #define RINGPOST_SMTP_PARAM_H
@@ -35,6 +35,8 @@ enum {
     SMTP_FEATURE_AUTH = 1 << 10,
     SMTP_FEATURE_AUTH_EQUALS = 1 << 11, /* "AUTH=PLAIN" as well, for clients of the last century */
     SMTP_FEATURE_VRFY = 1 << 12,        /* no keyword: VRFY is answered at all */
+    SMTP_FEATURE_FUTURERELEASE = 1 << 13,
+    SMTP_FEATURE_DELIVERBY = 1 << 14,
     SMTP_FEATURES_DEFAULT = ((1 << 9) - 1) | SMTP_FEATURE_VRFY,
 };
 
@@ -47,6 +49,9 @@ enum smtp_param_result {
 
 enum smtp_body_type { SMTP_BODY_UNSTATED, SMTP_BODY_7BIT, SMTP_BODY_8BITMIME };
 
+/* RFC 2852 4. RETURN: not delivered by then, it comes back; NOTIFY: its sender is told. */
+enum smtp_by_mode { SMTP_BY_NONE, SMTP_BY_RETURN, SMTP_BY_NOTIFY };
+
 struct smtp_mail_params {
     uint64_t size; /* saturated at UINT64_MAX: RFC 1870 allows 20 digits */
     bool size_given;
@@ -55,6 +60,12 @@ struct smtp_mail_params {
     enum mail_ret ret;
     struct slice envid; /* xtext */
     struct slice auth;  /* xtext or "<>"; empty: not given */
+    bool hold;          /* HOLDFOR or HOLDUNTIL */
+    uint64_t hold_for_s;
+    uint64_t hold_until_s; /* since 1970, a part of a second counts as a whole one; 0: HOLDFOR */
+    enum smtp_by_mode by;
+    bool by_trace;
+    int32_t by_s; /* RETURN: above 0 */
 };
 
 struct smtp_rcpt_params {

@@ -18,7 +18,7 @@
  *            fdatasync. Until then no input is consumed.
  * Secrets:   what an exchange decoded is wiped when it ends, lines always. The driver wipes its own
  *            input when smtp_server_had_secret says so.
- * RFC:       5321, 1870, 2034, 2920, 3030, 3207, 3461, 4954, 6152, 6531, 9422.
+ * RFC:       5321, 1870, 2034, 2852, 2920, 3030, 3207, 3461, 4865, 4954, 6152, 6531, 9422.
  *
  * The driver's loop:
  *
@@ -117,6 +117,8 @@ struct smtp_server_config {
     uint32_t auth_mechanisms;   /* SMTP_AUTH_PLAIN, _LOGIN, _CRAM_MD5 */
     uint32_t auth_failures_max; /* the login after so many failed ones: 421 4.7.0; 0: no matter */
     uint32_t features;          /* SMTP_FEATURE_* */
+    uint32_t future_release_s;  /* FUTURERELEASE: how long mail may be held */
+    uint32_t deliver_by_s;      /* DELIVERBY: the shortest time of mode R */
 };
 
 /* The defaults; hostname must still be set. */
@@ -171,7 +173,8 @@ struct smtp_server {
     bool tls;
     bool authenticated;
     bool had_secret;
-    uint8_t flags; /* SMTP_SESSION_* */
+    uint8_t flags;  /* SMTP_SESSION_* */
+    uint32_t now_s; /* since 1970, of the latest smtp_server_set_now */
     uint32_t auth_failures;
     uint32_t auth_failed_mechanisms; /* tried in vain for this user since its failure was counted */
     uint64_t auth_failed_user;       /* a hash; 0: nobody has failed yet */
@@ -184,6 +187,12 @@ void smtp_server_deinit(struct smtp_server *s);
 
 /* Any time: SMTP_SESSION_*. */
 void smtp_server_set_flags(struct smtp_server *s, uint8_t flags);
+
+/* Before steps, where FUTURERELEASE or DELIVERBY is on offer: seconds since 1970. */
+static inline void smtp_server_set_now(struct smtp_server *s, uint64_t wall_s)
+{
+    s->now_s = (uint32_t)wall_s;
+}
 
 /* Writes the 220 banner. */
 void smtp_server_greet(struct smtp_server *s, struct buf *out);

@@ -4,6 +4,8 @@
  */
 #include "proto/smtp/server_tx.h"
 
+#include "core/base/clock.h"
+
 #include <stdlib.h>
 
 /* ---- EHLO keywords: one row each ---- */
@@ -11,30 +13,53 @@
 struct keyword {
     uint32_t feature;
     struct slice word;
-    void (*add_args)(const struct smtp_server_config *c, struct buf *out);
+    void (*add_args)(const struct smtp_server *s, struct buf *out);
 };
 
-static void add_size(const struct smtp_server_config *c, struct buf *out)
+static void add_size(const struct smtp_server *s, struct buf *out)
 {
     /* RFC 1870 4: 0 means no fixed limit. */
     buf_add_byte(out, ' ');
-    buf_add_u64(out, c->size_max);
+    buf_add_u64(out, s->config->size_max);
 }
 
-static void add_limits(const struct smtp_server_config *c, struct buf *out)
+static void add_limits(const struct smtp_server *s, struct buf *out)
 {
     buf_add(out, SLICE(" RCPTMAX="));
-    buf_add_u64(out, c->recipients_max);
+    buf_add_u64(out, s->config->recipients_max);
 }
 
-static void add_mechanisms(const struct smtp_server_config *c, struct buf *out)
+static void add_mechanisms(const struct smtp_server *s, struct buf *out)
 {
-    smtp_auth_add_names(out, c->auth_mechanisms, SLICE(" "));
+    smtp_auth_add_names(out, s->config->auth_mechanisms, SLICE(" "));
 }
 
-static void add_mechanisms_equals(const struct smtp_server_config *c, struct buf *out)
+static void add_mechanisms_equals(const struct smtp_server *s, struct buf *out)
 {
-    smtp_auth_add_names(out, c->auth_mechanisms, SLICE("="));
+    smtp_auth_add_names(out, s->config->auth_mechanisms, SLICE("="));
+}
+
+/* RFC 4865 3: the longest time, and the date it ends at when it begins now. */
+static void add_future_release(const struct smtp_server *s, struct buf *out)
+{
+    uint64_t until_s = (uint64_t)s->now_s + s->config->future_release_s;
+    buf_add_byte(out, ' ');
+    buf_add_u64(out, s->config->future_release_s);
+    buf_add_byte(out, ' ');
+    size_t at = out->len;
+    clock_add_rfc3339(out, until_s * 1000000);
+    /* Without the fraction: "2026-11-21T11:25:00" and the Z. */
+    enum { SECONDS_BYTES = 19 };
+    if (!out->overflow && out->len > at + SECONDS_BYTES) {
+        out->len = at + SECONDS_BYTES;
+        buf_add_byte(out, 'Z');
+    }
+}
+
+static void add_deliver_by(const struct smtp_server *s, struct buf *out)
+{
+    buf_add_byte(out, ' ');
+    buf_add_u64(out, s->config->deliver_by_s);
 }
 
 static const struct keyword keywords[] = {
@@ -46,6 +71,8 @@ static const struct keyword keywords[] = {
     {SMTP_FEATURE_CHUNKING, SLICE_INIT("CHUNKING"), NULL},
     {SMTP_FEATURE_DSN, SLICE_INIT("DSN"), NULL},
     {SMTP_FEATURE_LIMITS, SLICE_INIT("LIMITS"), add_limits},
+    {SMTP_FEATURE_FUTURERELEASE, SLICE_INIT("FUTURERELEASE"), add_future_release},
+    {SMTP_FEATURE_DELIVERBY, SLICE_INIT("DELIVERBY"), add_deliver_by},
     {SMTP_FEATURE_STARTTLS, SLICE_INIT("STARTTLS"), NULL},
     {SMTP_FEATURE_AUTH, SLICE_INIT("AUTH"), add_mechanisms},
     {SMTP_FEATURE_AUTH_EQUALS, SLICE_INIT("AUTH"), add_mechanisms_equals},
@@ -54,20 +81,19 @@ static const struct keyword keywords[] = {
 
 static void add_keywords(const struct smtp_server *s, struct buf *out)
 {
-    const struct smtp_server_config *c = s->config;
     uint32_t features = smtp_server_features(s);
     size_t left = 0;
     for (size_t i = 0; i < ARRAY_COUNT(keywords); i++) {
         left += (features & keywords[i].feature) != 0;
     }
-    smtp_reply_add_plain(out, 250, left == 0, c->hostname);
+    smtp_reply_add_plain(out, 250, left == 0, s->config->hostname);
     for (size_t i = 0; i < ARRAY_COUNT(keywords); i++) {
         if (features & keywords[i].feature) {
             left--;
             buf_add(out, left ? SLICE("250-") : SLICE("250 "));
             buf_add(out, keywords[i].word);
             if (keywords[i].add_args) {
-                keywords[i].add_args(c, out);
+                keywords[i].add_args(s, out);
             }
             buf_add(out, SLICE("\r\n"));
         }
@@ -173,9 +199,46 @@ static void say_bad_params(struct smtp_server *s, struct buf *out, enum smtp_par
     SMTP_SAY(s, out, 501, "5.5.4", "Bad or duplicate parameter");
 }
 
+/* By our clock. hold: 0: at once; by: 0: none. */
+struct mail_times {
+    uint64_t hold_until_s;
+    uint64_t by_until_s;
+};
+
+/* False: answered. */
+static bool take_times(struct smtp_server *s, struct buf *out, const struct smtp_mail_params *p,
+                       struct mail_times *times)
+{
+    const struct smtp_server_config *c = s->config;
+    uint64_t now = s->now_s;
+    *times = (struct mail_times){0};
+    if (p->hold) {
+        times->hold_until_s = p->hold_until_s ? p->hold_until_s : now + p->hold_for_s;
+    }
+    if (times->hold_until_s > now + c->future_release_s) {
+        SMTP_SAY(s, out, 501, "5.5.4", "Mail is not held for so long");
+        return false;
+    }
+    if (p->by == SMTP_BY_RETURN && (uint32_t)p->by_s < c->deliver_by_s) {
+        SMTP_SAY(s, out, 555, "5.5.4", "The time to deliver by is too short");
+        return false;
+    }
+    if (p->by != SMTP_BY_NONE) {
+        int64_t until = (int64_t)now + p->by_s;
+        times->by_until_s = until > 1 ? (uint64_t)until : 1;
+    }
+    /* RFC 4865 6 */
+    if (times->by_until_s && times->hold_until_s > now &&
+        times->by_until_s <= times->hold_until_s) {
+        SMTP_SAY(s, out, 501, "5.5.4", "Mail is held longer than the time to deliver by");
+        return false;
+    }
+    return true;
+}
+
 /* Opens the transaction; false when there is no memory for it. */
 static bool open_tx(struct smtp_server *s, const struct smtp_path *path,
-                    const struct smtp_mail_params *params)
+                    const struct smtp_mail_params *params, const struct mail_times *times)
 {
     must(s->tx == NULL);
     s->tx = calloc(1, sizeof(*s->tx));
@@ -188,6 +251,7 @@ static bool open_tx(struct smtp_server *s, const struct smtp_path *path,
         smtp_server_tx_reset(s);
         return false;
     }
+    smtp_envelope_set_times(&s->tx->envelope, times->hold_until_s, times->by_until_s);
     return true;
 }
 
@@ -195,6 +259,7 @@ void smtp_server_run_mail(struct smtp_server *s, struct slice arg, struct buf *o
 {
     struct smtp_path path;
     struct smtp_mail_params params;
+    struct mail_times times;
     bool utf8_mode = (s->config->features & SMTP_FEATURE_SMTPUTF8) && names_smtputf8(arg);
     if (s->config->auth_required && !s->authenticated && !(s->flags & SMTP_SESSION_TRUSTED)) {
         SMTP_SAY(s, out, 530, "5.7.0", "Authentication required");
@@ -216,7 +281,9 @@ void smtp_server_run_mail(struct smtp_server *s, struct slice arg, struct buf *o
         say_need_utf8(s, out);
     } else if (s->config->size_max && params.size > s->config->size_max) {
         SMTP_SAY(s, out, 552, "5.3.4", "Message exceeds the size limit");
-    } else if (!open_tx(s, &path, &params)) {
+    } else if (!take_times(s, out, &params, &times)) {
+        return;
+    } else if (!open_tx(s, &path, &params, &times)) {
         SMTP_SAY(s, out, 451, "4.3.0", "Out of memory, try again later");
     } else {
         smtp_server_set_state(s, SMTP_STATE_CHECK_MAIL);

@@ -239,6 +239,8 @@ static bool play(struct buf *log, struct slice input, const uint8_t *choices, st
                                         .pipelining = choices[0] & 1,
                                         .chunking = choices[0] & 2,
                                         .window = (uint8_t)(1 + (choices[0] >> 4) % 4),
+                                        .chunk_window = (uint8_t)(1 + (choices[0] >> 4) % 4),
+                                        .careful = choices[3] & 1,
                                         .tls = (enum smtp_tls_policy)(choices[1] >> 6),
                                         .auth_user = choices[1] & 32 ? SLICE("me") : SLICE(""),
                                         .auth_secret = SLICE("pass word"),

@@ -3,6 +3,7 @@
 from dnsserver import DnsServer
 
 from .client import submit
+from .engine import merge
 from .message import message, tag
 from .ports import free_port
 from .sink import Sink
@@ -19,8 +20,7 @@ class World:
         self.dns = make.add(DnsServer(zone, upper=upper).start())
         base = {"dns": {"servers": [self.dns.endpoint], "timeout": "500ms", "tries": 2, "ttl_min": "1s"},
                 "delivery": {"mx_port": self.port, "private_targets": "allow", "connect_timeout": "2s"}}
-        base.update(conf or {})
-        self.conf = base
+        self.conf = merge(base, conf or {})
         self.sinks = {}
 
     def sink(self, address, **kwargs):

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "tests/unit/spool/model.h"
+#include "tests/unit/spool/model_memo.h"
 
 #include "core/base/must.h"
 
@@ -380,6 +380,9 @@ static void on_committed(void *ctx, uint64_t upto, enum spool_commit_result resu
     }
     expect(upto > after, "a commit reported twice");
     m->decided[w->index] = upto;
+    if (w->index == SPOOL_MEMO_WORKER) {
+        model_memos_decided(m, upto, result == SPOOL_COMMITTED);
+    }
     for (unsigned i = 0; i < m->count; i++) {
         if (m->messages[i].worker == w->index) {
             message_decided(m, &m->messages[i], after, upto, result == SPOOL_COMMITTED);
@@ -511,7 +514,7 @@ static void model_recover(struct model *m)
     }
     struct buf error;
     buf_init(&error, 512);
-    const struct spool_recovery_events events = {on_message, on_damage};
+    const struct spool_recovery_events events = {on_message, on_damage, on_memo};
     ck_assert_msg(spool_recover(m->dir, &events, m, &m->recovery, &error), "%.*s", (int)error.len,
                   error.ptr);
     buf_deinit(&error);
@@ -524,6 +527,7 @@ static void model_recover(struct model *m)
         message_check_dsn(m, &m->messages[i]);
     }
     expect(m->recovery.id_max < m->id_next, "an id from nowhere");
+    model_memos_check(m);
 }
 
 /* ---- life ---- */
@@ -620,6 +624,9 @@ void model_run(struct model *m, unsigned turns)
 {
     for (unsigned t = 0; t < turns && !fake_dead() && m->dir; t++) {
         uint64_t what = rng_below(&m->rng, 100);
+        if (m->options.load && what % 11 == 0) {
+            model_memo_put(m);
+        }
         if (what < 40 && m->appended < m->options.load && m->count + 2 < MODEL_MESSAGES) {
             m->appended += model_append(m) ? 1 : 0;
         } else if (what < 80 && !m->options.no_results) {

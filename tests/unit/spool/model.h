@@ -19,6 +19,8 @@ enum {
     MODEL_RCPTS = 3,
     MODEL_FRAGMENTS = 2,
     MODEL_WORKERS = 3,
+    MODEL_MEMOS = 12,
+    MODEL_MEMO_DOUBTS = 32,
 };
 
 enum model_told { MODEL_NOTHING, MODEL_ACKED, MODEL_LOST };
@@ -57,6 +59,16 @@ struct model_message {
     bool gone;               /* ended and released */
 };
 
+struct model_memo {
+    unsigned serial; /* of the value that was acknowledged last; 0: none */
+    unsigned found;
+    unsigned doubts;
+    struct model_memo_doubt {
+        uint64_t lsn;
+        unsigned serial;
+    } doubt[MODEL_MEMO_DOUBTS];
+};
+
 struct model_options {
     unsigned workers;
     unsigned body_max;
@@ -79,6 +91,8 @@ struct model {
     struct model_message *messages;
     unsigned count;
     unsigned appended; /* in this run */
+    struct model_memo memos[MODEL_MEMOS];
+    unsigned memo_serial;
     uint64_t id_next;
     unsigned incidents;
     unsigned refused_full;

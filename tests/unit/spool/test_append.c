@@ -63,7 +63,7 @@ static void rig_open(struct rig *r)
     buf_init(&error, 512);
     memset(r, 0, sizeof(*r));
     const struct spool_options o = {.segment_bytes = SPOOL_SEGMENT_BYTES_MIN, .buffers = 2};
-    const struct spool_recovery_events re = {rig_message, NULL};
+    const struct spool_recovery_events re = {.message = rig_message, .damage = NULL};
     const struct spool_events ev = {rig_committed, rig_space, rig_incident};
     struct spool_recovery sum;
     r->dir = spool_dir_open("spool", &o, &error);

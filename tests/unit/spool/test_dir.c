@@ -148,7 +148,7 @@ START_TEST(links_are_not_followed)
     ck_assert_int_eq(symlink("real", link), 0);
     struct spool_dir *d = spool_dir_open(path, &small, &error);
     ck_assert(d != NULL);
-    const struct spool_recovery_events ev = {no_message, NULL};
+    const struct spool_recovery_events ev = {.message = no_message, .damage = NULL};
     struct spool_recovery sum;
     ck_assert(spool_recover(d, &ev, NULL, &sum, &error));
     ck_assert_uint_eq(sum.damaged, 1);
@@ -267,7 +267,7 @@ static void rig_append(struct rig *r, unsigned i)
 START_TEST(over_the_ring)
 {
     struct rig r = {0};
-    const struct spool_recovery_events ev = {rig_message, NULL};
+    const struct spool_recovery_events ev = {.message = rig_message, .damage = NULL};
     struct spool_recovery sum;
     struct spool_dir *dir = spool_dir_open(path, &small, &error);
     ck_assert(dir && spool_recover(dir, &ev, &r, &sum, &error));

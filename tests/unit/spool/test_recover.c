@@ -272,7 +272,7 @@ static void count_message(void *ctx, unsigned worker, const struct spool_recover
 static bool recover_raw(unsigned *messages, struct buf *error)
 {
     const struct spool_options o = {.segment_bytes = SPOOL_SEGMENT_BYTES_MIN};
-    const struct spool_recovery_events ev = {count_message, count_damage};
+    const struct spool_recovery_events ev = {.message = count_message, .damage = count_damage};
     memset(damage_kinds, 0, sizeof(damage_kinds));
     *messages = 0;
     struct spool_recovery sum;

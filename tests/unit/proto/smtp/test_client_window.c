@@ -355,7 +355,8 @@ START_TEST(refused_while_sending)
     struct smtp_client_config config = {.helo_name = SLICE("me"),
                                         .pipelining = true,
                                         .chunking = true,
-                                        .window = 2};
+                                        .window = 2,
+                                        .chunk_window = 2};
     struct smtp_client_rcpt rcpt = {.address = SLICE("b@y")}, rcpt2 = rcpt;
     struct smtp_client_txn txn = {.sender = SLICE("a@x"),
                                   .rcpts = &rcpt,

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * label - a tenant and a campaign, once for all messages that have them
+ *
+ * Purpose:   a million messages of one mailing share one pair of names; a message has a pointer. The hashes
+ *            are the same in all workers: by them the owner of a site tells whose turn it is.
+ * Owner:     the home's queue; counted by messages. What is inside never changes, so other workers read it
+ *            as long as they have a part of such a message.
+ * Thread:    the home's (get, put).
+ * Limits:    names as conf_label_valid.
+ * Errors:    NULL: no memory.
+ */
+#ifndef RINGPOST_QUEUE_LABEL_H
+#define RINGPOST_QUEUE_LABEL_H
+
+#include "core/base/map.h"
+
+struct queue;
+
+struct queue_label {
+    struct map_node node;
+    uint32_t refs;
+    uint8_t tenant_bytes;
+    uint8_t campaign_bytes;
+    uint64_t tenant_hash; /* 0: no tenant */
+    uint64_t campaign_hash;
+    char text[]; /* tenant, campaign */
+};
+
+/* One of the names may be empty. */
+struct queue_label *queue_label_get(struct queue *q, struct slice tenant, struct slice campaign);
+void queue_label_put(struct queue *q, struct queue_label **label);
+
+/* Of NULL: empty. */
+static inline struct slice queue_label_tenant(const struct queue_label *l)
+{
+    return l ? slice_of(l->text, l->tenant_bytes) : slice_of("", 0);
+}
+
+static inline struct slice queue_label_campaign(const struct queue_label *l)
+{
+    return l ? slice_of(l->text + l->tenant_bytes, l->campaign_bytes) : slice_of("", 0);
+}
+
+/* What the turns of a tenant or campaign of this name go by; 0: the name is empty. */
+uint64_t queue_label_hash(const struct queue *q, struct slice name);
+
+#endif
