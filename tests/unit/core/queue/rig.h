@@ -347,6 +347,16 @@ static inline void rig_open_dns(struct rig *r)
     buf_deinit(&error);
 }
 
+/* r->conf is another, or has changed. */
+static inline void rig_set_conf(struct rig *r)
+{
+    struct shaping_table *before = r->shaping;
+    r->shaping = shaping_table_new(r->conf);
+    ck_assert_ptr_nonnull(r->shaping);
+    queue_set_conf(&r->queue, r->conf, r->shaping);
+    shaping_table_free(before);
+}
+
 static inline void rig_start(struct rig *r, const char *const *extra)
 {
     struct io_route *routes = r->routes;
