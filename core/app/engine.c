@@ -99,6 +99,7 @@ static bool engine_start_workers(struct engine *e, struct buf *error)
             .throttle = e->throttle,
             .offload = e->offload,
             .group = &e->group,
+            .budgets = e->budgets,
             .disk = e->disk,
             .control = &e->mailbox,
             .gate = &e->gate,
@@ -306,9 +307,10 @@ static bool engine_allocate(struct engine *e)
         return false;
     }
     queue_group_init(&e->group, e->worker_count, rng_u64(&e->rng));
+    e->budgets = budget_table_open(rng_u64(&e->rng));
     e->admitted = connections_open(rng_u64(&e->rng));
     e->throttle = throttle_open(rng_u64(&e->rng));
-    return e->workers && e->recovered && e->listen_fds && e->admitted && e->throttle;
+    return e->workers && e->recovered && e->listen_fds && e->budgets && e->admitted && e->throttle;
 }
 
 static bool engine_open(struct engine *e, struct buf *error)
@@ -366,6 +368,7 @@ static void engine_close(struct engine *e)
         offload_port_close(&e->workers[i].relay.disk_port);
     }
     queue_group_deinit(&e->group);
+    budget_table_close(&e->budgets);
     throttle_close(e->throttle);
     connections_close(e->admitted);
     filewatch_close(&e->filewatch);

@@ -40,6 +40,7 @@ struct engine {
     struct connections *admitted;
     struct throttle *throttle;
     struct queue_group group;
+    struct budget_table *budgets;
     struct offload *offload;
     struct offload *disk; /* threads that may block on mailboxes; NULL: there are none */
     struct rng rng;

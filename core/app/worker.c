@@ -130,6 +130,8 @@ static bool worker_open(struct worker *w, struct buf *error)
         .log = &w->log,
         .dns = w->dns,
         .group = p->group,
+        .budgets = p->budgets,
+        .shaping = w->settings->shaping,
         .worker = p->index,
         .workers = p->count,
         .id_floor = p->id_floor,
@@ -226,7 +228,7 @@ static void worker_obey(struct worker *w, struct worker_mail *m)
         relay_settings_put(&w->settings);
         w->settings = m->settings;
         relay_set_settings(&w->relay, w->settings);
-        queue_set_conf(&w->queue, w->settings->conf);
+        queue_set_conf(&w->queue, w->settings->conf, w->settings->shaping);
         w->log.level = (enum obs_level)w->settings->conf->log.level;
         worker_mail_free(m);
         return;

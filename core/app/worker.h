@@ -82,6 +82,7 @@ struct worker_parts {
     struct throttle *throttle;
     struct offload *offload;
     struct queue_group *group;
+    struct budget_table *budgets;
     struct offload *disk; /* NULL: no mailboxes here */
     struct mailbox *control;
     struct worker_gate *gate;

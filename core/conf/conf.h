@@ -59,7 +59,13 @@ enum conf_tls_missing {
     CONF_TLS_MISSING_SELF_SIGNED
 };
 enum conf_sender_restrict { CONF_SENDER_ANY, CONF_SENDER_DOMAIN, CONF_SENDER_EMAIL };
-enum conf_tls_policy { CONF_TLS_NONE, CONF_TLS_MAY, CONF_TLS_ENCRYPT, CONF_TLS_VERIFY };
+enum conf_tls_policy {
+    CONF_TLS_NONE,
+    CONF_TLS_MAY,
+    CONF_TLS_ENCRYPT,
+    CONF_TLS_VERIFY,
+    CONF_TLS_POLICIES
+};
 enum conf_dkim_canon {
     CONF_DKIM_RELAXED_RELAXED,
     CONF_DKIM_RELAXED_SIMPLE,

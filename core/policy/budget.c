@@ -200,6 +200,18 @@ void budget_connection_give(struct budget *b)
     must(before > 0);
 }
 
+void budget_connections_move(struct budget *from, struct budget *to, uint32_t n)
+{
+    if (to) {
+        atomic_fetch_add_explicit(&to->count->connections, n, memory_order_acq_rel);
+    }
+    if (from) {
+        uint32_t before =
+            atomic_fetch_sub_explicit(&from->count->connections, n, memory_order_acq_rel);
+        must(before >= n);
+    }
+}
+
 uint32_t budget_connections(const struct budget *b)
 {
     return atomic_load_explicit(&b->count->connections, memory_order_relaxed);

@@ -42,13 +42,14 @@ void budget_table_close(struct budget_table **t);
 /* The one of this name with these limits; made when there is none. */
 struct budget *budget_get(struct budget_table *t, struct slice name,
                           const struct budget_limits *limits, uint64_t now_us);
-struct budget *budget_ref(struct budget *b);
 void budget_put(struct budget_table *t, struct budget **b);
 
 /* One more connection? False: the limit is reached, and whoever has idle ones should know
  * (budget_is_wanted). */
 bool budget_connection_take(struct budget *b);
 void budget_connection_give(struct budget *b);
+/* n connections that exist count here from now on, also above the limit (from: before; either may be NULL). */
+void budget_connections_move(struct budget *from, struct budget *to, uint32_t n);
 uint32_t budget_connections(const struct budget *b);
 /* Somebody asked in vain since the last time a connection was taken. */
 bool budget_is_wanted(const struct budget *b);

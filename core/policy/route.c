@@ -3,6 +3,7 @@
 #include "core/base/must.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -134,10 +135,12 @@ static struct outcome route_refusal(const struct route_totals *t)
                          (struct enhanced){5, 4, 4}, SLICE("no mail host has a usable address"));
 }
 
+enum { ROUTE_GROUP_BYTES = 24 }; /* behind the hosts, see route_plan_limit */
+
 /* The key names hosts, not addresses: an address may change without making a new site. */
 static size_t route_key_bytes(const struct route_host *hosts, size_t count)
 {
-    size_t n = 0;
+    size_t n = ROUTE_GROUP_BYTES;
     for (size_t i = 0; i < count; i++) {
         n += hosts[i].name.len + 24;
     }
@@ -249,6 +252,17 @@ struct route_plan *route_plan_new(const struct conf *conf, const struct route_ho
     route_shuffle(hosts, count, rng, order);
     route_fill(p, conf, hosts, order, count, self_preference);
     return p;
+}
+
+void route_plan_limit(struct route_plan *p, const struct site_limits *limits)
+{
+    p->limits = *limits;
+    if (limits->group) {
+        char *end = (char *)(uintptr_t)(p->key.ptr + p->key.len);
+        int n = snprintf(end, ROUTE_GROUP_BYTES, "#%llu", (unsigned long long)limits->group);
+        must(n > 0 && n < ROUTE_GROUP_BYTES);
+        p->key.len += (size_t)n;
+    }
 }
 
 struct route_plan *route_plan_ref(struct route_plan *p)

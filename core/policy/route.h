@@ -17,6 +17,7 @@
 #include "core/base/ipaddr.h"
 #include "core/base/rng.h"
 #include "core/conf/conf.h"
+#include "core/policy/site_limits.h"
 #include "proto/smtp/outcome.h"
 
 /* What dns found for one host, in a form that does not depend on dns/ (siblings do not include each
@@ -44,12 +45,19 @@ struct route_plan {
     uint64_t expires_ms; /* set by its maker before anybody else has it */
     size_t count;
     struct route_candidate *candidates;
-    struct slice key; /* names the site: equal for equal host sets */
+    struct slice key; /* names the site: equal for equal host sets and limits */
+    struct site_limits limits;
 };
 
 /* hosts sorted by preference. On NULL *refusal is set (text is a literal). */
 struct route_plan *route_plan_new(const struct conf *conf, const struct route_host *hosts,
                                   size_t count, struct rng *rng, struct outcome *refusal);
+/* Before anybody else has it. Domains with rules of their own become sites of their own. */
+void route_plan_limit(struct route_plan *p, const struct site_limits *limits);
+static inline uint64_t route_plan_number(const struct route_plan *p, enum conf_shaping_option o)
+{
+    return p->limits.number[o];
+}
 struct route_plan *route_plan_ref(struct route_plan *p);
 void route_plan_put(struct route_plan **p);
 

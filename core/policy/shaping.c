@@ -159,6 +159,28 @@ void shaping_table_free(struct shaping_table *t)
     }
 }
 
+static bool rule_names(const struct conf_shaping_rule *rule, enum conf_shaping_option o,
+                       uint64_t number)
+{
+    const struct conf_shaping_setting *s = conf_shaping_find(rule, o);
+    bool found = s && s->value.state == CONF_SHAPING_SET && s->value.number == number;
+    for (size_t i = 0; i < rule->sources.count && !found; i++) {
+        found = rule_names(&rule->sources.items[i], o, number);
+    }
+    return found;
+}
+
+bool shaping_table_names(const struct shaping_table *t, enum conf_shaping_option o, uint64_t number)
+{
+    bool found = rule_names(&t->rules->base, o, number);
+    for (size_t scope = 0; scope < CONF_SHAPING_SCOPES; scope++) {
+        for (size_t i = 0; i < t->rules->by[scope].count && !found; i++) {
+            found = rule_names(&t->rules->by[scope].items[i], o, number);
+        }
+    }
+    return found;
+}
+
 /* ---- which provider ------------------------------------------------------------------------ */
 
 static const struct name *provider_of_host(const struct shaping_table *t, struct slice host)

@@ -87,6 +87,9 @@ struct shaping_table;
 
 struct shaping_table *shaping_table_new(const struct conf *conf);
 void shaping_table_free(struct shaping_table *t);
+/* Does any rule set the option to this number? */
+bool shaping_table_names(const struct shaping_table *t, enum conf_shaping_option o,
+                         uint64_t number);
 
 /* No allocation; a few hash lookups per label and host: once per site and reload. */
 void shaping_resolve(const struct shaping_table *t, const struct shaping_query *q,

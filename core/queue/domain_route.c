@@ -29,11 +29,33 @@ static void queue_domain_refuse(struct queue *q, struct queue_domain *d, const s
     d->expires_ms = io_now(q->io)->mono_ms + QUEUE_REFUSAL_TTL_MS;
 }
 
+static void queue_domain_limit(const struct queue *q, const struct queue_domain *d,
+                               const struct route_host *hosts, size_t count,
+                               struct route_plan *plan)
+{
+    struct shaping_host names[LIMIT_MX_HOSTS];
+    for (size_t i = 0; i < count; i++) {
+        names[i] = (struct shaping_host){hosts[i].name, hosts[i].preference};
+    }
+    struct shaping_query query = {.domain = d->name,
+                                  .hosts = names,
+                                  .host_count = count,
+                                  .relay = d->kind == QUEUE_DOMAIN_SMARTHOST};
+    struct shaping_settings settings;
+    struct site_limits limits;
+    shaping_resolve(q->shaping, &query, &settings);
+    site_limits_make(&settings, q->conf->limits.message_bytes, &limits);
+    route_plan_limit(plan, &limits);
+}
+
 static void queue_domain_apply(struct queue *q, struct queue_domain *d,
                                const struct route_host *hosts, size_t count, uint64_t expires_ms)
 {
     struct outcome refusal;
     struct route_plan *plan = route_plan_new(q->conf, hosts, count, q->rng, &refusal);
+    if (plan) {
+        queue_domain_limit(q, d, hosts, count, plan);
+    }
     struct queue_site *s = plan ? queue_site_get(q, plan->key) : NULL;
     if (!s) {
         if (plan) {
@@ -52,7 +74,7 @@ static void queue_domain_apply(struct queue *q, struct queue_domain *d,
         s->domains++;
     }
     d->expires_ms = plan->expires_ms;
-    queue_site_set_plan(s, plan);
+    queue_site_set_plan(q, s, plan);
     s->used_ms = now_ms;
 }
 

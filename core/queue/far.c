@@ -82,7 +82,7 @@ static struct queue_site *far_site(struct queue *q, struct queue_part *p)
         s = queue_site_get(q, p->plan->key);
     }
     if (s && s->plan != p->plan && (!s->plan || s->plan->expires_ms < p->plan->expires_ms)) {
-        queue_site_set_plan(s, route_plan_ref(p->plan));
+        queue_site_set_plan(q, s, route_plan_ref(p->plan));
     }
     route_plan_put(&p->plan);
     if (!s) {

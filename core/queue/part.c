@@ -6,9 +6,13 @@
 
 #include <stdlib.h>
 
-struct queue_part *queue_part_new(struct queue *q, struct queue_message *m)
+struct queue_part *queue_part_new(struct queue *q, struct queue_message *m,
+                                  const struct queue_site *s)
 {
-    uint32_t cap = q->conf->delivery.recipients_per_transaction;
+    uint32_t cap = s && s->plan
+                       ? (uint32_t)route_plan_number(s->plan,
+                                                     CONF_SHAPING_RECIPIENTS_PER_TRANSACTION)
+                       : q->conf->delivery.recipients_per_transaction;
     if (cap > LIMIT_RECIPIENTS_PER_TRANSACTION) {
         cap = LIMIT_RECIPIENTS_PER_TRANSACTION;
     }

@@ -9,7 +9,7 @@
  *            one more reader, so content in memory stays.
  * Thread:    of whoever has it. Of the message another worker reads only what never changes: sender,
  *            envid, ret, flags, sizes, body, and address, orcpt and notify of the part's recipients.
- * Limits:    delivery.recipients_per_transaction recipients.
+ * Limits:    recipients_per_transaction recipients.
  */
 #ifndef RINGPOST_QUEUE_PART_H
 #define RINGPOST_QUEUE_PART_H
@@ -42,8 +42,9 @@ struct queue_part {
     uint32_t rcpts[]; /* indexes */
 };
 
-/* NULL: no memory. Empty, in no list. */
-struct queue_part *queue_part_new(struct queue *q, struct queue_message *m);
+/* NULL: no memory. Empty, in no list. s: where it goes, NULL: not known yet. */
+struct queue_part *queue_part_new(struct queue *q, struct queue_message *m,
+                                  const struct queue_site *s);
 /* It must be in no list. */
 void queue_part_free(struct queue_part *p);
 /* Is there room in p (may be NULL) for one more recipient of m, and does it still wait here? */

@@ -59,6 +59,8 @@ bool queue_open(struct queue *q, const struct queue_parts *parts, const struct q
         .events = events,
         .ctx = ctx,
         .group = parts->group,
+        .budgets = parts->budgets,
+        .shaping = parts->shaping,
         .worker = parts->worker,
         .workers = parts->workers,
         .id_last = parts->id_floor,
@@ -87,9 +89,10 @@ void queue_set_spool(struct queue *q, struct spool *spool)
     q->spool = spool;
 }
 
-void queue_set_conf(struct queue *q, const struct conf *conf)
+void queue_set_conf(struct queue *q, const struct conf *conf, const struct shaping_table *shaping)
 {
     q->conf = conf;
+    q->shaping = shaping;
     q->serial++; /* each worker is told of each configuration once */
     queue_routes_expire(q);
 }

@@ -63,6 +63,8 @@ struct queue_parts {
     struct obs_log *log;
     struct dns *dns;
     struct queue_group *group; /* NULL: this queue is alone */
+    struct budget_table *budgets;
+    const struct shaping_table *shaping; /* of conf */
     unsigned worker;
     unsigned workers;
     uint64_t id_floor; /* ids must be above: from recovery */
@@ -70,6 +72,8 @@ struct queue_parts {
 
 struct queue {
     const struct conf *conf; /* replaced on reload, see queue_set_conf */
+    const struct shaping_table *shaping;
+    struct budget_table *budgets; /* shared by all workers */
     struct io *io;
     struct timer_wheel *timers;
     struct rng *rng;
@@ -116,7 +120,7 @@ bool queue_open(struct queue *q, const struct queue_parts *parts, const struct q
 /* The spool is opened with queue_spool_events and then given here. */
 extern const struct spool_events queue_spool_events;
 void queue_set_spool(struct queue *q, struct spool *spool);
-void queue_set_conf(struct queue *q, const struct conf *conf);
+void queue_set_conf(struct queue *q, const struct conf *conf, const struct shaping_table *shaping);
 
 /* Nothing new is begun, parts of other workers go home. Before queue_stop. */
 void queue_leave(struct queue *q);

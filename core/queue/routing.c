@@ -38,7 +38,7 @@ static bool queue_file_rcpt(struct queue *q, struct queue_domain *d, struct queu
     struct queue_site *s = fresh ? d->site : NULL;
     struct queue_part *p = s ? s->last : d->last;
     if (!queue_part_takes(p, m)) {
-        p = queue_part_new(q, m);
+        p = queue_part_new(q, m, s);
         if (!p) {
             return false;
         }

@@ -17,6 +17,12 @@ static void sched_on_pause_over(struct timer *t, void *ctx)
     queue_sched_wake(container_of(t, struct queue_sched, pause));
 }
 
+static void sched_on_retry(struct timer *t, void *ctx)
+{
+    (void)ctx;
+    queue_sched_wake(container_of(t, struct queue_sched, retry));
+}
+
 struct queue_sched *queue_sched_new(struct queue *q, struct queue_site *s)
 {
     unsigned workers = q->group ? q->group->workers : q->worker + 1;
@@ -26,6 +32,7 @@ struct queue_sched *queue_sched_new(struct queue *q, struct queue_site *s)
         d->site = s;
         d->lane_count = workers;
         d->pause.fire = sched_on_pause_over;
+        d->retry.fire = sched_on_retry;
         ready_init(&d->waiting, rng_u64(q->rng));
     }
     return d;
@@ -38,6 +45,8 @@ void queue_sched_free(struct queue_sched *d)
         list_remove(&d->link);
     }
     timer_stop(d->queue->timers, &d->pause);
+    timer_stop(d->queue->timers, &d->retry);
+    budget_connections_move(d->site->provider, NULL, d->granted);
     ready_deinit(&d->waiting);
     free(d);
 }
@@ -77,6 +86,11 @@ static struct queue_part *sched_part(struct ready_item *item)
     return item ? container_of(item, struct queue_part, ready) : NULL;
 }
 
+struct queue_part *queue_sched_peek(struct queue_sched *d)
+{
+    return sched_part(ready_peek(&d->waiting));
+}
+
 struct queue_part *queue_sched_take(struct queue_sched *d)
 {
     struct queue_part *p = sched_part(ready_take(&d->waiting));
@@ -108,13 +122,43 @@ void queue_sched_release(struct queue_sched *d)
 
 /* ---- connections ---- */
 
+static uint64_t sched_number(const struct queue_sched *d, enum conf_shaping_option o)
+{
+    return route_plan_number(d->site->plan, o);
+}
+
+static void sched_retry_at(struct queue_sched *d, uint64_t at_ms)
+{
+    if (!timer_armed(&d->retry)) {
+        timer_start(d->queue->timers, &d->retry, at_ms);
+    }
+}
+
+/* ramp_up: few connections at first, a step more after each interval. */
+static uint64_t sched_ramp(struct queue_sched *d)
+{
+    uint64_t first = sched_number(d, CONF_SHAPING_RAMP_UP_FIRST);
+    uint64_t interval_ms = sched_number(d, CONF_SHAPING_RAMP_UP_INTERVAL);
+    if (first == 0) {
+        return UINT64_MAX;
+    }
+    uint64_t now_ms = sched_now(d);
+    uint64_t steps = d->granted ? (now_ms - d->ramp_since_ms) / interval_ms : 0;
+    uint64_t limit = first + steps * sched_number(d, CONF_SHAPING_RAMP_UP_STEP);
+    if (d->granted && d->granted >= limit) {
+        sched_retry_at(d, d->ramp_since_ms + (steps + 1) * interval_ms);
+    }
+    return limit;
+}
+
 static uint32_t sched_limit(struct queue_sched *d)
 {
-    uint32_t limit = d->queue->conf->delivery.connections_per_site;
+    uint64_t limit = sched_number(d, CONF_SHAPING_CONNECTIONS), ramp = sched_ramp(d);
     if (d->limit && d->limit_until_ms <= sched_now(d)) {
         d->limit = 0;
     }
-    return d->limit && d->limit < limit ? d->limit : limit;
+    limit = ramp < limit ? ramp : limit;
+    return (uint32_t)(d->limit && d->limit < limit ? d->limit : limit);
 }
 
 /* No worker may have all connections as long as others could have some. */
@@ -132,11 +176,42 @@ static bool sched_may_grant(struct queue_sched *d, unsigned worker)
            (d->failures == 0 || d->granted == 0) && d->down_until_ms <= sched_now(d);
 }
 
+/* Rates of new connections, and a place among the provider's. */
+static bool sched_pay_connection(struct queue_sched *d)
+{
+    const struct clock_now *now = io_now(d->queue->io);
+    struct budget *const budgets[] = {d->site->own, d->site->provider};
+    for (size_t i = 0; i < ARRAY_COUNT(budgets); i++) {
+        if (!budgets[i] || budget_rate_take(budgets[i], BUDGET_CONNECTION_RATE, 1, now->mono_us)) {
+            continue;
+        }
+        uint64_t next_us = budget_rate_next_us(budgets[i], BUDGET_CONNECTION_RATE, 1, now->mono_us);
+        if (i > 0 && budgets[0]) {
+            budget_rate_give(budgets[0], BUDGET_CONNECTION_RATE, 1);
+        }
+        sched_retry_at(d, now->mono_ms + 1 + (next_us - now->mono_us) / 1000);
+        return false;
+    }
+    if (d->site->provider && !budget_connection_take(d->site->provider)) {
+        for (size_t i = 0; i < ARRAY_COUNT(budgets); i++) {
+            if (budgets[i]) {
+                budget_rate_give(budgets[i], BUDGET_CONNECTION_RATE, 1);
+            }
+        }
+        sched_retry_at(d, now->mono_ms + QUEUE_SCHED_RETRY_MS);
+        return false;
+    }
+    return true;
+}
+
 bool queue_sched_grant(struct queue_sched *d, unsigned worker)
 {
     must(worker < d->lane_count);
-    if (!sched_may_grant(d, worker)) {
+    if (!sched_may_grant(d, worker) || !sched_pay_connection(d)) {
         return false;
+    }
+    if (d->granted == 0) {
+        d->ramp_since_ms = sched_now(d);
     }
     d->lanes[worker].granted++;
     d->granted++;
@@ -152,6 +227,7 @@ void queue_sched_credit(struct queue_sched *d, unsigned worker, const struct que
     d->assigned -= c->done;
     lane->granted -= c->granted;
     d->granted -= c->granted;
+    budget_connections_move(d->site->provider, NULL, c->granted);
     must((int64_t)lane->working + c->working >= 0);
     lane->working = (uint32_t)((int64_t)lane->working + c->working);
     d->working = (uint32_t)((int64_t)d->working + c->working);
@@ -181,14 +257,16 @@ void queue_sched_failed(struct queue_sched *d, const struct outcome *why)
         sched_end_all(d, &d->down);
         return;
     }
-    if (++d->failures < QUEUE_FAILURES_MAX) {
+    uint64_t first_ms = sched_number(d, CONF_SHAPING_BACK_OFF_FIRST);
+    uint64_t max_ms = sched_number(d, CONF_SHAPING_BACK_OFF_MAX);
+    if (++d->failures < sched_number(d, CONF_SHAPING_BACK_OFF_FAILURES)) {
         /* One lost connection is no reason to make a password reset wait for the retry schedule. */
-        timer_start(d->queue->timers, &d->pause, now_ms + QUEUE_DOWN_MIN_MS);
+        timer_start(d->queue->timers, &d->pause, now_ms + first_ms);
         return;
     }
-    uint64_t back_off_ms = (uint64_t)QUEUE_DOWN_MIN_MS << (d->failures < 10 ? d->failures : 10);
+    uint64_t back_off_ms = first_ms << (d->failures < 10 ? d->failures : 10);
     uint64_t first_retry_ms = d->queue->conf->queue.schedule.items[0] / 2;
-    back_off_ms = back_off_ms > QUEUE_DOWN_MAX_MS ? QUEUE_DOWN_MAX_MS : back_off_ms;
+    back_off_ms = back_off_ms > max_ms ? max_ms : back_off_ms;
     d->down_until_ms = now_ms + (back_off_ms < first_retry_ms ? back_off_ms : first_retry_ms);
     d->down = *why;
     outcome_copy_text(&d->down, d->down_text, sizeof(d->down_text));
@@ -216,7 +294,7 @@ static unsigned sched_choose(struct queue_sched *d, const struct queue_part *p, 
     if (home != self && sched_has_room(d, home)) {
         return home;
     }
-    if (home != self && sched_may_grant(d, home)) {
+    if (home != self && queue_sched_grant(d, home)) {
         *grant = true;
         return home;
     }
@@ -226,7 +304,7 @@ static unsigned sched_choose(struct queue_sched *d, const struct queue_part *p, 
         }
     }
     for (unsigned w = 0; local && w < d->lane_count; w++) {
-        if (w != self && sched_may_grant(d, w)) {
+        if (w != self && queue_sched_grant(d, w)) {
             *grant = true;
             return w;
         }
@@ -237,10 +315,6 @@ static unsigned sched_choose(struct queue_sched *d, const struct queue_part *p, 
 static void sched_assign(struct queue_sched *d, unsigned worker, bool grant)
 {
     struct queue_part *p = queue_sched_take(d);
-    if (grant) {
-        bool granted = queue_sched_grant(d, worker);
-        must(granted);
-    }
     d->lanes[worker].assigned++;
     d->assigned++;
     p->grant = grant;
@@ -250,8 +324,11 @@ static void sched_assign(struct queue_sched *d, unsigned worker, bool grant)
 static void sched_spread(struct queue_sched *d, bool local)
 {
     struct queue_part *p;
-    while ((p = sched_part(ready_peek(&d->waiting)))) {
+    while ((p = queue_sched_peek(d)) && !timer_armed(&d->site->rest)) {
         bool grant;
+        if (!queue_site_may_send(d->queue, d->site, p)) {
+            return;
+        }
         unsigned worker = sched_choose(d, p, local, &grant);
         if (worker == SCHED_NOBODY) {
             return;

@@ -6,7 +6,8 @@
  *            of its parts, the number of its connections in all workers, its rest after failures.
  * Owner:     the site of the owning worker. Thread: the owner's.
  * Units:     connections and parts; mono ms.
- * Limits:    delivery.connections_per_site connections in all workers together. Another worker is given
+ * Limits:    those of the route (core/policy/site_limits.h): `connections` in all workers together. Another
+ *            worker is given
  *            at most QUEUE_SCHED_DEPTH parts for each of its connections, one while that is being opened.
  * Errors:    without memory a part is let go: it is routed again.
  *
@@ -22,9 +23,7 @@
 enum {
     QUEUE_SCHED_DEPTH = 4,      /* the window of a connection, and as much again for the way here */
     QUEUE_SCHED_FULL_MS = 1000, /* a worker that has no place for a connection is asked again */
-    QUEUE_FAILURES_MAX = 2,     /* in a row, before a site's mail is deferred */
-    QUEUE_DOWN_MIN_MS = 250,
-    QUEUE_DOWN_MAX_MS = 30 * 1000,
+    QUEUE_SCHED_RETRY_MS = 50,  /* a connection that another site of the provider may give back */
     QUEUE_LIMIT_MS = 30 * 1000, /* how long a peer that had enough is believed */
 };
 
@@ -45,6 +44,8 @@ struct queue_sched {
     uint32_t assigned;
     uint32_t limit; /* 0: the configured one */
     uint64_t limit_until_ms;
+    struct timer retry;     /* armed: a connection may be possible then */
+    uint64_t ramp_since_ms; /* when the first of its connections was allowed; ramp_up */
     struct timer pause;     /* armed: the second try after a failure waits for it */
     uint64_t down_until_ms; /* rest after no host could be reached twice */
     struct outcome down;    /* why */
@@ -61,6 +62,7 @@ void queue_sched_free(struct queue_sched *d);
 
 void queue_sched_push(struct queue_sched *d, struct queue_part *p, bool front);
 /* The next part; NULL: none may go. */
+struct queue_part *queue_sched_peek(struct queue_sched *d);
 struct queue_part *queue_sched_take(struct queue_sched *d);
 /* Everything that waits is let go. */
 void queue_sched_release(struct queue_sched *d);

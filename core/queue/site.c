@@ -29,6 +29,16 @@ static bool queue_site_join(struct queue *q, struct queue_site *s)
     return true;
 }
 
+static void queue_site_on_rest_over(struct timer *t, void *ctx)
+{
+    (void)ctx;
+    struct queue_site *s = container_of(t, struct queue_site, rest);
+    queue_site_activate(s->queue, s);
+    if (s->sched) {
+        queue_sched_wake(s->sched);
+    }
+}
+
 static struct queue_site *queue_site_find(struct queue *q, struct slice key, bool local)
 {
     uint64_t hash = map_hash_nocase(&q->sites, key);
@@ -44,6 +54,8 @@ static struct queue_site *queue_site_find(struct queue *q, struct slice key, boo
     memcpy(text, key.ptr, key.len);
     s->key = slice_of(text, key.len);
     s->local = local;
+    s->queue = q;
+    s->rest.fire = queue_site_on_rest_over;
     list_init(&s->filling);
     list_init(&s->lane);
     list_init(&s->idle);
@@ -93,14 +105,46 @@ void queue_site_free(struct queue *q, struct queue_site *s)
     if (q->group && !s->local) {
         queue_group_leave(q->group, s->key);
     }
+    timer_stop(q->timers, &s->rest);
+    budget_put(q->budgets, &s->own);
+    budget_put(q->budgets, &s->provider);
     route_plan_put(&s->plan);
     map_remove(&q->sites, &s->by_key);
     free(s->bad);
     free(s);
 }
 
-void queue_site_set_plan(struct queue_site *s, struct route_plan *plan)
+/* "site 10:mx.example.org:25" or "provider google": budgets are the same for all workers. Without memory
+ * for one the limit does not hold. */
+static void queue_site_set_budget(struct queue *q, struct budget **at, struct slice kind,
+                                  struct slice name, const struct budget_limits *limits)
 {
+    struct budget *old = *at;
+    *at = NULL;
+    if (limits) {
+        struct buf text;
+        buf_init(&text, 64 * 1024);
+        buf_add(&text, kind);
+        buf_add(&text, name);
+        *at = budget_get(q->budgets, buf_slice(&text), limits, io_now(q->io)->mono_us);
+        buf_deinit(&text);
+    }
+    budget_put(q->budgets, &old);
+}
+
+void queue_site_set_plan(struct queue *q, struct queue_site *s, struct route_plan *plan)
+{
+    const struct site_limits *l = &plan->limits;
+    struct budget *before = s->provider;
+    s->provider = NULL;
+    queue_site_set_budget(q, &s->own, SLICE("site "), s->key,
+                          site_limits_has_rate(&l->own) ? &l->own : NULL);
+    queue_site_set_budget(q, &s->provider, SLICE("provider "), slice_str(l->provider_name),
+                          l->has_provider ? &l->provider : NULL);
+    if (s->sched && before != s->provider) {
+        budget_connections_move(before, s->provider, s->sched->granted);
+    }
+    budget_put(q->budgets, &before);
     route_plan_put(&s->plan);
     s->plan = plan;
     s->stale = false;
@@ -239,21 +283,95 @@ void queue_site_activate(struct queue *q, struct queue_site *s)
 
 uint32_t queue_site_work(const struct queue_site *s)
 {
+    if (timer_armed(&s->rest)) {
+        return 0;
+    }
     return s->lane_count + (s->sched ? ready_may_go(&s->sched->waiting) : 0);
+}
+
+/* ---- rates ---- */
+
+static uint64_t queue_site_amount(const struct queue_part *p, enum budget_rate rate)
+{
+    return rate == BUDGET_BYTE_RATE ? p->message->body_bytes : 1;
+}
+
+static const enum budget_rate queue_part_rates[] = {BUDGET_MESSAGE_RATE, BUDGET_BYTE_RATE};
+
+/* When every rate would let p pass. */
+static uint64_t queue_site_next_us(const struct queue_site *s, const struct queue_part *p,
+                                   uint64_t now_us)
+{
+    struct budget *const budgets[] = {s->own, s->provider};
+    uint64_t next_us = now_us;
+    for (size_t i = 0; i < ARRAY_COUNT(budgets); i++) {
+        for (size_t k = 0; budgets[i] && k < ARRAY_COUNT(queue_part_rates); k++) {
+            enum budget_rate rate = queue_part_rates[k];
+            uint64_t t = budget_rate_next_us(budgets[i], rate, queue_site_amount(p, rate), now_us);
+            next_us = t > next_us ? t : next_us;
+        }
+    }
+    return next_us;
+}
+
+bool queue_site_may_send(struct queue *q, struct queue_site *s, const struct queue_part *p)
+{
+    const struct clock_now *now = io_now(q->io);
+    uint64_t next_us = queue_site_next_us(s, p, now->mono_us);
+    if (next_us <= now->mono_us) {
+        return true;
+    }
+    timer_start(q->timers, &s->rest, now->mono_ms + (next_us - now->mono_us + 999) / 1000);
+    return false;
+}
+
+static void queue_site_unpay(struct queue_site *s, const struct queue_part *p, size_t upto)
+{
+    struct budget *const budgets[] = {s->own, s->provider};
+    for (size_t i = 0; i < upto; i++) {
+        struct budget *b = budgets[i / ARRAY_COUNT(queue_part_rates)];
+        enum budget_rate rate = queue_part_rates[i % ARRAY_COUNT(queue_part_rates)];
+        if (b) {
+            budget_rate_give(b, rate, queue_site_amount(p, rate));
+        }
+    }
+}
+
+enum { QUEUE_SITE_PAYMENTS = 2 * ARRAY_COUNT(queue_part_rates) };
+
+/* Takes p's share of all rates, or of none. Other workers take from the same. */
+static bool queue_site_pay(struct queue *q, struct queue_site *s, const struct queue_part *p)
+{
+    struct budget *const budgets[] = {s->own, s->provider};
+    for (size_t i = 0; i < QUEUE_SITE_PAYMENTS; i++) {
+        struct budget *b = budgets[i / ARRAY_COUNT(queue_part_rates)];
+        enum budget_rate rate = queue_part_rates[i % ARRAY_COUNT(queue_part_rates)];
+        if (b && !budget_rate_take(b, rate, queue_site_amount(p, rate), io_now(q->io)->mono_us)) {
+            queue_site_unpay(s, p, i);
+            if (queue_site_may_send(q, s, p)) { /* somebody gave back what he had taken */
+                timer_start(q->timers, &s->rest, io_now(q->io)->mono_ms + 1);
+            }
+            return false;
+        }
+    }
+    return true;
 }
 
 struct queue_part *queue_site_take(struct queue *q, struct queue_site *s)
 {
-    struct queue_part *p = queue_site_lane_pop(q, s);
-    if (!p && s->sched) {
-        p = queue_sched_take(s->sched);
+    struct list *node = list_first(&s->lane);
+    struct queue_part *p = node       ? LIST_ENTRY(node, struct queue_part, in_list)
+                           : s->sched ? queue_sched_peek(s->sched)
+                                      : NULL;
+    if (!p || timer_armed(&s->rest) || !queue_site_pay(q, s, p)) {
+        return NULL;
     }
-    if (p) {
-        p->site = s;
-        atomic_store_explicit(&p->sending, true, memory_order_relaxed);
-        q->sending += p->count;
-        s->used_ms = io_now(q->io)->mono_ms;
-    }
+    struct queue_part *taken = node ? queue_site_lane_pop(q, s) : queue_sched_take(s->sched);
+    must(taken == p);
+    p->site = s;
+    atomic_store_explicit(&p->sending, true, memory_order_relaxed);
+    q->sending += p->count;
+    s->used_ms = io_now(q->io)->mono_ms;
     return p;
 }
 
@@ -262,6 +380,7 @@ static void queue_site_come_back(struct queue *q, struct queue_part *p, bool fro
     struct queue_site *s = p->site;
     atomic_store_explicit(&p->sending, false, memory_order_relaxed);
     q->sending -= p->count;
+    queue_site_unpay(s, p, QUEUE_SITE_PAYMENTS);
     if (s->stale) {
         queue_site_done(q, s);
         queue_part_release(q, p);

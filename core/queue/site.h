@@ -53,6 +53,11 @@ struct queue_site {
 
     struct queue_sched *sched; /* NULL: another worker is the owner */
 
+    struct queue *queue;
+    struct budget *own;      /* the site's rates; NULL: none are limited */
+    struct budget *provider; /* shared with other sites; NULL: nothing is */
+    struct timer rest;       /* armed: a rate lets nothing pass before */
+
     /* Parts of this worker's connections, and the connection pool's own (core/relay/pool.c). */
     struct list lane;
     uint32_t lane_count;
@@ -76,8 +81,8 @@ struct queue_site *queue_site_get_local(struct queue *q);
 /* Nothing may refer to it. */
 void queue_site_free(struct queue *q, struct queue_site *s);
 bool queue_site_unused(const struct queue_site *s);
-/* Takes over the plan. */
-void queue_site_set_plan(struct queue_site *s, struct route_plan *plan);
+/* Takes over the plan, and counts by its limits from now on. */
+void queue_site_set_plan(struct queue *q, struct queue_site *s, struct route_plan *plan);
 
 /* Addresses to be avoided for a while; until_ms 0: it works again. */
 bool queue_site_is_bad(const struct queue_site *s, const struct ip_endpoint *at, uint64_t now_ms);
@@ -97,7 +102,9 @@ void queue_site_release(struct queue *q, struct queue_site *s);
 void queue_site_activate(struct queue *q, struct queue_site *s);
 /* Parts that a connection of this worker could take now. */
 uint32_t queue_site_work(const struct queue_site *s);
-/* The next of them, leased to a connection; NULL: none. */
+/* May one more part go now, as far as rates are concerned? False: the site rests until then. */
+bool queue_site_may_send(struct queue *q, struct queue_site *s, const struct queue_part *p);
+/* The next of them, leased to a connection, its share of the rates taken; NULL: none. */
 struct queue_part *queue_site_take(struct queue *q, struct queue_site *s);
 /* Back to the front, nothing was sent. */
 void queue_site_return(struct queue *q, struct queue_part *p);

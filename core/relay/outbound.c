@@ -181,49 +181,35 @@ static void outbound_closed(struct outbound *o)
 
 static void outbound_set_deadline(struct outbound *o)
 {
-    const struct conf_delivery *d = &o->settings->conf->delivery;
-    uint64_t wait_ms = d->mail_timeout_ms;
+    static const uint8_t options[] = {
+        [OUTCOME_STAGE_NONE] = CONF_SHAPING_IDLE_TIMEOUT,
+        [OUTCOME_STAGE_ROUTE] = CONF_SHAPING_IDLE_TIMEOUT,
+        [OUTCOME_STAGE_MAILBOX] = CONF_SHAPING_IDLE_TIMEOUT,
+        [OUTCOME_STAGE_CONNECT] = CONF_SHAPING_GREETING_TIMEOUT,
+        [OUTCOME_STAGE_BANNER] = CONF_SHAPING_GREETING_TIMEOUT,
+        [OUTCOME_STAGE_EHLO] = CONF_SHAPING_EHLO_TIMEOUT,
+        [OUTCOME_STAGE_STARTTLS] = CONF_SHAPING_EHLO_TIMEOUT,
+        [OUTCOME_STAGE_AUTH] = CONF_SHAPING_EHLO_TIMEOUT,
+        [OUTCOME_STAGE_MAIL] = CONF_SHAPING_MAIL_TIMEOUT,
+        [OUTCOME_STAGE_RSET] = CONF_SHAPING_MAIL_TIMEOUT,
+        [OUTCOME_STAGE_RCPT] = CONF_SHAPING_RCPT_TIMEOUT,
+        [OUTCOME_STAGE_DATA] = CONF_SHAPING_DATA_TIMEOUT,
+        [OUTCOME_STAGE_BODY] = CONF_SHAPING_BODY_TIMEOUT,
+        [OUTCOME_STAGE_FINAL_DOT] = CONF_SHAPING_DATA_DONE_TIMEOUT,
+        [OUTCOME_STAGE_BDAT] = CONF_SHAPING_DATA_DONE_TIMEOUT,
+        [OUTCOME_STAGE_QUIT] = CONF_SHAPING_OPTIONS, /* RELAY_QUIT_MS */
+    };
+    enum outcome_stage stage = smtp_client_stage(&o->smtp);
     if (secure_is_open(&o->tls) && !o->tls.up) {
         return; /* one deadline for the whole handshake */
     }
-    switch (smtp_client_stage(&o->smtp)) {
-    case OUTCOME_STAGE_NONE:
-    case OUTCOME_STAGE_ROUTE:
-        wait_ms = d->idle_timeout_ms;
-        break;
-    case OUTCOME_STAGE_CONNECT:
-    case OUTCOME_STAGE_BANNER:
-        wait_ms = d->greeting_timeout_ms;
-        break;
-    case OUTCOME_STAGE_EHLO:
-    case OUTCOME_STAGE_STARTTLS:
-    case OUTCOME_STAGE_AUTH:
-        wait_ms = d->ehlo_timeout_ms;
-        break;
-    case OUTCOME_STAGE_MAIL:
-    case OUTCOME_STAGE_RSET:
-        wait_ms = d->mail_timeout_ms;
-        break;
-    case OUTCOME_STAGE_RCPT:
-        wait_ms = d->rcpt_timeout_ms;
-        break;
-    case OUTCOME_STAGE_DATA:
-        wait_ms = d->data_timeout_ms;
-        break;
-    case OUTCOME_STAGE_BODY:
-        wait_ms = d->body_timeout_ms;
-        break;
-    case OUTCOME_STAGE_FINAL_DOT:
-    case OUTCOME_STAGE_BDAT:
-        wait_ms = d->data_done_timeout_ms;
-        break;
-    case OUTCOME_STAGE_MAILBOX:
-    case OUTCOME_STAGE_QUIT:
-        wait_ms = RELAY_QUIT_MS;
-        break;
-    }
-    if (o->body && wait_ms > d->body_timeout_ms) {
-        wait_ms = d->body_timeout_ms;
+    must(stage < ARRAY_COUNT(options));
+    uint64_t body_ms = route_plan_number(o->plan, CONF_SHAPING_BODY_TIMEOUT);
+    uint64_t wait_ms = options[stage] == CONF_SHAPING_OPTIONS
+                           ? RELAY_QUIT_MS
+                           : route_plan_number(o->plan, options[stage]);
+    if (o->body && wait_ms > body_ms) {
+        wait_ms = body_ms;
     }
     o->unacked = 0;
     timer_start(o->relay->timers, &o->deadline, outbound_now(o) + wait_ms);
@@ -255,6 +241,7 @@ static void outbound_rest(struct outbound *o)
         smtp_client_quit(&o->smtp);
     } else if (o->state == OUTBOUND_UP) {
         outbound_set_state(o, OUTBOUND_IDLE);
+        pool_watch_idle(o->relay, o->site);
     }
 }
 

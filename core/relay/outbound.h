@@ -51,12 +51,13 @@ struct outbound {
     size_t tried;     /* candidates tried by this connection */
     uint8_t state;    /* enum outbound_state */
     uint8_t ops;
-    uint8_t route; /* enum relay_route */
-    bool greeted;  /* a transaction was possible */
-    bool served;   /* the peer has judged a message: the host works */
-    bool wasted;   /* it ended before that; `failure` says how */
-    bool evicted;  /* counted in relay->evicting */
-    bool suspect;  /* its first message has ended a connection before: alone until served */
+    uint8_t route;  /* enum relay_route */
+    uint8_t policy; /* enum conf_tls_policy */
+    bool greeted;   /* a transaction was possible */
+    bool served;    /* the peer has judged a message: the host works */
+    bool wasted;    /* it ended before that; `failure` says how */
+    bool evicted;   /* counted in relay->evicting */
+    bool suspect;   /* its first message has ended a connection before: alone until served */
     int fd;
     uint64_t id; /* for the log */
     struct sockaddr_storage addr;
@@ -105,5 +106,8 @@ void outbound_shut(struct outbound *o, bool at_once);
 
 /* The pool's part of relay_run. */
 void pool_run(struct relay *r);
+/* A connection of this site idles. If it holds a place that other sites of its provider may need, somebody
+ * looks now and then. */
+void pool_watch_idle(struct relay *r, struct queue_site *site);
 
 #endif

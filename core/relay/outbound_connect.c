@@ -68,7 +68,8 @@ static void outbound_connect(struct outbound *o)
     o->ops |= OUTBOUND_OP_CONNECT;
     io_connect(o->relay->io, outbound_tag(o, IO_KIND_OUTBOUND_CONNECT), o->fd,
                (struct sockaddr *)&o->addr, len);
-    timer_start(o->relay->timers, &o->deadline, outbound_now(o) + d->connect_timeout_ms);
+    timer_start(o->relay->timers, &o->deadline,
+                outbound_now(o) + route_plan_number(o->plan, CONF_SHAPING_CONNECT_TIMEOUT));
 }
 
 bool outbound_open(struct relay *r, struct queue_site *site)

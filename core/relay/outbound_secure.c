@@ -45,9 +45,9 @@ struct smtp_client_config outbound_client_config(struct outbound *o)
     const struct route_candidate *c = outbound_candidate(o);
     o->route = c->named.len ? RELAY_ROUTE_SMARTHOST : RELAY_ROUTE_MX;
     struct smtp_client_config config = o->settings->routes[o->route].client;
-    if (o->plaintext) {
-        config.tls = SMTP_TLS_NONE;
-    }
+    o->policy = (uint8_t)route_plan_number(o->plan, CONF_SHAPING_TLS);
+    config.tls = o->plaintext ? SMTP_TLS_NONE
+                              : relay_settings_policy((enum conf_tls_policy)o->policy);
     if (config.auth_user.len && !login_is_for(&conf->relay, c)) {
         config.auth_user = slice_of("", 0);
     }
@@ -58,7 +58,8 @@ struct smtp_client_config outbound_client_config(struct outbound *o)
 
 static struct tls_session **resumable(struct outbound *o)
 {
-    uint64_t hash = hash_bytes(outbound_candidate(o)->host, o->route);
+    uint64_t seed = (uint64_t)o->route * CONF_TLS_POLICIES + o->policy;
+    uint64_t hash = hash_bytes(outbound_candidate(o)->host, seed);
     return &o->relay->resumable[hash % RELAY_RESUMABLE];
 }
 
@@ -181,18 +182,22 @@ void outbound_start_tls(struct outbound *o)
         return;
     }
     struct tls_stream_config config = {
-        .context = o->settings->routes[o->route].tls,
+        .context = o->settings->routes[o->route].tls[o->policy],
         .wall_us = io_now(o->relay->io)->wall_us,
         .server_name = server_name(o, text),
         .session = *resumable(o),
     };
+    if (!config.context) { /* a route of before a reload; this connection has no future */
+        smtp_client_tls_failed(&o->smtp, SLICE("the TLS policy has changed meanwhile"));
+        return;
+    }
     const struct secure_owner owner = {
         .turns = &o->relay->handshakes,
         .resume = outbound_on_turn,
         .wire_max = OUTBOUND_CIPHER_BYTES,
     };
     timer_start(o->relay->timers, &o->deadline,
-                outbound_now(o) + o->settings->conf->delivery.ehlo_timeout_ms);
+                outbound_now(o) + route_plan_number(o->plan, CONF_SHAPING_EHLO_TIMEOUT));
     if (!secure_open(&o->tls, &config, &owner) ||
         secure_step(&o->tls, &o->plain, 0) == SECURE_FAILED) {
         smtp_client_tls_failed(&o->smtp, SLICE("TLS could not be started here"));

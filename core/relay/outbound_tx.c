@@ -42,8 +42,8 @@ static struct outbound_tx *outbound_tx_new(struct outbound *o, struct queue_part
 /* A new configuration may ask for TLS, or another login: what was opened before it ends its transactions. */
 bool outbound_has_enough(const struct outbound *o)
 {
-    return o->begun >= o->settings->conf->delivery.messages_per_connection || o->relay->stopping ||
-           o->settings != o->relay->settings;
+    return o->begun >= route_plan_number(o->plan, CONF_SHAPING_MESSAGES_PER_CONNECTION) ||
+           o->relay->stopping || o->settings != o->relay->settings;
 }
 
 /* Begins the site's next part; false: none, or this connection has had enough. */
@@ -57,7 +57,9 @@ bool outbound_begin(struct outbound *o)
     if (!p) {
         return false;
     }
+    uint64_t site_max = route_plan_number(o->plan, CONF_SHAPING_RECIPIENTS_PER_TRANSACTION);
     uint32_t rcpt_max = smtp_client_rcpt_max(&o->smtp);
+    rcpt_max = site_max < rcpt_max ? (uint32_t)site_max : rcpt_max;
     struct queue_part *rest = p->count > rcpt_max && o->site->sched &&
                                       !queue_part_is_guest(r->queue, p)
                                   ? queue_part_split(r->queue, p, rcpt_max)

@@ -34,6 +34,37 @@ static void pool_evict(struct relay *r, uint32_t wanted)
     }
 }
 
+/* Idle connections whose provider has no place left for a site that wants one leave. */
+static void pool_on_idle_watch(struct timer *t, void *ctx)
+{
+    (void)ctx;
+    struct relay *r = container_of(t, struct relay, idle_watch);
+    struct list *node, *tmp;
+    struct list leaving;
+    list_init(&leaving);
+    LIST_FOR_EACH(node, tmp, &r->idle) {
+        struct outbound *o = LIST_ENTRY(node, struct outbound, idle_link);
+        if (o->site->provider && budget_is_wanted(o->site->provider)) {
+            list_remove(&o->idle_link);
+            list_push_back(&leaving, &o->idle_link);
+        }
+    }
+    while ((node = list_first(&leaving))) {
+        outbound_shut(LIST_ENTRY(node, struct outbound, idle_link), false);
+    }
+    LIST_FOR_EACH(node, tmp, &r->idle) {
+        pool_watch_idle(r, LIST_ENTRY(node, struct outbound, idle_link)->site);
+    }
+}
+
+void pool_watch_idle(struct relay *r, struct queue_site *site)
+{
+    if (site->provider && !timer_armed(&r->idle_watch)) {
+        r->idle_watch.fire = pool_on_idle_watch;
+        timer_start(r->timers, &r->idle_watch, io_now(r->io)->mono_ms + RELAY_IDLE_WATCH_MS);
+    }
+}
+
 static void pool_serve(struct relay *r, struct queue_site *site)
 {
     while (queue_site_work(site)) {

@@ -100,6 +100,7 @@ void relay_cut(struct relay *r)
 
 void relay_close(struct relay *r)
 {
+    timer_stop(r->timers, &r->idle_watch);
     must(r->inflight_bytes == 0 && r->handshakes.length == 0);
     pool_deinit(&r->listeners);
     pool_deinit(&r->inbound);

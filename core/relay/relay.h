@@ -26,6 +26,7 @@ enum {
     RELAY_LINGER_MS = 2000, /* after our last word the client has this long to close */
     RELAY_LINGER_BYTES = 256 * 1024,
     RELAY_QUIT_MS = 2000,       /* for the answer to QUIT */
+    RELAY_IDLE_WATCH_MS = 250,  /* idle connections whose places others may want */
     RELAY_PART_RETURNS_MAX = 3, /* a part on connections that died before its first answer */
     RELAY_ADDRESS_BAD_MS = 30 * 1000,
     MAILDIR_DELIVERIES = 16,   /* to mailboxes at once */
@@ -94,8 +95,9 @@ struct relay {
     struct pool listeners;
     struct pool inbound;
     struct pool outbound;
-    struct list idle;  /* struct outbound.idle_link of all sites, longest idle first */
-    uint32_t evicting; /* connections that leave to make room for another site's */
+    struct list idle;        /* struct outbound.idle_link of all sites, longest idle first */
+    struct timer idle_watch; /* pool_watch_idle */
+    uint32_t evicting;       /* connections that leave to make room for another site's */
     struct handshakes handshakes;
     struct list resume;        /* sessions whose commit was decided: replies go out in relay_run */
     struct list space_waiters; /* sessions the spool or memory had no room for */

@@ -56,14 +56,20 @@ static void relay_settings_server(struct smtp_server_config *out, const struct r
     }
 }
 
-static void relay_settings_machines(struct relay_settings *s)
+enum smtp_tls_policy relay_settings_policy(enum conf_tls_policy policy)
 {
-    static const enum smtp_tls_policy policies[] = {
+    static const enum smtp_tls_policy policies[CONF_TLS_POLICIES] = {
         [CONF_TLS_NONE] = SMTP_TLS_NONE,
         [CONF_TLS_MAY] = SMTP_TLS_MAY,
         [CONF_TLS_ENCRYPT] = SMTP_TLS_ENCRYPT,
         [CONF_TLS_VERIFY] = SMTP_TLS_VERIFY,
     };
+    must(policy < CONF_TLS_POLICIES);
+    return policies[policy];
+}
+
+static void relay_settings_machines(struct relay_settings *s)
+{
     const struct conf *conf = s->conf;
     s->headers = (struct mail_headers_config){
         .strip = conf->headers.strip.items,
@@ -76,7 +82,8 @@ static void relay_settings_machines(struct relay_settings *s)
             .pipelining = conf->delivery.pipelining,
             .chunking = conf->delivery.chunking,
             .window = 2,
-            .tls = policies[i == RELAY_ROUTE_SMARTHOST ? conf->relay.tls : conf->delivery.tls],
+            .tls = relay_settings_policy(i == RELAY_ROUTE_SMARTHOST ? conf->relay.tls
+                                                                    : conf->delivery.tls),
         };
     }
     struct smtp_client_config *smarthost = &s->routes[RELAY_ROUTE_SMARTHOST].client;
@@ -220,6 +227,7 @@ static void relay_settings_free(struct relay_settings *s)
     relay_settings_close_tls(s);
     credentials_free(&s->credentials);
     dkim_table_put(&s->dkim);
+    shaping_table_free(s->shaping);
     secret_buf_release(&s->token);
     free(s);
 }
@@ -242,7 +250,11 @@ struct relay_settings *relay_settings_new(struct conf *conf, const struct relay_
         relay_settings_machines(s);
     }
     s->dkim = dkim_keys_load(conf, to->errors, to->warnings);
-    if (!relay_settings_open_tls(s, old, to) || !users_ok || !s->dkim) {
+    s->shaping = shaping_table_new(conf);
+    if (!s->shaping) {
+        buf_add(to->errors, SLICE("shaping: out of memory\n"));
+    }
+    if (!s->shaping || !relay_settings_open_tls(s, old, to) || !users_ok || !s->dkim) {
         relay_settings_free(s);
         return NULL;
     }

@@ -17,6 +17,7 @@
 #include "core/policy/credentials.h"
 #include "core/policy/dkim.h"
 #include "proto/mail/headers.h"
+#include "core/policy/shaping.h"
 #include "proto/smtp/client.h"
 #include "proto/smtp/server.h"
 #include "tls/context.h"
@@ -32,8 +33,9 @@ struct relay_listener_settings {
 
 /* Towards servers: relay hosts and MX hosts have each their own. */
 struct relay_route_settings {
-    struct smtp_client_config client;
-    struct tls_context *tls; /* NULL: never */
+    struct smtp_client_config client; /* its tls: see relay_settings_policy */
+    /* By policy: those that the route or a shaping rule may ask for. */
+    struct tls_context *tls[CONF_TLS_POLICIES];
 };
 
 enum relay_route { RELAY_ROUTE_MX, RELAY_ROUTE_SMARTHOST, RELAY_ROUTES };
@@ -43,6 +45,7 @@ struct relay_settings {
     struct conf *conf; /* owned */
     struct credentials *credentials;
     struct dkim_table *dkim; /* never NULL; no rules: nothing is signed */
+    struct shaping_table *shaping;
     struct mail_headers_config headers;
     struct buf token;    /* of relay.token_file */
     struct ip_addr *own; /* conf->own */
@@ -62,6 +65,7 @@ struct relay_settings_messages {
  * replaced, or NULL. */
 struct relay_settings *relay_settings_new(struct conf *conf, const struct relay_settings *old,
                                           const struct relay_settings_messages *to);
+enum smtp_tls_policy relay_settings_policy(enum conf_tls_policy policy);
 struct relay_settings *relay_settings_ref(struct relay_settings *s);
 void relay_settings_put(struct relay_settings **s);
 

@@ -277,11 +277,16 @@ static bool listener_open(const struct tls_work *w, size_t index, const struct r
 
 /* ---- towards servers ---- */
 
+static enum conf_tls_policy route_policy(const struct conf *conf, enum relay_route route)
+{
+    return route == RELAY_ROUTE_SMARTHOST ? conf->relay.tls : conf->delivery.tls;
+}
+
 static bool route_open(const struct tls_work *w, enum relay_route route,
                        enum conf_tls_policy policy, struct tls_trust *trust,
                        const struct tls_certificate *certificate)
 {
-    static const enum tls_policy policies[] = {
+    static const enum tls_policy policies[CONF_TLS_POLICIES] = {
         [CONF_TLS_NONE] = TLS_POLICY_MAY,
         [CONF_TLS_MAY] = TLS_POLICY_MAY,
         [CONF_TLS_ENCRYPT] = TLS_POLICY_ENCRYPT,
@@ -291,17 +296,19 @@ static bool route_open(const struct tls_work *w, enum relay_route route,
                                        .trust = trust,
                                        .certificate = certificate};
     struct buf problem;
-    if (policy == CONF_TLS_NONE) {
+    if (policy == CONF_TLS_NONE ||
+        (route_policy(w->s->conf, route) != policy &&
+         !shaping_table_names(w->s->shaping, CONF_SHAPING_TLS, policy))) {
         return true;
     }
     buf_init(&problem, 4096);
-    w->s->routes[route].tls = tls_context_open_client(&config, &problem);
-    bool ok = w->s->routes[route].tls != NULL;
-    if (!ok) {
+    struct tls_context *context = tls_context_open_client(&config, &problem);
+    w->s->routes[route].tls[policy] = context;
+    if (!context) {
         buf_addf(w->to->errors, "delivery.tls: %.*s\n", SLICE_ARG(buf_slice(&problem)));
     }
     buf_deinit(&problem);
-    return ok;
+    return context != NULL;
 }
 
 /* Without authorities nobody can be verified; where nobody must be, that is only worth a warning. */
@@ -309,7 +316,8 @@ static bool routes_trust(const struct tls_work *w, struct tls_trust **trust)
 {
     const struct conf *conf = w->s->conf;
     bool needed = conf->delivery.tls == CONF_TLS_VERIFY ||
-                  (conf->relay.host.count && conf->relay.tls == CONF_TLS_VERIFY);
+                  (conf->relay.host.count && conf->relay.tls == CONF_TLS_VERIFY) ||
+                  shaping_table_names(w->s->shaping, CONF_SHAPING_TLS, CONF_TLS_VERIFY);
     if (conf->tls.ca_file.len == 0 || (!needed && access(conf->tls.ca_file.ptr, F_OK) != 0)) {
         return true;
     }
@@ -331,8 +339,12 @@ static bool routes_open(const struct tls_work *w)
         ok = own != NULL;
         buf_addf(w->to->errors, ok ? "%.*s" : "%.*s\n", SLICE_ARG(buf_slice(&problem)));
     }
-    ok = ok && route_open(w, RELAY_ROUTE_MX, conf->delivery.tls, trust, own) &&
-         route_open(w, RELAY_ROUTE_SMARTHOST, conf->relay.tls, trust, own);
+    for (int route = 0; route < RELAY_ROUTES; route++) {
+        for (int policy = 0; policy < CONF_TLS_POLICIES; policy++) {
+            ok = ok &&
+                 route_open(w, (enum relay_route)route, (enum conf_tls_policy)policy, trust, own);
+        }
+    }
     tls_certificate_free(&own);
     tls_trust_put(&trust);
     buf_deinit(&problem);
@@ -358,7 +370,9 @@ bool relay_settings_open_tls(struct relay_settings *s, const struct relay_settin
 void relay_settings_close_tls(struct relay_settings *s)
 {
     for (size_t i = 0; i < RELAY_ROUTES; i++) {
-        tls_context_put(&s->routes[i].tls);
+        for (size_t k = 0; k < CONF_TLS_POLICIES; k++) {
+            tls_context_put(&s->routes[i].tls[k]);
+        }
     }
     buf_deinit(&s->made_chain);
     secret_buf_release(&s->made_key);

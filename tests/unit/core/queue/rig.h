@@ -40,6 +40,8 @@ struct rig {
     const char *smarthost; /* setting; NULL: by MX */
     const char *dns_server;
     struct conf *conf;
+    struct budget_table *budgets;
+    struct shaping_table *shaping;
     struct io *io;
     struct io_route routes[IO_KIND_COUNT];
     struct timer_wheel timers;
@@ -345,6 +347,16 @@ static inline void rig_open_dns(struct rig *r)
     buf_deinit(&error);
 }
 
+/* r->conf is another, or has changed. */
+static inline void rig_set_conf(struct rig *r)
+{
+    struct shaping_table *before = r->shaping;
+    r->shaping = shaping_table_new(r->conf);
+    ck_assert_ptr_nonnull(r->shaping);
+    queue_set_conf(&r->queue, r->conf, r->shaping);
+    shaping_table_free(before);
+}
+
 static inline void rig_start(struct rig *r, const char *const *extra)
 {
     struct io_route *routes = r->routes;
@@ -367,12 +379,17 @@ static inline void rig_start(struct rig *r, const char *const *extra)
     timer_wheel_init(&r->timers, io_now(r->io)->mono_ms);
     rig_open_dns(r);
     rig_open_spool(r);
+    r->budgets = budget_table_open(1);
+    r->shaping = shaping_table_new(r->conf);
+    ck_assert(r->budgets && r->shaping);
     struct queue_parts parts = {.conf = r->conf,
                                 .io = r->io,
                                 .timers = &r->timers,
                                 .rng = &r->rng,
                                 .log = &r->log,
                                 .dns = r->dns,
+                                .budgets = r->budgets,
+                                .shaping = r->shaping,
                                 .worker = 0,
                                 .workers = 1,
                                 .id_floor = r->recovery.id_max};
@@ -406,6 +423,8 @@ static inline void rig_stop(struct rig *r)
     dns_drain(r->dns);
     RIG_UNTIL(r, dns_idle(r->dns));
     queue_close(&r->queue);
+    budget_table_close(&r->budgets);
+    shaping_table_free(r->shaping);
     spool_close(&r->spool);
     dns_close(r->dns);
     spool_dir_close(&r->dir);

@@ -264,6 +264,7 @@ START_TEST(many_recipients_go_in_parts)
     setup(NULL);
     for (size_t k = 0; k < ARRAY_COUNT(rows); k++) {
         rig.conf->delivery.recipients_per_transaction = rows[k].cap;
+        rig_set_conf(&rig);
         rig_forget_parts(&rig);
         rig_submit(&rig, &(struct rig_mail){"a@s.test", rcpts, rows[k].rcpts, 0, 0});
         rig_settle(&rig);

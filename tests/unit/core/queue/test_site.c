@@ -316,7 +316,7 @@ START_TEST(routes_are_found_anew_after_a_reload)
     submit(&rcpt, 1);
     rig.smarthost = "relay.host=[127.0.0.1]:2525";
     rig_load_conf(&rig, NULL);
-    queue_set_conf(&rig.queue, rig.conf);
+    rig_set_conf(&rig);
     conf_free(before);
     rig_settle(&rig);
     submit(&rcpt, 1);
