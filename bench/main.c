@@ -8,6 +8,7 @@
 #include "bench/secure.h"
 #include "bench/sink.h"
 #include "bench/source.h"
+#include "bench/spool.h"
 
 #include "core/base/must.h"
 
@@ -22,6 +23,7 @@ static const struct {
     {"source", source_main, "send bench messages, know exactly what was promised"},
     {"certificate", certificate_main, "make a self-signed certificate for a measured server"},
     {"handshake", handshake_main, "what TLS handshakes cost beside the bare library"},
+    {"spool", spool_main, "fill a spool with messages that wait for a host that is down"},
     {"demo", demo_main, "start the engine, send 1,000 messages through it, show the numbers"},
 };
 

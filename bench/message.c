@@ -37,22 +37,24 @@ void bench_template_deinit(struct bench_template *t)
 }
 
 void bench_template_add(const struct bench_template *t, struct buf *out,
-                        const struct bench_stamp *s, size_t size)
+                        const struct bench_stamp *s, struct slice fields, size_t size)
 {
     char head[BENCH_MESSAGE_MIN];
     int n = snprintf(head, sizeof(head),
                      "X-Bench-Id: %016llx-%llu\r\nX-Bench-R: %llu\r\nX-Bench-T: %llu\r\n"
                      "From: Bench <bench@example.test>\r\nTo: r0@example0.test\r\n"
                      "Subject: message %llu\r\nMessage-ID: <%016llx.%llu@bench.example.test>\r\n"
-                     "Date: Sat, 21 Nov 2026 12:00:00 +0000\r\n\r\n",
+                     "Date: Sat, 21 Nov 2026 12:00:00 +0000\r\n",
                      (unsigned long long)s->run, (unsigned long long)s->number,
                      (unsigned long long)s->recipients, (unsigned long long)s->sent_us,
                      (unsigned long long)s->number, (unsigned long long)s->run,
                      (unsigned long long)s->number);
-    must(n > 0 && (size_t)n + 2 <= sizeof(head) && (size_t)n + 3 <= size);
-    size_t rest = size - (size_t)n - 2;
+    must(n > 0 && (size_t)n + 4 <= sizeof(head) && (size_t)n + fields.len + 5 <= size);
+    size_t rest = size - (size_t)n - fields.len - 4;
     must(rest <= t->body.len);
     buf_add(out, slice_of(head, (size_t)n));
+    buf_add(out, fields);
+    buf_add(out, SLICE("\r\n"));
     /* A cut between CR and LF would make a bare CR: cut one earlier and pad the last line. */
     bool split = rest % MESSAGE_LINE_BYTES == MESSAGE_LINE_BYTES - 1;
     buf_add(out, slice_of(t->body.ptr, split ? rest - 1 : rest));

@@ -40,9 +40,10 @@ struct bench_template {
 bool bench_template_init(struct bench_template *t, uint64_t seed, size_t size_max);
 void bench_template_deinit(struct bench_template *t);
 
-/* Appends the message of exactly `size` bytes. */
+/* Appends the message of exactly `size` bytes, at least BENCH_MESSAGE_MIN and the length of `fields`:
+ * more header fields, with their CRLF. */
 void bench_template_add(const struct bench_template *t, struct buf *out,
-                        const struct bench_stamp *s, size_t size);
+                        const struct bench_stamp *s, struct slice fields, size_t size);
 
 bool bench_stamp_find(struct slice message, struct bench_stamp *out);
 

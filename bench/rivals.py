@@ -25,8 +25,7 @@ class Exim(Server):
         'smtp_accept_max = 400',                   # default 20
         'smtp_accept_max_per_connection = 0',      # default 1000, then 421
         'smtp_accept_queue_per_connection = 0',    # default 10: the 11th message waits for a queue run
-        'split_spool_directory = true',            # spec 3.? "to improve performance" of large queues
-        'recipients_max = 50000',
+        'split_spool_directory = true',            # spec 3.3: directories with many files
     )
 
     @staticmethod

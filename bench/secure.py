@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The part of ./dev bench that measures TLS and DKIM: the same relay with one thing more per row, so
+"""(f) (g) The part of ./dev bench that measures TLS and DKIM: the same relay with one thing more per line, so
 that the column +us says what that thing costs per message."""
 import json
 import os
-import subprocess
 
-from load import Failed, Sink, Unavailable
+from load import Sink
 from servers import OpenDkim, Postfix, PostfixOpenDkim, Ringpost
 
 SIZE, SESSIONS = '1K', 20
-IDLE_SESSIONS = {'Ringpost': 1000, 'Postfix': 100}
+IDLE_SESSIONS = {'Ringpost': 1000, 'Postfix': 100}  # Postfix has a process per session
 COLUMNS = (('what', 27), ('server', 17), ('msgs', 7), ('in/s', 8), ('end/s', 8), ('CPU us', 8), ('+us', 8),
            ('250 p50', 8), ('250 p99', 8), ('e2e p50', 8), ('lost', 5), ('dup', 4))
 SELECTOR, DOMAIN = 'bench', 'example.test'  # the source's From
@@ -28,25 +27,23 @@ ALGORITHMS = {'rsa2048': 'rsa-sha256', 'ed25519': 'ed25519-sha256'}
 
 
 class Secure:
-    """bench: the whole comparison, whose cells, rows and settings are used."""
+    """(f) (g) TLS and DKIM, 1K, 20 sessions. +us: CPU above the plain line with as many connections. "each": a new
+    connection for each message, full handshakes. CPU of Postfix for DKIM: with OpenDKIM."""
 
-    def __init__(self, bench, names):
-        self.bench, self.names = bench, names
-        self.keys = os.path.join(bench.folder, 'keys')
-        self.trouble = []
+    name = group = 'secure'
+    about = 'TLS in, TLS out with reuse, DKIM: Ringpost and Postfix (with OpenDKIM)'
+    columns = COLUMNS
+    key = 'CPU us'
+
+    def __init__(self):
+        self.bench = self.keys = None
 
     # ---- keys and servers ----
-
-    def _call(self, *words):
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise Failed(f'{" ".join(words)}: {done.stderr}')
-        return done.stdout
 
     def _dkim_key(self, kind):
         path = f'{self.keys}/{kind}.pem'
         if not os.path.exists(path):
-            self._call(self.bench.engine, 'dkim', 'keygen', DOMAIN, SELECTOR, '--type', kind, '-o', path)
+            self.bench.call(self.bench.engine, 'dkim', 'keygen', DOMAIN, SELECTOR, '--type', kind, '-o', path)
         return path
 
     def _ringpost(self, kind, sink):
@@ -74,78 +71,74 @@ class Secure:
         }[kind]
         return Postfix(b.folder, sink.port, b.server_cores, settings)
 
-    # ---- rows ----
+    def _make(self, name, kind, sink):
+        return (self._ringpost if name == 'Ringpost' else self._postfix)(kind, sink)
 
-    def _row(self, name, row, sinks):
-        what, reference, kind, load = row
-        sink = sinks[kind == 'tls out']
-        make = self._ringpost if name == 'Ringpost' else self._postfix
+    # ---- lines ----
 
+    def _cell(self, name, kind, sink, load):
         def work(server):
             before = sink.totals()
             cell = self.bench.cell(server, SIZE, SESSIONS, sink=sink, load=load)
-            cell['what'] = what
-            base = [r['CPU us'] for r in self.bench.rows
-                    if (r.get('what'), r['server'].split('+')[0]) == (reference, name)]
-            cell['+us'] = cell['CPU us'] - base[0] if base else None
-            self.bench.show(cell, COLUMNS)
-            self._check(cell, kind, before, sink.totals())
-        try:
-            self.bench.with_server(lambda: make(kind, sink), work)
-        except Unavailable as why:
-            print(f'{what:<27}Postfix+OpenDKIM: not measured: {why}')
+            cell['wrong'] = self._wrong(cell, kind, before, sink.totals())
+            return cell
+        return self.bench.with_server(lambda: self._make(name, kind, sink), work)
 
-    def _check(self, cell, kind, before, after):
-        """What a row is named after must have happened to every message of it."""
+    @staticmethod
+    def _wrong(cell, kind, before, after):
+        """What a line is named after must have happened to every message of it; else what did not."""
         came = after['messages'] - before['messages']
         happened = {'tls in': ('connections in under TLS', cell['secured'], cell['connections']),
                     'tls out': ('messages out under TLS', after['secured'] - before['secured'], came)}
         if kind in ALGORITHMS:
             happened[kind] = ('messages signed', after['signed'] - before['signed'], came)
-        if kind in happened:
-            what, seen, wanted = happened[kind]
-            if seen != wanted:
-                self.trouble.append(f'{cell["server"]}, {cell["what"]}: {what}: {seen} of {wanted}')
-                print(f'  WRONG: {self.trouble[-1]}')
-            elif kind == 'tls in':
-                cell['tls'] = cell['protocol']
+        what, seen, wanted = happened.get(kind, ('', 0, 0))
+        return None if seen == wanted else f'{what}: {seen} of {wanted}'
+
+    def _line(self, row, sinks, done):
+        what, reference, kind, load = row
+        lines = self.bench.rounds(self.bench.names(('Ringpost', 'Postfix')), lambda name: self._cell(
+            name, kind, sinks[kind == 'tls out'], load))
+        good = []
+        for line in lines:
+            line['what'] = what
+            base = [r['CPU us'] for r in done
+                    if (r['what'], r['server'].split('+')[0]) == (reference, line['server'].split('+')[0])]
+            line['+us'] = line['CPU us'] - base[0] if base else None
+            if line['wrong']:
+                self.bench.refuse(f'{line["server"]} {what}', line['wrong'])
+            else:
+                good.append(line)
+        return self.bench.show(good, COLUMNS)
+
+    def _idle(self, sink):
+        for name in self.bench.names(('Ringpost', 'Postfix')):
+            held = self.bench.with_server(lambda: self._make(name, 'tls in', sink), lambda server: self.bench.hold(
+                server, IDLE_SESSIONS[name], '--starttls'))
+            print(f'  {name:9} {held["sessions"]} idle TLS sessions: {held["KB each"]:.2f} KB each (PSS, without '
+                  f'kernel sockets), {held["us to open"]:.0f} us CPU to open one')
 
     def _handshakes(self):
-        rates = json.loads(self._call(self.bench.bench, 'handshake'))
-        self.bench.extra.append({'server': 'tls/', 'what': 'handshakes', 'value': rates})
+        rates = json.loads(self.bench.call(self.bench.bench, 'handshake'))
         for key, r in rates.items():
             print(f'  {key}: {r["streams"]} full TLS 1.3 handshakes a second on one core (both ends), the bare '
                   f'library {r["library"]}: ratio {r["ratio"]:.2f}')
 
-    def _protocols(self):
-        used = {r['server']: r['tls'] for r in self.bench.rows if r.get('tls')}
-        if used:
-            print('  negotiated: ' + ', '.join(f'{name} {tls}' for name, tls in used.items())
-                  + '; certificate ECDSA P-256, no resumption')
-
-    def measure(self):
-        """False when something was not as its row says."""
+    def run(self, bench):
+        self.bench, self.keys = bench, os.path.join(bench.folder, 'keys')
         os.makedirs(self.keys, exist_ok=True)
         os.chmod(self.keys, 0o755)
-        self._call(self.bench.bench, 'certificate', '--dir', self.keys)
-        print(f'\nTLS and DKIM, {SIZE}, {SESSIONS} sessions. +us: CPU above the plain row with as many '
-              'connections. CPU of\nPostfix+OpenDKIM: with the milter. "each": a new connection for each '
-              'message, full handshakes.\n')
-        self.bench.heading(COLUMNS)
-        sinks = {False: self.bench.sink, True: Sink(self.bench.bench, self.bench.load_cores, '--starttls')}
+        bench.call(bench.bench, 'certificate', '--dir', self.keys)
+        sinks = {False: bench.sink, True: Sink(bench.bench, bench.load_cores, '--starttls')}
+        done = []
         try:
             for row in ROWS:
-                for name in self.names:
-                    self._row(name, row, sinks)
+                done += self._line(row, sinks, done)
+            used = {line['server']: line['protocol'] for line in done if line['protocol']}
+            print('  negotiated: ' + ', '.join(f'{name} {tls}' for name, tls in used.items())
+                  + '; certificate ECDSA P-256, no resumption')
+            self._idle(sinks[False])
         finally:
             sinks[True].close()
-        print()
-        self._protocols()
-        for name in self.names:
-            count = min(IDLE_SESSIONS[name], self.bench.o.idle)
-            make = self._ringpost if name == 'Ringpost' else self._postfix
-            if count > 0:
-                self.bench.with_server(lambda: make('tls in', self.bench.sink), lambda server:
-                                       self.bench.idle_sessions(server, count, '--starttls'))
         self._handshakes()
-        return not self.trouble
+        return done

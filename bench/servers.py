@@ -52,6 +52,7 @@ class Server:
         self.group = Group(self.name.lower())
         self.output = os.path.join(self.folder, 'output')
         self.process = None
+        self.patience_s = 20
 
     def _before_exec(self):
         self.group.enter()
@@ -87,7 +88,7 @@ class Server:
             self.group.remove()
             return
         mine = [pid for pid in self.group.pids() if pid != self.process.pid]
-        stop(self.process)
+        stop(self.process, self.patience_s)
         for pid in mine:  # a master's children that did not follow it
             try:
                 if pid in self.group.pids():
@@ -101,12 +102,14 @@ class Server:
 class Ringpost(Server):
     name = 'Ringpost'
 
-    def __init__(self, folder, sink_port, cores, binary, settings):
+    def __init__(self, folder, sink_port, cores, binary, settings, routed=False):
         super().__init__(folder, sink_port, cores)
-        self.binary, self.settings = binary, settings
+        self.binary = binary
+        # routed: by MX, whose name server and port are in the settings.
+        self.settings = [*settings] if routed else [f'relay.host=[127.0.0.1]:{sink_port}', *settings]
 
     def command(self):
-        settings = [f'relay.host=[127.0.0.1]:{self.sink_port}', f'spool.dir={self.folder}/spool',
+        settings = [f'spool.dir={self.folder}/spool',
                     'listeners.0.address=127.0.0.1', f'listeners.0.port={self.port}',
                     'limits.connections=15000', 'limits.connections_per_ip=15000',
                     'log.level=info', *self.settings]
@@ -128,6 +131,7 @@ class Postfix(Server):
         'smtp_connection_cache_destinations=127.0.0.1',  # CONNECTION_CACHE_README: permanently on
         'smtp_connection_reuse_time_limit=3600s',
         'smtp_destination_concurrency_limit=100',
+        'smtp_destination_recipient_limit=100',          # as the others: 100 recipients a transaction
         'initial_destination_concurrency=20',
         'smtp_destination_concurrency_failed_cohort_limit=1000',
         'qmgr_message_active_limit=100000',              # QSHAPE_README: no bottleneck here
@@ -151,9 +155,15 @@ class Postfix(Server):
             return f'no Postfix in {peers} (run: ./dev deps bench)'
         return None
 
-    def __init__(self, folder, sink_port, cores, settings=()):
+    def __init__(self, folder, sink_port, cores, settings=(), routes=()):
         super().__init__(folder, sink_port, cores)
         self.settings = list(settings)
+        if routes:
+            with open(f'{self.folder}/transport', 'w', encoding='ascii') as file:
+                for domain, address in routes:
+                    host, _, port = address.rpartition(':')
+                    file.write(f'{domain} smtp:[{host}]:{port}\n')
+            self.settings.append(f'transport_maps=texthash:{self.folder}/transport')
 
     def command(self):
         return ['sh', f'{ROOT}/tests/run_postfix.sh', self.folder, str(self.port),

@@ -9,6 +9,7 @@
 #include "bench/option.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -40,11 +41,12 @@ struct bench_sink {
     struct sink_totals totals;
     struct bench_ledger ledger;
     struct bench_capture capture;
+    _Atomic uint64_t open; /* connections */
 };
 
 struct sink_options bench_sink_defaults(void)
 {
-    struct sink_options o = {.threads = 1, .size_max = 64 * 1024 * 1024};
+    struct sink_options o = {.addresses = 1, .threads = 1, .size_max = 64 * 1024 * 1024};
     (void)bench_addr_parse(SLICE("127.0.0.1:0"), &o.listen);
     return o;
 }
@@ -58,9 +60,16 @@ static void sink_count(struct bench_sink *s, uint64_t *counter)
     pthread_mutex_unlock(&s->lock);
 }
 
-void sink_count_connection(struct bench_sink *s)
+bool sink_count_connection(struct bench_sink *s)
 {
     sink_count(s, &s->totals.connections);
+    uint64_t open = atomic_fetch_add(&s->open, 1);
+    return s->options.connections_max == 0 || open < s->options.connections_max;
+}
+
+void sink_count_close(struct bench_sink *s)
+{
+    atomic_fetch_sub(&s->open, 1);
 }
 
 void sink_count_fault(struct bench_sink *s)
@@ -164,15 +173,27 @@ static void sink_after_batch(void *ctx)
     buf_clear(&w->journal);
 }
 
+/* Where thread i listens. */
+static struct bench_addr sink_address(const struct sink_options *o, size_t i)
+{
+    struct bench_addr a = o->listen;
+    if (a.ss.ss_family == AF_INET && o->addresses > 1) {
+        struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&a.ss;
+        v4->sin_addr.s_addr = htonl(ntohl(v4->sin_addr.s_addr) + (uint32_t)(i % o->addresses));
+    }
+    return a;
+}
+
 static bool sink_worker_open(struct bench_sink *s, size_t i)
 {
     struct sink_worker *w = &s->workers[i];
+    struct bench_addr at = sink_address(&s->options, i);
     w->sink = s;
     w->options = &s->options;
     list_init(&w->sessions);
     rng_init_seed(&w->rng, s->options.seed + i);
     buf_init(&w->journal, SIZE_MAX / 2);
-    w->listener = (struct bench_watch){bench_net_listen(&s->options.listen), sink_accept};
+    w->listener = (struct bench_watch){bench_net_listen(&at), sink_accept};
     if (w->listener.fd < 0) {
         bench_complain("sink: cannot listen on port %u: %s", bench_addr_port(&s->options.listen),
                        strerror(errno));

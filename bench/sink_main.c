@@ -113,9 +113,15 @@ static bool sink_parse_without(void *target, struct slice value)
 static const struct bench_option sink_rows[] = {
     {"--listen", "IP:PORT", BENCH_OPTION_CUSTOM, 0, 0, 0, sink_parse_listen,
      "default 127.0.0.1:0, a free port"},
+    {"--addresses", "N", BENCH_OPTION_NUMBER, FIELD(addresses), 1, 250, NULL,
+     "listen on N IPv4 addresses from --listen on, a thread each"},
     {"--threads", "N", BENCH_OPTION_NUMBER, FIELD(threads), 1, 64, NULL, "each with its listener"},
     {"--latency", "STAGE=MS", BENCH_OPTION_CUSTOM, 0, 0, 0, sink_parse_latency,
      "delay of a reply: connect ehlo mail rcpt data dot rset quit other"},
+    {"--delay", "MS", BENCH_OPTION_NUMBER, FIELD(delay_ms), 1, 60000, NULL,
+     "a round trip: every reply comes so much later, what is behind it does not wait"},
+    {"--connections-max", "N", BENCH_OPTION_NUMBER, FIELD(connections_max), 1, 100000, NULL,
+     "at a time, then 421"},
     {"--fail", "STAGE=CODE:PERCENT", BENCH_OPTION_CUSTOM, 0, 0, 0, sink_parse_fail,
      "inject a reply (400..599; 421 closes), drop, or dot=lostreply:PERCENT"},
     {"--without", "KEYWORD", BENCH_OPTION_CUSTOM, 0, 0, 0, sink_parse_without,
@@ -210,6 +216,9 @@ int sink_main(int argc, char **argv)
         return 64;
     case BENCH_PARSE_OK:
         break;
+    }
+    if (o.threads < o.addresses) {
+        o.threads = o.addresses;
     }
     if (o.starttls && !sink_secure(&o)) {
         return 1;

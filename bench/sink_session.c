@@ -6,6 +6,9 @@
  *
  *   COMMAND --DATA--> TEXT --dot--> COMMAND        COMMAND --BDAT--> CHUNK --all bytes--> COMMAND
  *
+ * With --delay nothing waits: replies are made at once and lie in `out` until a round trip has passed
+ * (`marks`), as if the wire were long.
+ *
  * STARTTLS stops the handling until its reply has left in clear; then the handshake runs below
  * (secure.h).
  */
@@ -18,11 +21,13 @@
 static void session_free(struct sink_session *s)
 {
     timer_stop(&s->worker->loop.wheel, &s->timer);
+    sink_count_close(s->worker->sink);
     list_remove(&s->link);
     bench_secure_close(&s->secure, s->watch.fd);
     close(s->watch.fd);
     buf_deinit(&s->in);
     buf_deinit(&s->out);
+    buf_deinit(&s->marks);
     buf_deinit(&s->text);
     buf_deinit(&s->envelope);
     free(s->indexes);
@@ -158,9 +163,29 @@ static bool session_secure(struct sink_session *s)
     return s->secure != NULL;
 }
 
+/* The replies whose time has come; the timer is set for the others. */
+static void session_arrive(struct sink_session *s)
+{
+    uint64_t now_us = bench_now_us();
+    size_t done = 0;
+    struct sink_mark mark;
+    for (; done < s->marks.len; done += sizeof(mark)) {
+        memcpy(&mark, s->marks.ptr + done, sizeof(mark));
+        if (mark.due_us > now_us) {
+            bench_loop_timer(&s->worker->loop, &s->timer, (mark.due_us - now_us + 999) / 1000);
+            break;
+        }
+        s->out_ready += mark.bytes;
+    }
+    buf_consume(&s->marks, done);
+}
+
 /* False when the connection is gone. */
 static bool session_flush(struct sink_session *s)
 {
+    if (s->marks.len > 0) {
+        session_arrive(s);
+    }
     while (s->out_at < s->out_ready) {
         ssize_t n = bench_secure_send(s->secure, s->watch.fd,
                                       slice_of(s->out.ptr + s->out_at, s->out_ready - s->out_at));
@@ -168,6 +193,11 @@ static bool session_flush(struct sink_session *s)
             return errno == EAGAIN;
         }
         s->out_at += (size_t)n;
+    }
+    if (s->marks.len > 0) { /* out may never be empty */
+        buf_consume(&s->out, s->out_at);
+        s->out_ready -= s->out_at;
+        s->out_at = 0;
     }
     if (!bench_secure_flush(s->secure, s->watch.fd)) {
         return errno == EAGAIN;
@@ -236,8 +266,10 @@ static void session_timer(struct timer *t, void *ctx)
 {
     (void)ctx;
     struct sink_session *s = container_of(t, struct sink_session, timer);
-    s->waiting = false;
-    s->out_ready = s->out.len;
+    if (s->waiting) {
+        s->waiting = false;
+        s->out_ready = s->out.len;
+    }
     session_run(s);
 }
 
@@ -253,15 +285,19 @@ void sink_session_open(struct sink_worker *w, int fd)
                                .timer.fire = session_timer};
     buf_init(&s->in, SINK_LINE_BYTES + 32 * SINK_READ_BYTES);
     buf_init(&s->out, 1024 * 1024);
+    buf_init(&s->marks, 1024 * 1024);
     buf_init(&s->text, (size_t)w->options->size_max + 64 * SINK_READ_BYTES);
     buf_init(&s->envelope, 16 * 1024 * 1024);
     list_push_back(&w->sessions, &s->link);
-    sink_count_connection(w->sink);
+    bool room = sink_count_connection(w->sink);
     if (!bench_loop_add(&w->loop, &s->watch, BENCH_LOOP_STREAM)) {
         session_free(s);
         return;
     }
-    if (!sink_session_hit(s, SINK_STAGE_CONNECT)) {
+    if (!room) {
+        sink_session_reply(s, SINK_STAGE_CONNECT, SLICE("421 4.7.0 too many connections\r\n"));
+        s->closing = true;
+    } else if (!sink_session_hit(s, SINK_STAGE_CONNECT)) {
         sink_session_reply(s, SINK_STAGE_CONNECT,
                            SLICE("220 sink.example.test ESMTP ringpost-bench\r\n"));
     }

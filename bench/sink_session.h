@@ -44,6 +44,12 @@ struct sink_message {
     struct slice envelope;   /* the MAIL and RCPT lines, only when captured */
 };
 
+/* With --delay: what of `out` is on its way until then. */
+struct sink_mark {
+    uint64_t due_us;
+    size_t bytes; /* behind what the mark before it covers */
+};
+
 enum sink_phase { SINK_COMMAND, SINK_TEXT, SINK_CHUNK };
 
 struct sink_session {
@@ -57,6 +63,7 @@ struct sink_session {
     struct buf out;
     size_t out_at;
     size_t out_ready; /* bytes of out that may leave now */
+    struct buf marks; /* struct sink_mark: replies on their way, with --delay */
     enum sink_phase phase;
     bool waiting;  /* for the latency timer */
     bool readable; /* an edge was seen and not read to its end */
@@ -95,7 +102,9 @@ void sink_session_end(struct sink_session *s, struct slice last, bool stuffed);
 
 /* sink.c: counts it, notes the copies, captures it. */
 void sink_take(struct sink_worker *w, const struct sink_message *m);
-void sink_count_connection(struct bench_sink *s);
+/* False: it is one too many. */
+bool sink_count_connection(struct bench_sink *s);
+void sink_count_close(struct bench_sink *s);
 void sink_count_fault(struct bench_sink *s);
 void sink_count_protocol_error(struct bench_sink *s);
 

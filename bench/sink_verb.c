@@ -12,6 +12,13 @@
 void sink_session_reply(struct sink_session *s, enum sink_stage stage, struct slice text)
 {
     uint64_t latency_ms = s->worker->options->latency_ms[stage];
+    uint64_t delay_ms = s->worker->options->delay_ms;
+    if (delay_ms > 0) {
+        struct sink_mark mark = {bench_now_us() + delay_ms * 1000, text.len};
+        buf_add(&s->out, text);
+        buf_add(&s->marks, slice_of(&mark, sizeof(mark)));
+        return;
+    }
     if (latency_ms > 0) {
         s->out_ready = s->out.len;
         s->waiting = true;

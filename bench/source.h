@@ -30,6 +30,7 @@ enum {
     SOURCE_RECIPIENTS_MAX = 1024,
     SOURCE_IN_FLIGHT_MAX = 64,
     SOURCE_CODES = 600,
+    SOURCE_FIELDS_BYTES = 256,
 };
 
 struct source_options {
@@ -55,6 +56,7 @@ struct source_options {
     bool starttls;   /* STARTTLS, or the connection is of no use */
     bool tls;        /* TLS from the first byte */
     const char *from;
+    char fields[SOURCE_FIELDS_BYTES]; /* more header fields with CRLF, or "" */
     const char *journal;
     const char *user;           /* AUTH PLAIN, or NULL */
     const char *password;       /* with user */

@@ -40,6 +40,18 @@ static bool source_parse_size(void *target, struct slice value)
     return true;
 }
 
+static bool source_parse_header(void *target, struct slice value)
+{
+    struct source_options *o = target;
+    size_t have = strlen(o->fields);
+    if (value.len == 0 || value.len + 3 > sizeof(o->fields) - have) {
+        return false;
+    }
+    (void)snprintf(o->fields + have, sizeof(o->fields) - have, "%.*s\r\n", (int)value.len,
+                   value.ptr);
+    return true;
+}
+
 #define FIELD(name) offsetof(struct source_options, name)
 
 static const struct bench_option source_rows[] = {
@@ -64,6 +76,8 @@ static const struct bench_option source_rows[] = {
      "recipients spread over example0..D-1.test (1)"},
     {"--from", "ADDRESS", BENCH_OPTION_TEXT, FIELD(from), 0, 0, NULL,
      "sender (bench@example.test)"},
+    {"--header", "FIELD", BENCH_OPTION_CUSTOM, 0, 0, 0, source_parse_header,
+     "one more header field, like 'X-Priority: 1'"},
     {"--starttls", NULL, BENCH_OPTION_FLAG, FIELD(starttls), 0, 0, NULL,
      "STARTTLS on every connection; certificates are not checked"},
     {"--tls", NULL, BENCH_OPTION_FLAG, FIELD(tls), 0, 0, NULL,
@@ -159,6 +173,10 @@ static int source_check(struct source_options *o)
 {
     if (o->to.len == 0) {
         bench_complain("source: --to IP:PORT is missing");
+        return 64;
+    }
+    if (o->size_min < BENCH_MESSAGE_MIN + strlen(o->fields)) {
+        bench_complain("source: --size is too small for --header");
         return 64;
     }
     if (o->starttls && o->tls) {

@@ -115,7 +115,7 @@ static void tx_add_body(struct source_session *s, struct source_tx *tx)
         .recipients = w->options->recipients,
         .sent_us = bench_now_us(),
     };
-    bench_template_add(w->text, &s->out, &stamp, tx->size);
+    bench_template_add(w->text, &s->out, &stamp, slice_str(w->options->fields), tx->size);
     tx->body_sent = true;
     tx->end_us = stamp.sent_us;
 }

@@ -36,6 +36,11 @@ if(RINGPOST_SANITIZE)
                         $<$<C_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
     add_link_options(-fsanitize=address,undefined)
     set(CMAKE_C_FLAGS_RELEASE "")
+elseif(RINGPOST_TSAN)
+    add_compile_options(-fsanitize=thread -fno-omit-frame-pointer -g -O1
+                        $<$<C_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+    add_link_options(-fsanitize=thread)
+    set(CMAKE_C_FLAGS_RELEASE "")
 else()
     set(CMAKE_REQUIRED_FLAGS "-O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3")
     check_c_source_compiles("

@@ -12,9 +12,10 @@ static bool found_equal(const struct map_node *node, const void *key)
     return container_of(node, struct spool_found, node)->id == *(const uint64_t *)key;
 }
 
-static struct spool_found *found_find(const struct map *found, uint64_t id)
+static struct spool_found *found_find(const struct spool_found_set *found, uint64_t id)
 {
-    struct map_node *n = map_find(found, map_hash_u64(found, id), found_equal, &id);
+    struct map_node *n = map_find(&found->by_id, map_hash_u64(&found->by_id, id), found_equal,
+                                  &id);
     return n ? container_of(n, struct spool_found, node) : NULL;
 }
 
@@ -35,18 +36,19 @@ static void found_states(struct spool_found *m, const struct spool_message_view 
     }
 }
 
-bool spool_found_message(struct map *found, const struct spool_message_view *v,
+bool spool_found_message(struct spool_found_set *found, const struct spool_message_view *v,
                          struct spool_ref ref)
 {
     struct spool_found *m = found_find(found, v->id);
     if (m && m->rcpt_count == v->rcpt_count) {
         found_states(m, v, m);
         m->ref = ref;
+        list_remove(&m->place);
+        list_push_back(&found->places, &m->place);
         return true;
     }
     if (m) {
-        map_remove(found, &m->node); /* never ours: an id belongs to one envelope */
-        free(m);
+        spool_found_drop(found, m); /* never ours: an id belongs to one envelope */
     }
     m = calloc(1, sizeof(*m) + v->rcpt_count * sizeof(m->rcpts[0]));
     if (!m) {
@@ -56,10 +58,11 @@ bool spool_found_message(struct map *found, const struct spool_message_view *v,
     m->ref = ref;
     m->rcpt_count = v->rcpt_count;
     found_states(m, v, NULL);
-    if (!map_insert(found, &m->node, map_hash_u64(found, v->id))) {
+    if (!map_insert(&found->by_id, &m->node, map_hash_u64(&found->by_id, v->id))) {
         free(m);
         return false;
     }
+    list_push_back(&found->places, &m->place);
     return true;
 }
 
@@ -81,7 +84,7 @@ static enum spool_rcpt_status found_status(enum spool_result_kind kind)
     return SPOOL_RCPT_QUEUED;
 }
 
-bool spool_found_result(struct map *found, const struct spool_result *result)
+bool spool_found_result(struct spool_found_set *found, const struct spool_result *result)
 {
     struct spool_found *m = found_find(found, result->id);
     if (!m) {
@@ -101,46 +104,37 @@ bool spool_found_result(struct map *found, const struct spool_result *result)
     return true;
 }
 
-static int found_order(const void *a, const void *b)
+struct spool_found *spool_found_next(const struct spool_found_set *found,
+                                     const struct spool_found *after)
 {
-    const struct spool_found *x = *(struct spool_found *const *)a;
-    const struct spool_found *y = *(struct spool_found *const *)b;
-    if (x->ref.segment != y->ref.segment) {
-        return x->ref.segment < y->ref.segment ? -1 : 1;
-    }
-    if (x->ref.offset != y->ref.offset) {
-        return x->ref.offset < y->ref.offset ? -1 : 1;
-    }
-    return (x->id > y->id) - (x->id < y->id);
-}
-
-struct spool_found **spool_found_live(const struct map *found, size_t *count)
-{
-    struct spool_found **live = calloc(found->count + 1, sizeof(struct spool_found *));
-    size_t n = 0;
-    size_t bucket = 0;
-    struct map_node *node = NULL;
-    while (live && (node = map_next(found, &bucket, node))) {
-        struct spool_found *m = container_of(node, struct spool_found, node);
+    const struct list *head = &found->places;
+    for (struct list *n = after ? after->place.next : head->next; n != head; n = n->next) {
+        struct spool_found *m = LIST_ENTRY(n, struct spool_found, place);
         if (m->queued > 0) {
-            live[n++] = m;
+            return m;
         }
     }
-    if (n) {
-        qsort(live, n, sizeof(struct spool_found *), found_order);
-    }
-    *count = n;
-    return live;
+    return NULL;
 }
 
-void spool_found_free(struct map *found)
+void spool_found_drop(struct spool_found_set *found, struct spool_found *m)
 {
-    size_t bucket = 0;
-    struct map_node *n = map_next(found, &bucket, NULL);
-    while (n) {
-        struct map_node *after = map_next(found, &bucket, n);
-        free(container_of(n, struct spool_found, node));
-        n = after;
+    map_remove(&found->by_id, &m->node);
+    list_remove(&m->place);
+    free(m);
+}
+
+void spool_found_init(struct spool_found_set *found, uint64_t seed)
+{
+    map_init(&found->by_id, seed);
+    list_init(&found->places);
+}
+
+void spool_found_free(struct spool_found_set *found)
+{
+    struct list *n;
+    while ((n = list_pop_front(&found->places))) {
+        free(LIST_ENTRY(n, struct spool_found, place));
     }
-    map_deinit(found);
+    map_deinit(&found->by_id);
 }

@@ -133,6 +133,12 @@ uint64_t spool_memos_tell(struct spool_memos *memos,
     return memos->map.count;
 }
 
+static void memo_wait(struct spool_memos *memos, struct spool_memo_entry *e)
+{
+    list_push_back(&memos->pending, &e->link);
+    memos->pending_count++;
+}
+
 /* Of a memo in a frame with others only its row counts as live. */
 static void memo_hold(struct spool *spool, struct spool_memo_entry *e, struct spool_ref ref)
 {
@@ -176,7 +182,8 @@ enum spool_append spool_memo_put(struct spool *spool, const struct spool_memo *m
 {
     struct spool_memos *memos = &spool->memos;
     must(spool->worker == SPOOL_MEMO_WORKER);
-    if (memo->value.len && memos->map.count >= SPOOL_MEMOS_MAX && !memo_find(memos, memo)) {
+    if (memo->value.len && memos->map.count + memos->pending_count >= SPOOL_MEMOS_MAX &&
+        !memo_find(memos, memo)) {
         return SPOOL_FULL;
     }
     struct spool_memo_entry *e = memo_new(memo, memos->sequence_last + 1);
@@ -195,7 +202,7 @@ enum spool_append spool_memo_put(struct spool *spool, const struct spool_memo *m
     spool_frame_end(spool, SPOOL_URGENT, lsn, &ref);
     e->lsn = *lsn;
     memo_hold(spool, e, ref);
-    list_push_back(&memos->pending, &e->link);
+    memo_wait(memos, e);
     return SPOOL_APPENDED;
 }
 
@@ -237,6 +244,7 @@ void spool_memos_decided(struct spool *spool, uint64_t lsn_upto, enum spool_comm
             return;
         }
         list_remove(&e->link);
+        spool->memos.pending_count--;
         if (result == SPOOL_COMMITTED) {
             memo_adopt(spool, e);
         } else {
@@ -287,6 +295,6 @@ void spool_memos_move(struct spool *spool, struct spool_segment *segment)
         }
         moved[i]->lsn = lsn;
         memo_hold(spool, moved[i], ref);
-        list_push_back(&memos->pending, &moved[i]->link);
+        memo_wait(memos, moved[i]);
     }
 }

@@ -246,25 +246,24 @@ static void scan_broken(void *ctx, enum spool_damage kind, uint32_t offset, uint
 /* False: no memory. */
 static bool recover_segment(struct spool_recovering *r, struct spool_past *p)
 {
-    struct spool_file file;
-    int e = spool_file_init(&file, p->fd);
+    const struct spool_file *file = &r->bytes;
+    int e = spool_file_load(&r->bytes, p->fd);
     if (e == -ENOMEM) {
         r->no_memory = true;
         return false;
     }
     r->broken = 0;
-    if (e < 0 || file.unreadable_bytes) {
+    if (e < 0 || file->unreadable_bytes) {
         r->broken++;
-        spool_recovery_report(r, SPOOL_DAMAGE_UNREADABLE, file.unreadable_at,
-                              file.unreadable_bytes);
+        spool_recovery_report(r, SPOOL_DAMAGE_UNREADABLE, file->unreadable_at,
+                              file->unreadable_bytes);
     }
-    if (e < 0 || !file.header_ok) {
-        spool_file_deinit(&file); /* it was readable a moment ago */
-        return true;
+    if (e < 0 || !file->header_ok) {
+        return true; /* it was readable a moment ago */
     }
-    uint32_t end = spool_file_end(&file);
+    uint32_t end = spool_file_end(file);
     struct spool_scan scan = {
-        .bytes = slice_of(file.bytes, file.len),
+        .bytes = slice_of(file->bytes, file->len),
         .number = p->number,
         .salt = p->salt,
         .end = p->sealed && p->valid_end < end ? p->valid_end : end,
@@ -275,7 +274,6 @@ static bool recover_segment(struct spool_recovering *r, struct spool_past *p)
     };
     struct spool_scanned out;
     spool_scan_segment(&scan, &out);
-    spool_file_deinit(&file);
     if (!p->sealed) {
         p->valid_end = out.valid_end;
     }
@@ -377,7 +375,7 @@ bool spool_recover(struct spool_dir *dir, const struct spool_recovery_events *ev
     *summary = (struct spool_recovery){0};
     struct spool_recovering r = {
         .dir = dir, .events = events, .ctx = ctx, .sum = summary, .error = error};
-    map_init(&r.messages, dir->token);
+    spool_found_init(&r.messages, dir->token);
     spool_memos_init(&dir->memos, dir->token);
     bool ok = recover_list(&r) && recover_heads(&r) && recover_scan(&r);
     if (ok) {
@@ -393,6 +391,7 @@ bool spool_recover(struct spool_dir *dir, const struct spool_recovery_events *ev
     free(r.rcpts);
     free(r.fragments);
     free(r.raw);
+    spool_file_deinit(&r.bytes);
     /* Also after a failure: spool_dir_close owns the descriptors. */
     dir->past = r.past;
     dir->past_count = r.past ? r.past_count : 0;

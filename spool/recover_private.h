@@ -11,6 +11,7 @@
 
 #include "spool/dir.h"
 #include "spool/found.h"
+#include "spool/scan.h"
 
 struct spool_recovering {
     struct spool_dir *dir;
@@ -18,7 +19,7 @@ struct spool_recovering {
     void *ctx;
     struct spool_recovery *sum;
     struct buf *error;
-    struct map messages;
+    struct spool_found_set messages;
     struct spool_past *past; /* of all segment files, then compacted */
     size_t past_count;
     bool no_memory;
@@ -26,6 +27,7 @@ struct spool_recovering {
     /* of the segment being scanned */
     struct spool_past *at;
     const char *file;
+    struct spool_file bytes; /* used again for each */
     uint64_t broken;
 
     /* of the replay */
@@ -33,8 +35,9 @@ struct spool_recovering {
     size_t rcpt_cap;
     struct spool_fragment_ref *fragments;
     size_t fragment_cap;
-    uint8_t *raw;
+    uint8_t *raw; /* what was read last: all of one or more messages */
     size_t raw_cap;
+    struct spool_ref raw_ref;
     unsigned worker_next;
 };
 

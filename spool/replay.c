@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+enum { REPLAY_RUN_BYTES = 1024 * 1024, REPLAY_GAP_BYTES = 4096 };
+
 static bool grow(void **array, size_t *cap, size_t need, size_t item)
 {
     if (need <= *cap) {
@@ -21,16 +23,57 @@ static bool grow(void **array, size_t *cap, size_t need, size_t item)
     return true;
 }
 
-/* The message row with this id in the frame at m->ref; it points into r->raw. */
-static bool replay_read(struct spool_recovering *r, const struct spool_found *m,
-                        struct spool_message_view *v)
+/* How many bytes to read at once from m on: those of the live messages that follow closely, too. */
+static uint32_t replay_run(const struct spool_recovering *r, const struct spool_found *m)
 {
-    struct slice raw = slice_of(r->raw, m->ref.bytes);
+    uint32_t end = m->ref.offset + m->ref.bytes;
+    const struct spool_found *next = m;
+    while ((next = spool_found_next(&r->messages, next)) && next->ref.segment == m->ref.segment &&
+           next->ref.offset < end + REPLAY_GAP_BYTES &&
+           next->ref.offset + next->ref.bytes - m->ref.offset <= REPLAY_RUN_BYTES) {
+        uint32_t next_end = next->ref.offset + next->ref.bytes;
+        end = next_end > end ? next_end : end;
+    }
+    return end - m->ref.offset;
+}
+
+static bool replay_pread(struct spool_recovering *r, struct spool_ref ref)
+{
+    r->raw_ref = (struct spool_ref){0, 0, 0};
+    if (disk_pread(r->at->fd, r->raw, ref.bytes, ref.offset) != (int64_t)ref.bytes) {
+        return false;
+    }
+    r->raw_ref = ref;
+    return true;
+}
+
+/* The frame of m, in r->raw: read before, or now with those behind it, or (one of them cannot be read)
+ * alone. *no_memory is set or not. */
+static bool replay_frame(struct spool_recovering *r, const struct spool_found *m, bool *no_memory,
+                         struct slice *raw)
+{
+    bool have = r->raw_ref.segment == m->ref.segment && r->raw_ref.offset <= m->ref.offset &&
+                m->ref.offset + m->ref.bytes <= r->raw_ref.offset + r->raw_ref.bytes;
+    if (!have) {
+        struct spool_ref run = {m->ref.segment, m->ref.offset, replay_run(r, m)};
+        if (!grow((void **)&r->raw, &r->raw_cap, run.bytes, 1)) {
+            *no_memory = true;
+            return false;
+        }
+        have = replay_pread(r, run) || replay_pread(r, m->ref);
+    }
+    *raw = slice_of(r->raw + (have ? m->ref.offset - r->raw_ref.offset : 0), m->ref.bytes);
+    return have;
+}
+
+/* The message row with this id in the frame; it points into the frame. */
+static bool replay_decode(struct spool_recovering *r, const struct spool_found *m, struct slice raw,
+                          struct spool_message_view *v)
+{
     struct spool_frame_header h;
     struct slice payload;
-    if (disk_pread(r->at->fd, r->raw, raw.len, m->ref.offset) != (int64_t)raw.len ||
-        spool_frame_check(raw, m->ref.segment, r->at->salt, m->ref.offset, &h, &payload) !=
-            SPOOL_FRAME_OK) {
+    if (spool_frame_check(raw, m->ref.segment, r->at->salt, m->ref.offset, &h, &payload) !=
+        SPOOL_FRAME_OK) {
         return false;
     }
     struct spool_row row;
@@ -77,10 +120,13 @@ static bool replay_one(struct spool_recovering *r, const struct spool_found *m)
     r->file = name;
     spool_name_make(name, SPOOL_NAME_SEGMENT, m->ref.segment);
     struct spool_message_view v;
-    if (!grow((void **)&r->raw, &r->raw_cap, m->ref.bytes, 1)) {
+    struct slice raw;
+    bool no_memory = false;
+    bool have = replay_frame(r, m, &no_memory, &raw);
+    if (no_memory) {
         return false;
     }
-    if (!replay_read(r, m, &v)) {
+    if (!have || !replay_decode(r, m, raw, &v)) {
         spool_recovery_report(r, SPOOL_DAMAGE_UNREADABLE, m->ref.offset, m->ref.bytes);
         return true;
     }
@@ -101,16 +147,13 @@ static bool replay_one(struct spool_recovering *r, const struct spool_found *m)
 
 bool spool_recovery_replay(struct spool_recovering *r)
 {
-    size_t count;
-    struct spool_found **live = spool_found_live(&r->messages, &count);
-    if (!live) {
-        return false;
-    }
-    r->sum->messages_done = r->messages.count - count;
+    struct spool_found *m = spool_found_next(&r->messages, NULL);
     bool ok = true;
-    for (size_t i = 0; ok && i < count; i++) {
-        ok = replay_one(r, live[i]);
+    r->sum->messages_done = r->messages.by_id.count;
+    while (ok && m) {
+        r->sum->messages_done--;
+        ok = replay_one(r, m);
+        m = spool_found_next(&r->messages, m);
     }
-    free(live);
     return ok;
 }

@@ -179,13 +179,24 @@ static bool file_header(struct spool_file *f)
 int spool_file_init(struct spool_file *file, int fd)
 {
     *file = (struct spool_file){0};
+    return spool_file_load(file, fd);
+}
+
+int spool_file_load(struct spool_file *file, int fd)
+{
+    *file = (struct spool_file){.bytes = file->bytes, .capacity = file->capacity};
     int64_t size = disk_size(fd);
     if (size < 0) {
         return (int)size;
     }
     file->len = (size_t)(size > SPOOL_SEGMENT_BYTES_MAX ? SPOOL_SEGMENT_BYTES_MAX : size);
-    file->bytes = malloc(file->len ? file->len : 1);
+    if (file->len >= file->capacity) {
+        free(file->bytes);
+        file->capacity = file->len + 1;
+        file->bytes = malloc(file->capacity);
+    }
     if (!file->bytes) {
+        file->capacity = file->len = 0;
         return -ENOMEM;
     }
     for (size_t at = 0; at < file->len; at += FILE_PIECE_BYTES) {

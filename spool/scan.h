@@ -36,6 +36,7 @@ void spool_scan_segment(const struct spool_scan *scan, struct spool_scanned *out
 struct spool_file {
     uint8_t *bytes; /* malloc'ed; spool_file_deinit */
     size_t len;
+    size_t capacity;
     uint64_t unreadable_at;
     uint64_t unreadable_bytes;
     struct spool_segment_header header;
@@ -44,6 +45,8 @@ struct spool_file {
 
 /* 0, or a negative errno: -ENOMEM, or it cannot be read at all. */
 int spool_file_init(struct spool_file *file, int fd);
+/* The same with a zeroed one, or one of before, whose memory is used again. */
+int spool_file_load(struct spool_file *file, int fd);
 void spool_file_deinit(struct spool_file *file);
 /* Where its frames must end when no seal says otherwise. */
 uint32_t spool_file_end(const struct spool_file *file);

@@ -6,7 +6,7 @@
 #
 # Without relay= or routes= it is a destination: all mail for any domain lands in the Maildir
 # DIR/mail/all/new. FILE has lines "DOMAIN: HOST:PORT". Each LINE is added to the main section of its
-# configuration. The logs are in DIR/log. Listens on 127.0.0.1 only.
+# configuration and wins over the ones here. The logs are in DIR/log. Listens on 127.0.0.1 only.
 #
 # SPDX-License-Identifier: GPL-3.0-or-later
 set -eu
@@ -53,8 +53,8 @@ routes=*)
     ;;
 esac
 
-{
-    cat <<END
+main=$dir/main.part
+cat >"$main" <<END
 exim_path = $dir/exim
 deliver_drop_privilege
 exim_user = Debian-exim
@@ -74,10 +74,12 @@ acl_smtp_data = acl_data
 smtp_accept_max = 200
 smtp_accept_queue_per_connection = 1000
 END
-    for line in "$@"; do
-        echo "$line"
-    done
-    cat <<END
+for line in "$@"; do
+    sed -i "/^${line%%[ =]*} *=/d" "$main"
+    echo "$line" >>"$main"
+done
+{
+    cat "$main" - <<END
 begin acl
 acl_rcpt:
   accept

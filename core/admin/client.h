@@ -12,7 +12,11 @@
 
 #include "core/admin/request.h"
 
-enum { ADMIN_CLIENT_LINE_MAX = 4 * 1024 * 1024, ADMIN_CLIENT_TIMEOUT_MS = 15 * 1000 };
+enum {
+    ADMIN_CLIENT_LINE_MAX = 4 * 1024 * 1024,
+    ADMIN_CLIENT_TIMEOUT_MS = 15 * 1000,
+    ADMIN_CLIENT_ORDER_MS = 120 * 1000, /* more for an order */
+};
 
 enum admin_client_result {
     ADMIN_CLIENT_OK,          /* the last line was {"done":…} */

@@ -200,6 +200,9 @@ static void admin_client_query(struct admin_client *c, struct slice line)
     s->token_last += s->token_last == UINT32_MAX ? 2 : 1; /* never 0 */
     c->token = s->token_last;
     s->counters.queries++;
+    if (admin_verb_is_order(c->request.verb)) {
+        timer_start(s->timers, &c->deadline, admin_now(s) + ADMIN_ORDER_DEADLINE_MS);
+    }
     struct admin_request req = c->request;
     s->handler.query(s->handler.ctx, &req, c->token);
 }
@@ -396,6 +399,15 @@ bool admin_reply(struct admin_server *s, uint32_t token, struct slice json)
     c->lines++;
     admin_client_pump(c);
     return true;
+}
+
+void admin_reply_fail(struct admin_server *s, uint32_t token, enum admin_error error,
+                      struct slice text)
+{
+    struct admin_client *c = admin_client_of(s, token);
+    if (c) {
+        admin_client_fail(c, error, text);
+    }
 }
 
 void admin_reply_end(struct admin_server *s, uint32_t token)

@@ -12,7 +12,7 @@
  *            _RECV and _SEND to admin_server_on_io.
  * Limits:    ADMIN_CLIENTS_MAX connections (one more is told "busy" and closed); a request line of
  *            ADMIN_REQUEST_BYTES_MAX; ADMIN_REPLY_BYTES_MAX waiting output per client;
- *            ADMIN_DEADLINE_MS from accept to the last byte.
+ *            ADMIN_DEADLINE_MS from accept to the last byte, ADMIN_ORDER_DEADLINE_MS for orders.
  * Errors:    admin_server_open returns NULL and one line of reason. A socket file that is left over
  *            is removed only after a connect to it was refused; anything else at that path is not
  *            touched. At run time a failing client is closed; accept trouble is retried.
@@ -28,6 +28,7 @@
 enum {
     ADMIN_CLIENTS_MAX = 16,
     ADMIN_DEADLINE_MS = 10 * 1000,
+    ADMIN_ORDER_DEADLINE_MS = 120 * 1000, /* of what changes queued mail, from its request */
     ADMIN_REPLY_BYTES_MAX = 4 * 1024 * 1024,
 };
 
@@ -71,6 +72,10 @@ void admin_server_on_io(struct admin_server *s, const struct io_event *ev);
 bool admin_reply(struct admin_server *s, uint32_t token, struct slice json);
 /* All lines were given. queue show without a line is answered not_found. */
 void admin_reply_end(struct admin_server *s, uint32_t token);
+
+/* Instead of admin_reply_end. */
+void admin_reply_fail(struct admin_server *s, uint32_t token, enum admin_error error,
+                      struct slice text);
 
 const struct admin_counters *admin_server_counters(const struct admin_server *s);
 

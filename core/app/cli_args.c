@@ -6,6 +6,7 @@
 #include "core/app/cli_args.h"
 #include "core/admin/request.h"
 #include "core/base/must.h"
+#include "core/base/units.h"
 
 #include <stdio.h>
 
@@ -96,6 +97,112 @@ static bool set_source(struct cli_args *args, const char *value, struct buf *why
     return true;
 }
 
+static bool set_id(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)why;
+    args->id = value;
+    return true;
+}
+
+static bool set_recipient(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)why;
+    args->recipient = value;
+    return true;
+}
+
+static bool set_sender(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)why;
+    args->sender = value;
+    return true;
+}
+
+static bool set_site(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)why;
+    args->site = value;
+    return true;
+}
+
+static bool set_tenant(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)why;
+    args->tenant = value;
+    return true;
+}
+
+static bool set_campaign(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)why;
+    args->campaign = value;
+    return true;
+}
+
+static bool set_last_reply(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)why;
+    args->last_reply = value;
+    return true;
+}
+
+static bool set_after(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)why;
+    args->after = value;
+    return true;
+}
+
+static bool set_reason(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)why;
+    args->reason = value;
+    return true;
+}
+
+static bool set_duration(const char *name, const char *value, uint64_t *ms, struct buf *why)
+{
+    if (units_parse_duration(slice_str(value), ms) && *ms >= 1000) {
+        return true;
+    }
+    buf_addf(why, "%s needs a duration as 30m, 12h or 5d, not '%s'", name, value);
+    return false;
+}
+
+static bool set_older(struct cli_args *args, const char *value, struct buf *why)
+{
+    return set_duration("--older-than", value, &args->older_ms, why);
+}
+
+static bool set_for(struct cli_args *args, const char *value, struct buf *why)
+{
+    return set_duration("--for", value, &args->for_ms, why);
+}
+
+static bool set_all(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)value;
+    (void)why;
+    args->all = true;
+    return true;
+}
+
+static bool set_dry_run(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)value;
+    (void)why;
+    args->dry_run = true;
+    return true;
+}
+
+static bool set_no_report(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)value;
+    (void)why;
+    args->no_report = true;
+    return true;
+}
+
 static bool set_json(struct cli_args *args, const char *value, struct buf *why)
 {
     (void)value;
@@ -178,18 +285,46 @@ static const struct cli_option options_table[] = {
     {SLICE_INIT("--limit"), SLICE_INIT(""), "N", CLI_OPT_LIMIT, false, "messages to list (100)",
      set_limit},
     {SLICE_INIT("--domain"), SLICE_INIT(""), "NAME", CLI_OPT_DOMAIN, false,
-     "only messages with a recipient in this domain", set_domain},
+     "only recipients in this domain", set_domain},
     {SLICE_INIT("--type"), SLICE_INIT(""), "TYPE", CLI_OPT_KEY_TYPE, false,
      "rsa2048 (default), rsa3072, rsa4096, ed25519", set_key_type},
     {SLICE_INIT("--out"), SLICE_INIT("-o"), "FILE", CLI_OPT_OUT, false,
      "where the private key goes (SELECTOR.DOMAIN.pem)", set_out},
     {SLICE_INIT("--canon"), SLICE_INIT(""), "C", CLI_OPT_CANON, false,
      "relaxed/relaxed (default), relaxed/simple, simple/relaxed, simple/simple", set_canon},
+    {SLICE_INIT("--id"), SLICE_INIT(""), "ID", CLI_OPT_SELECT, false, "only this message", set_id},
+    {SLICE_INIT("--recipient"), SLICE_INIT(""), "ADDRESS", CLI_OPT_SELECT, false,
+     "only this recipient", set_recipient},
+    {SLICE_INIT("--sender"), SLICE_INIT(""), "ADDRESS", CLI_OPT_SELECT, false,
+     "only messages of this envelope sender; <> is the null sender", set_sender},
+    {SLICE_INIT("--site"), SLICE_INIT(""), "HOST", CLI_OPT_SELECT, false,
+     "only recipients whose mail goes to this mail host", set_site},
+    {SLICE_INIT("--tenant"), SLICE_INIT(""), "NAME", CLI_OPT_SELECT, false,
+     "only messages of this tenant", set_tenant},
+    {SLICE_INIT("--campaign"), SLICE_INIT(""), "NAME", CLI_OPT_SELECT, false,
+     "only messages of this campaign", set_campaign},
+    {SLICE_INIT("--older-than"), SLICE_INIT(""), "AGE", CLI_OPT_SELECT, false,
+     "only messages accepted longer ago (30m, 12h, 5d)", set_older},
+    {SLICE_INIT("--last-reply"), SLICE_INIT(""), "TEXT", CLI_OPT_SELECT, false,
+     "only recipients whose last reply contains this", set_last_reply},
+    {SLICE_INIT("--after"), SLICE_INIT(""), "ID", CLI_OPT_AFTER, false,
+     "list on behind this message", set_after},
+    {SLICE_INIT("--all"), SLICE_INIT(""), NULL, CLI_OPT_ORDER, false,
+     "everything in the queue: has to be said", set_all},
+    {SLICE_INIT("--dry-run"), SLICE_INIT(""), NULL, CLI_OPT_ORDER, false,
+     "change nothing, only count", set_dry_run},
+    {SLICE_INIT("--no-report"), SLICE_INIT(""), NULL, CLI_OPT_NO_REPORT, false,
+     "the senders are not told", set_no_report},
+    {SLICE_INIT("--for"), SLICE_INIT(""), "TIME", CLI_OPT_SUSPEND, false,
+     "until then (30m, 12h, 5d); without it until `resume`", set_for},
+    {SLICE_INIT("--reason"), SLICE_INIT(""), "TEXT", CLI_OPT_SUSPEND, false,
+     "shown by `suspend ls`", set_reason},
     {SLICE_INIT("--json"), SLICE_INIT(""), NULL, CLI_OPT_JSON, false,
      "stable JSON instead of a table", set_json},
     {SLICE_INIT("--help"), SLICE_INIT("-h"), NULL, 0, true, "this text", set_help},
 };
 
+must_static(ARRAY_COUNT(options_table) <= 64, "one bit per option");
 must_static(ADMIN_LIMIT_DEFAULT == 100, "the help of --limit names it");
 
 static bool option_is_allowed(const struct cli_option *o, unsigned options)
@@ -218,7 +353,7 @@ static const struct cli_option *option_find(const char *arg, const char **value)
 }
 
 static bool option_take(struct cli_args *args, unsigned options, int argc, char *const *argv,
-                        int *at, uint32_t *seen, struct buf *why)
+                        int *at, uint64_t *seen, struct buf *why)
 {
     const char *value;
     const struct cli_option *o = option_find(argv[*at], &value);
@@ -230,7 +365,7 @@ static bool option_take(struct cli_args *args, unsigned options, int argc, char 
         buf_addf(why, "option '%s' does not belong to this command", argv[*at]);
         return false;
     }
-    uint32_t bit = UINT32_C(1) << (o - options_table);
+    uint64_t bit = UINT64_C(1) << (o - options_table);
     if (*seen & bit && !o->repeats) {
         buf_addf(why, "%s is given twice", o->name.ptr);
         return false;
@@ -253,7 +388,7 @@ static bool option_take(struct cli_args *args, unsigned options, int argc, char 
 bool cli_args_parse(struct cli_args *args, unsigned options, int argc, char *const *argv,
                     struct buf *why)
 {
-    uint32_t seen = 0;
+    uint64_t seen = 0;
     bool only_words = false;
     *args = (struct cli_args){0};
     for (int at = 0; at < argc; at++) {

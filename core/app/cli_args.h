@@ -27,6 +27,11 @@ enum cli_option_bit {
     CLI_OPT_CANON = 512,
     CLI_OPT_ROOT = 1024,
     CLI_OPT_SOURCE = 2048,
+    CLI_OPT_SELECT = 4096, /* --id, --recipient … */
+    CLI_OPT_AFTER = 8192,
+    CLI_OPT_ORDER = 16384, /* --all, --dry-run */
+    CLI_OPT_NO_REPORT = 32768,
+    CLI_OPT_SUSPEND = 65536, /* --for, --reason */
 };
 
 enum cli_print {
@@ -50,6 +55,20 @@ struct cli_args {
     const char *canon;
     const char *root;
     const char *source;
+    const char *id;
+    const char *recipient;
+    const char *sender;
+    const char *site;
+    const char *tenant;
+    const char *campaign;
+    const char *last_reply;
+    const char *after;
+    const char *reason;
+    uint64_t older_ms; /* 0: not given */
+    uint64_t for_ms;
+    bool all;
+    bool dry_run;
+    bool no_report;
     bool json;
     bool help;
     enum cli_print print;

@@ -154,6 +154,26 @@ bool cli_table_add_ls(struct buf *out, struct slice json, uint64_t now_s)
     return true;
 }
 
+/* Those of the message's attributes that it has. */
+static void table_add_attributes(struct buf *out, struct json_object *o)
+{
+    static const struct {
+        const char *key;
+        struct slice head;
+    } rows[] = {
+        {"priority", SLICE_INIT("\npriority    ")}, {"tenant", SLICE_INIT("\ntenant      ")},
+        {"campaign", SLICE_INIT("\ncampaign    ")}, {"send_at", SLICE_INIT("\nsend at     ")},
+        {"expires", SLICE_INIT("\nexpires     ")},  {"deliver_by", SLICE_INIT("\ndeliver by  ")},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct slice value = table_text(o, rows[i].key);
+        if (value.len) {
+            buf_add(out, rows[i].head);
+            cli_text_add(out, value);
+        }
+    }
+}
+
 bool cli_table_add_show(struct buf *out, struct slice json, uint64_t now_s)
 {
     struct json_object *o = table_parse(json);
@@ -170,6 +190,7 @@ bool cli_table_add_show(struct buf *out, struct slice json, uint64_t now_s)
     cli_text_add_age(out, table_number(o, "age_seconds"));
     buf_add(out, SLICE(" ago)\nsize        "));
     cli_text_add_size(out, table_number(o, "size"));
+    table_add_attributes(out, o);
     buf_add(out, SLICE("\nrecipients\n"));
     table_add_rcpts(out, o, now_s);
     json_object_put(o);
@@ -243,6 +264,61 @@ bool cli_table_add_stats(struct buf *out, struct slice json)
     }
     table_add_object(out, o, 0);
     table_add_balance(out, o);
+    json_object_put(o);
+    return true;
+}
+
+/* ---- orders and suspensions ---- */
+
+bool cli_table_add_order(struct buf *out, struct slice json)
+{
+    struct json_object *o = table_parse(json), *dry = NULL;
+    if (!o) {
+        return false;
+    }
+    bool would = json_object_object_get_ex(o, "dry_run", &dry) && json_object_get_boolean(dry);
+    uint64_t messages = table_number(o, "messages"), rcpts = table_number(o, "recipients");
+    cli_text_add(out, table_text(o, "verb"));
+    buf_addf(out, "%s: %llu recipient%s of %llu message%s\n", would ? " would concern" : "",
+             (unsigned long long)rcpts, rcpts == 1 ? "" : "s", (unsigned long long)messages,
+             messages == 1 ? "" : "s");
+    uint64_t sending = table_number(o, "sending");
+    if (sending) {
+        buf_addf(out, "%llu of them in transactions now: their outcome comes first\n",
+                 (unsigned long long)sending);
+    }
+    json_object_put(o);
+    return true;
+}
+
+void cli_table_add_suspension_head(struct buf *out)
+{
+    buf_addf(out, "%-40s %-10s %-10s %s\n", "SUSPENDED", "SINCE", "LEFT", "REASON");
+}
+
+bool cli_table_add_suspension(struct buf *out, struct slice json, uint64_t now_s)
+{
+    struct json_object *o = table_parse(json);
+    if (!o) {
+        return false;
+    }
+    uint64_t since = now_s, until = 0;
+    size_t from = out->len;
+    cli_text_add(out, table_text(o, "suspended"));
+    table_pad(out, from, 41);
+    from = out->len;
+    (void)table_time(table_text(o, "since"), &since);
+    cli_text_add_age(out, now_s > since ? now_s - since : 0);
+    table_pad(out, from, 11);
+    from = out->len;
+    if (table_time(table_text(o, "until"), &until)) {
+        cli_text_add_age(out, until > now_s ? until - now_s : 0);
+    } else {
+        buf_add_byte(out, '-');
+    }
+    table_pad(out, from, 11);
+    cli_text_add(out, table_text(o, "reason"));
+    buf_add_byte(out, '\n');
     json_object_put(o);
     return true;
 }

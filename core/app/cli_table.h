@@ -2,7 +2,7 @@
  *
  * cli_table - the admin socket's JSON lines as text for people
  *
- * Purpose:   renders `queue ls`, `queue show` and `queue stats` (docs/ADMIN.md has the fields). Reads
+ * Purpose:   renders the answers of `queue …` and `suspend …` (docs/ADMIN.md has the fields). Reads
  *            what it knows and shows unknown statistics as they are, so an older command line works
  *            with a newer engine.
  * Owner:     none. Thread: any.
@@ -18,5 +18,9 @@ void cli_table_add_ls_head(struct buf *out);
 bool cli_table_add_ls(struct buf *out, struct slice json, uint64_t now_s);
 bool cli_table_add_show(struct buf *out, struct slice json, uint64_t now_s);
 bool cli_table_add_stats(struct buf *out, struct slice json);
+/* What an order has done, or would do. */
+bool cli_table_add_order(struct buf *out, struct slice json);
+void cli_table_add_suspension_head(struct buf *out);
+bool cli_table_add_suspension(struct buf *out, struct slice json, uint64_t now_s);
 
 #endif

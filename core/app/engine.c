@@ -104,6 +104,7 @@ static bool engine_start_workers(struct engine *e, struct buf *error)
             .control = &e->mailbox,
             .gate = &e->gate,
             .recovered = &e->recovered[i],
+            .memos = &e->memos,
             .id_floor = e->recovery.id_max,
             .listen_fds = e->listen_fds + i * conf->listeners.count,
         };
@@ -381,6 +382,7 @@ static void engine_close(struct engine *e)
     relay_settings_put(&e->settings);
     free(e->workers);
     free(e->recovered);
+    memo_list_deinit(&e->memos);
     free(e->listen_fds);
 }
 

@@ -7,7 +7,8 @@
  *   engine.c         start, ports, workers, signals, the loop, the end
  *   engine_spool.c   opening and recovering the spool
  *   engine_reload.c  new settings: SIGHUP, files that change on disk
- *   engine_query.c   the admin socket's questions
+ *   engine_query.c   the admin socket's questions and orders
+ *   engine_stats.c   the answer to queue stats
  *
  * Owner:     engine_run. Thread: the control thread. Errors: as said at each.
  */
@@ -28,6 +29,11 @@ struct engine_query {
     struct admin_request request;
     struct worker_stats sum;
     uint64_t spool_ready;
+    enum worker_verdict verdict; /* the worst */
+    bool applies; /* a suspension is stored; all workers are told now */
+    uint64_t since_ms;
+    struct queue_order_counts counts;
+    struct buf *lists; /* queue ls: by worker; NULL otherwise */
 };
 
 struct engine {
@@ -59,6 +65,7 @@ struct engine {
     unsigned worker_count;
     struct worker *workers;
     struct recovered_list *recovered;
+    struct memo_list memos;
     int *listen_fds; /* [worker][listener] */
     unsigned ready;
     unsigned stopped;
@@ -95,5 +102,10 @@ void engine_on_tick(struct timer *t, void *ctx);
 
 void engine_on_query(void *ctx, const struct admin_request *request, uint32_t token);
 void engine_on_answer(struct engine *e, struct worker_mail *m);
+
+/* ---- engine_stats.c ---- */
+
+void engine_add_stats(struct engine_query *q, const struct worker_stats *s);
+void engine_reply_stats(struct engine *e, struct engine_query *q);
 
 #endif

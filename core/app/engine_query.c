@@ -1,8 +1,39 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * A question goes to every worker; their answers are passed on as they come, figures are summed up.
+ * A question or an order goes to every worker; what they answer is put together. A suspension is stored first,
+ * by the worker that has the memos, and only then told to all:
+ *
+ *   suspend ─► QUERY to SPOOL_MEMO_WORKER ─(durable)─► QUERY, apply, to all ─(walks over)─► done
  */
 #include "core/app/engine_private.h"
+
+#include <stdlib.h>
+
+static bool engine_is_suspension(enum admin_verb verb)
+{
+    return verb == ADMIN_SUSPEND || verb == ADMIN_RESUME;
+}
+
+static void engine_query_tell(struct engine *e, const struct engine_query *q, unsigned worker)
+{
+    struct worker_mail *m = worker_mail_new(WORKER_MAIL_QUERY);
+    m->request = q->request;
+    m->request.limit += q->request.verb == ADMIN_QUEUE_LS ? 1 : 0; /* one more: is there more? */
+    m->token = q->token;
+    m->apply = q->applies;
+    m->since_ms = q->since_ms;
+    engine_tell(e, worker, m);
+}
+
+static void engine_query_start(struct engine *e, struct engine_query *q)
+{
+    bool one = q->request.verb == ADMIN_SUSPEND_LS ||
+               (engine_is_suspension(q->request.verb) && !q->applies);
+    q->waiting = one ? 1 : e->worker_count;
+    for (unsigned w = 0; w < q->waiting; w++) {
+        engine_query_tell(e, q, one ? SPOOL_MEMO_WORKER : w);
+    }
+}
 
 void engine_on_query(void *ctx, const struct admin_request *request, uint32_t token)
 {
@@ -12,129 +43,183 @@ void engine_on_query(void *ctx, const struct admin_request *request, uint32_t to
         if (q->token) {
             continue;
         }
-        *q = (struct engine_query){.token = token, .waiting = e->worker_count, .request = *request};
-        for (unsigned w = 0; w < e->worker_count; w++) {
-            struct worker_mail *m = worker_mail_new(WORKER_MAIL_QUERY);
-            m->request = *request;
-            m->request.limit += request->verb == ADMIN_QUEUE_LS ? 1
-                                                                : 0; /* one more: is there more? */
-            m->token = token;
-            engine_tell(e, w, m);
+        *q = (struct engine_query){.token = token,
+                                   .request = *request,
+                                   .since_ms = clock_read().wall_us / 1000};
+        if (request->verb == ADMIN_QUEUE_LS) {
+            q->lists = calloc(e->worker_count, sizeof(*q->lists));
+            must(q->lists != NULL);
         }
+        engine_query_start(e, q);
         return;
     }
-    admin_reply_end(e->admin,
-                    token); /* as many clients as slots: cannot happen while all are live */
+    /* Who asked before has gone, and the workers are not through with it. */
+    admin_reply_fail(e->admin, token, ADMIN_BUSY, SLICE("too many questions, try again"));
 }
 
-static void engine_sum(uint64_t *to, const uint64_t *from, size_t bytes)
+/* ---- queue ls ---- */
+
+/* {"id":"0123456789ABC",…: the order of this text is the order of the ids. */
+static struct slice engine_line_id(struct slice list)
 {
-    for (size_t i = 0; i < bytes / sizeof(*to); i++) {
-        to[i] += from[i];
+    return slice_first(slice_skip(list, sizeof("{\"id\":\"") - 1), QUEUE_ID_TEXT_BYTES);
+}
+
+static int engine_list_first(const struct slice *lists, unsigned count)
+{
+    int first = -1;
+    for (unsigned w = 0; w < count; w++) {
+        if (lists[w].len == 0) {
+            continue;
+        }
+        struct slice id = engine_line_id(lists[w]);
+        if (first < 0 || memcmp(id.ptr, engine_line_id(lists[first]).ptr, id.len) < 0) {
+            first = (int)w;
+        }
     }
+    return first;
 }
 
-static void engine_add_stats(struct engine_query *q, const struct worker_stats *s)
+/* The workers' lists, each in the order of ids, become one. */
+static void engine_reply_list(struct engine *e, struct engine_query *q)
 {
-    engine_sum((uint64_t *)&q->sum.queue, (const uint64_t *)&s->queue, sizeof(s->queue));
-    engine_sum((uint64_t *)&q->sum.relay, (const uint64_t *)&s->relay, sizeof(s->relay));
-    engine_sum((uint64_t *)&q->sum.io, (const uint64_t *)&s->io, sizeof(s->io));
-    q->sum.deferred += s->deferred;
-    q->sum.inflight += s->inflight;
-    q->sum.sites += s->sites;
-    q->sum.sessions += s->sessions;
-    q->sum.connections += s->connections;
-    q->sum.handshakes.flights += s->handshakes.flights;
-    q->sum.handshakes.waited += s->handshakes.waited;
-    q->sum.handshakes_waiting += s->handshakes_waiting;
-    q->sum.memory_bytes += s->memory_bytes;
-    q->sum.spool.segments += s->spool.segments;
-    q->sum.spool.bytes_total += s->spool.bytes_total;
-    q->sum.spool.bytes_live += s->spool.bytes_live;
-    q->sum.spool.commits += s->spool.commits;
-    q->sum.spool.frames += s->spool.frames;
-    q->sum.spool.bytes_committed += s->spool.bytes_committed;
-    q->sum.spool.failures += s->spool.failures;
-    q->sum.spool.full = q->sum.spool.full || s->spool.full;
-    if (s->spool.health > q->sum.spool.health) {
-        q->sum.spool.health = s->spool.health;
+    struct slice *lists = calloc(e->worker_count, sizeof(*lists));
+    must(lists != NULL);
+    for (unsigned w = 0; w < e->worker_count; w++) {
+        lists[w] = buf_slice(&q->lists[w]);
     }
-    q->spool_ready += s->spool.ready ? 1 : 0;
-}
-
-static void engine_stats_spool(const struct engine *e, const struct engine_query *q,
-                               struct buf *out)
-{
-    const struct spool_stats *s = &q->sum.spool;
-    buf_addf(out, ",\"spool\":{\"ready\":%s,\"state\":\"%s\",\"full\":%s",
-             q->spool_ready == e->worker_count ? "true" : "false", spool_health_name(s->health),
-             s->full ? "true" : "false");
-    if (e->room.last.free_bytes != UINT64_MAX) {
-        buf_addf(out, ",\"free_bytes\":%llu", (unsigned long long)e->room.last.free_bytes);
+    int first;
+    bool more = true;
+    while (more && (first = engine_list_first(lists, e->worker_count)) >= 0) {
+        more = admin_reply(e->admin, q->token, slice_cut(&lists[first], '\n'));
+        if (lists[first].len == 0 && q->verdict == WORKER_CUT) {
+            break; /* what is cut off here could belong before the others' next */
+        }
     }
-    buf_addf(out,
-             ",\"segments\":%llu,\"bytes\":%llu,\"bytes_live\":%llu,\"commits\":%llu,"
-             "\"frames\":%llu,\"bytes_committed\":%llu,\"failures\":%llu}",
-             (unsigned long long)s->segments, (unsigned long long)s->bytes_total,
-             (unsigned long long)s->bytes_live, (unsigned long long)s->commits,
-             (unsigned long long)s->frames, (unsigned long long)s->bytes_committed,
-             (unsigned long long)s->failures);
+    free(lists);
 }
 
-static void engine_reply_stats(struct engine *e, struct engine_query *q)
+/* ---- counts ---- */
+
+static void engine_add_counts(struct queue_order_counts *to, const struct queue_order_counts *from)
 {
-    const struct worker_stats *s = &q->sum;
-    const struct {
-        const char *name;
-        uint64_t value;
-    } rows[] = {
-        {"accepted", s->queue.accepted},
-        {"delivered", s->queue.delivered},
-        {"bounced", s->queue.bounced},
-        {"expired", s->queue.expired},
-        {"cancelled", s->queue.cancelled},
-        {"queued", s->queue.queued},
-        {"deferred", s->deferred},
-        {"inflight", s->inflight},
-        {"messages", s->queue.messages},
-        {"messages_accepted", s->queue.messages_accepted},
-        {"deferrals", s->queue.deferrals},
-        {"outcome_unknown", s->queue.unknown},
-        {"dsn", s->queue.dsn},
-        {"dsn_dropped", s->queue.dsn_dropped},
-        {"damaged", s->queue.damaged + e->recovery.damaged},
-        {"sites", s->sites},
-        {"sessions", s->sessions},
-        {"connections", s->connections},
-        {"transactions", s->relay.transactions},
-        {"tls_in", s->relay.tls_in},
-        {"tls_in_failed", s->relay.tls_in_failed},
-        {"tls_out", s->relay.tls_out},
-        {"tls_out_failed", s->relay.tls_out_failed},
-        {"tls_flights", s->handshakes.flights},
-        {"tls_flights_waited", s->handshakes.waited},
-        {"tls_waiting", s->handshakes_waiting},
-        {"reloads", e->reloads},
-        {"reloads_refused", e->reloads_refused},
-        {"memory_bytes", s->memory_bytes},
-        {"log_dropped", obs_sink_dropped(e->sink)},
-        {"workers", e->worker_count},
-    };
+    to->messages += from->messages;
+    to->recipients += from->recipients;
+    to->sending += from->sending;
+    to->waiting += from->waiting;
+    to->deferred += from->deferred;
+    to->ready += from->ready;
+    to->held += from->held;
+    to->suspended += from->suspended;
+    to->bytes += from->bytes;
+}
+
+static void engine_reply_counts(struct engine *e, const struct engine_query *q)
+{
+    const struct queue_order_counts *c = &q->counts;
+    bool states = !admin_verb_is_order(q->request.verb);
     struct buf out;
-    buf_init(&out, 8192);
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        buf_addf(&out, "%s\"%s\":%llu", i ? "," : "{", rows[i].name,
-                 (unsigned long long)rows[i].value);
+    buf_init(&out, 4096);
+    buf_addf(&out, "{\"verb\":\"%s\",\"dry_run\":%s,\"messages\":%llu,\"recipients\":%llu",
+             admin_verb_name(q->request.verb), q->request.dry_run ? "true" : "false",
+             (unsigned long long)c->messages, (unsigned long long)c->recipients);
+    if (states) {
+        buf_addf(&out,
+                 ",\"waiting\":%llu,\"deferred\":%llu,\"ready\":%llu,\"held\":%llu,"
+                 "\"suspended\":%llu",
+                 (unsigned long long)c->waiting, (unsigned long long)c->deferred,
+                 (unsigned long long)c->ready, (unsigned long long)c->held,
+                 (unsigned long long)c->suspended);
     }
-    engine_stats_spool(e, q, &out);
-    buf_addf(&out,
-             ",\"io\":{\"submits\":%llu,\"operations\":%llu,\"events\":%llu,\"stale\":%llu,"
-             "\"durable_writes\":%llu,\"short_writes\":%llu}}",
-             (unsigned long long)s->io.submits, (unsigned long long)s->io.ops,
-             (unsigned long long)s->io.events, (unsigned long long)s->io.stale,
-             (unsigned long long)s->io.durable_writes, (unsigned long long)s->io.short_writes);
+    buf_addf(&out, ",\"sending\":%llu,\"bytes\":%llu}", (unsigned long long)c->sending,
+             (unsigned long long)c->bytes);
     admin_reply(e->admin, q->token, buf_slice(&out));
     buf_deinit(&out);
+    if (!states && !q->request.dry_run && engine_event(e, OBS_ORDER)) {
+        obs_str(&e->log, OBS_F_REASON, slice_str(admin_verb_name(q->request.verb)));
+        if (q->request.scope[0]) {
+            obs_str(&e->log, OBS_F_TO, slice_str(q->request.scope));
+        }
+        obs_u64(&e->log, OBS_F_MESSAGES, c->messages);
+        obs_u64(&e->log, OBS_F_RECIPIENTS, c->recipients);
+        engine_event_end(e);
+    }
+}
+
+/* ---- answers ---- */
+
+static void engine_query_end(struct engine *e, struct engine_query *q)
+{
+    for (unsigned w = 0; q->lists && w < e->worker_count; w++) {
+        buf_deinit(&q->lists[w]);
+    }
+    free(q->lists);
+    *q = (struct engine_query){0};
+}
+
+static void engine_query_reply(struct engine *e, struct engine_query *q)
+{
+    bool selects = !queue_select_empty(&q->request.select);
+    switch (q->request.verb) {
+    case ADMIN_QUEUE_STATS:
+        if (selects) {
+            engine_reply_counts(e, q);
+        } else {
+            engine_reply_stats(e, q);
+        }
+        break;
+    case ADMIN_QUEUE_LS:
+        engine_reply_list(e, q);
+        break;
+    case ADMIN_QUEUE_RETRY:
+    case ADMIN_QUEUE_HOLD:
+    case ADMIN_QUEUE_RELEASE:
+    case ADMIN_QUEUE_BOUNCE:
+    case ADMIN_QUEUE_DELETE:
+    case ADMIN_SUSPEND:
+    case ADMIN_RESUME:
+        engine_reply_counts(e, q);
+        break;
+    case ADMIN_QUEUE_SHOW:
+    case ADMIN_SUSPEND_LS:
+    case ADMIN_VERB_COUNT:
+        break;
+    }
+    switch (q->verdict) {
+    case WORKER_DONE:
+        admin_reply_end(e->admin, q->token);
+        return;
+    case WORKER_CUT:
+        admin_reply_fail(e->admin, q->token, ADMIN_OVERFLOW,
+                         SLICE("the answer is too large, ask for less"));
+        return;
+    case WORKER_REFUSED:
+    case WORKER_NOT_FOUND:
+    case WORKER_NOT_STORED:
+        break;
+    }
+    must(!"refusals are answered before");
+}
+
+/* True: there is nothing to go on with. */
+static bool engine_query_refused(struct engine *e, const struct engine_query *q)
+{
+    switch (q->verdict) {
+    case WORKER_DONE:
+    case WORKER_CUT:
+        return false;
+    case WORKER_REFUSED:
+        admin_reply_fail(e->admin, q->token, ADMIN_BUSY, SLICE("too many orders, try again"));
+        break;
+    case WORKER_NOT_FOUND:
+        admin_reply_fail(e->admin, q->token, ADMIN_NOT_FOUND, SLICE("that is not suspended"));
+        break;
+    case WORKER_NOT_STORED:
+        admin_reply_fail(e->admin, q->token, ADMIN_NOT_STORED,
+                         SLICE("the spool has no room for it; nothing has changed"));
+        break;
+    }
+    return true;
 }
 
 void engine_on_answer(struct engine *e, struct worker_mail *m)
@@ -144,17 +229,27 @@ void engine_on_answer(struct engine *e, struct worker_mail *m)
         q = e->queries[i].token == m->token ? &e->queries[i] : NULL;
     }
     must(q != NULL && q->waiting > 0);
-    if (q->request.verb == ADMIN_QUEUE_STATS) {
-        engine_add_stats(q, &m->stats);
+    engine_add_stats(q, &m->stats);
+    engine_add_counts(&q->counts, &m->counts);
+    q->verdict = m->verdict > q->verdict ? m->verdict : q->verdict;
+    if (q->lists) {
+        q->lists[m->worker] = m->answer;
+        buf_init(&m->answer, 1); /* freed with the mail */
     }
     struct slice lines = buf_slice(&m->answer);
     while (lines.len && admin_reply(e->admin, q->token, slice_cut(&lines, '\n'))) {
     }
-    if (--q->waiting == 0) {
-        if (q->request.verb == ADMIN_QUEUE_STATS) {
-            engine_reply_stats(e, q);
-        }
-        admin_reply_end(e->admin, q->token);
-        q->token = 0;
+    if (--q->waiting > 0) {
+        return;
     }
+    bool over = engine_query_refused(e, q);
+    if (!over && engine_is_suspension(q->request.verb) && !q->applies) {
+        q->applies = true;
+        engine_query_start(e, q);
+        return;
+    }
+    if (!over) {
+        engine_query_reply(e, q);
+    }
+    engine_query_end(e, q);
 }

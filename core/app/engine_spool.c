@@ -8,6 +8,12 @@ static void engine_on_recovered(void *ctx, unsigned worker, const struct spool_r
     e->no_memory = !recovered_add(&e->recovered[worker], found) || e->no_memory;
 }
 
+static void engine_on_memo(void *ctx, const struct spool_memo *memo)
+{
+    struct engine *e = ctx;
+    e->no_memory = !memo_list_add(&e->memos, memo) || e->no_memory;
+}
+
 static void engine_on_damage(void *ctx, const struct spool_damage_report *report)
 {
     static const struct slice kinds[] = {
@@ -48,7 +54,8 @@ bool engine_open_spool(struct engine *e, struct buf *error)
         obs_str(&e->log, OBS_F_PATH, conf->spool.dir);
         engine_event_end(e);
     }
-    struct spool_recovery_events events = {.message = engine_on_recovered, .damage = engine_on_damage};
+    struct spool_recovery_events events = {engine_on_recovered, engine_on_damage,
+                                           engine_on_memo};
     if (!spool_recover(e->spool_dir, &events, e, &e->recovery, error)) {
         return false;
     }

@@ -12,7 +12,7 @@ void recovered_init(struct recovered_list *l)
 
 static size_t recovered_text_bytes(const struct spool_message *m)
 {
-    size_t n = m->sender.len + m->envid.len;
+    size_t n = m->sender.len + m->envid.len + m->meta.len;
     for (uint32_t i = 0; i < m->rcpt_count; i++) {
         n += m->rcpts[i].address.len + m->rcpts[i].orcpt.len;
     }
@@ -47,7 +47,7 @@ bool recovered_add(struct recovered_list *l, const struct spool_recovered *found
     item->found = *found;
     item->found.message.sender = recovered_copy(&text, m->sender);
     item->found.message.envid = recovered_copy(&text, m->envid);
-    item->found.message.meta = (struct slice){NULL, 0};
+    item->found.message.meta = recovered_copy(&text, m->meta);
     for (uint32_t i = 0; i < m->rcpt_count; i++) {
         rcpts[i] = m->rcpts[i];
         rcpts[i].address = recovered_copy(&text, m->rcpts[i].address);

@@ -75,7 +75,7 @@ static const struct io_route worker_routes[IO_KIND_COUNT] = {
 
 /* ---- start ---- */
 
-static void worker_tell(struct worker *w, struct worker_mail *m)
+void worker_tell(struct worker *w, struct worker_mail *m)
 {
     m->worker = w->parts.index;
     mailbox_post(w->parts.control, &m->mail, w->io);
@@ -108,6 +108,16 @@ static void worker_recover(struct worker *w)
         free(item);
     }
     spool_adopted(w->spool);
+}
+
+static void worker_remember(struct worker *w)
+{
+    for (const struct memo_item *i = w->parts.memos->first; i; i = i->next) {
+        if (i->memo.kind == QUEUE_MEMO_SUSPEND) {
+            /* What cannot be read was written by another version; without memory the start would fail soon. */
+            (void)queue_suspend_apply(&w->queue, &i->memo);
+        }
+    }
 }
 
 /* False: `error` says why; what was opened stays for worker_close. */
@@ -162,6 +172,7 @@ static bool worker_open(struct worker *w, struct buf *error)
         buf_add(error, SLICE("no descriptor left for the worker's events (ulimit -n)"));
         return false;
     }
+    worker_remember(w);
     worker_recover(w);
     for (unsigned i = 0; i < w->settings->conf->listeners.count; i++) {
         if (!relay_listen(&w->relay, i, p->listen_fds[i])) {
@@ -173,43 +184,6 @@ static bool worker_open(struct worker *w, struct buf *error)
 }
 
 /* ---- mails ---- */
-
-static void worker_stats(struct worker *w, struct worker_stats *s)
-{
-    s->queue = w->queue.counters;
-    s->relay = w->relay.counters;
-    spool_stats(w->spool, &s->spool);
-    s->io = *io_counters(w->io);
-    s->sites = w->queue.sites.count;
-    s->sessions = w->relay.inbound.used;
-    s->connections = w->relay.outbound.used;
-    s->handshakes = w->relay.handshakes.counters;
-    s->handshakes_waiting = w->relay.handshakes.length;
-    s->memory_bytes = w->queue.memory_bytes + w->relay.inflight_bytes;
-    s->deferred = queue_report_deferred(&w->queue);
-    s->inflight = w->queue.sending;
-}
-
-static void worker_answer(struct worker *w, struct worker_mail *m)
-{
-    uint64_t id;
-    switch (m->request.verb) {
-    case ADMIN_QUEUE_STATS:
-        worker_stats(w, &m->stats);
-        break;
-    case ADMIN_QUEUE_LS:
-        queue_report_list(&w->queue, slice_str(m->request.domain), m->request.limit,
-                          ADMIN_LS_RECIPIENTS_MAX, &m->answer);
-        break;
-    case ADMIN_QUEUE_SHOW:
-        if (queue_id_parse(slice_str(m->request.id), &id)) {
-            queue_report_one(&w->queue, id, ADMIN_SHOW_RECIPIENTS_MAX, &m->answer);
-        }
-        break;
-    }
-    m->mail.type = CONTROL_MAIL_ANSWER;
-    worker_tell(w, m);
-}
 
 static void worker_obey(struct worker *w, struct worker_mail *m)
 {
@@ -233,7 +207,7 @@ static void worker_obey(struct worker *w, struct worker_mail *m)
         worker_mail_free(m);
         return;
     case WORKER_MAIL_QUERY:
-        worker_answer(w, m);
+        worker_query(w, m);
         return;
     }
     must(!"an unknown mail");

@@ -12,6 +12,7 @@
 #define RINGPOST_APP_WORKER_H
 
 #include "core/admin/request.h"
+#include "core/app/memo_list.h"
 #include "core/app/recovered.h"
 #include "core/io/mailbox.h"
 #include "core/relay/relay.h"
@@ -40,6 +41,17 @@ struct worker_mail {
     struct admin_request request;    /* QUERY and its ANSWER */
     uint32_t token;
     struct buf answer; /* JSON lines */
+    bool apply;        /* QUERY of a suspension: it is stored, now it counts; else: store it */
+    enum worker_verdict {
+        WORKER_DONE,
+        WORKER_CUT,        /* the answer is cut short */
+        WORKER_REFUSED,    /* too much is under way */
+        WORKER_NOT_FOUND,
+        WORKER_NOT_STORED,
+    } verdict;
+    struct queue_order_counts counts;
+    struct worker *self; /* while it works on the answer */
+    uint64_t since_ms;   /* of a suspension */
     struct worker_stats {
         struct queue_counters queue;
         struct relay_counters relay;
@@ -87,6 +99,7 @@ struct worker_parts {
     struct mailbox *control;
     struct worker_gate *gate;
     struct recovered_list *recovered;
+    const struct memo_list *memos;
     uint64_t id_floor;
     const int *listen_fds; /* one per configured listener, this worker's own */
 };
@@ -112,6 +125,11 @@ struct worker {
 
 bool worker_start(struct worker *w, const struct worker_parts *parts);
 void worker_join(struct worker *w);
+
+/* Answers the control thread's question, now or later. */
+void worker_query(struct worker *w, struct worker_mail *m);
+/* To the control thread. */
+void worker_tell(struct worker *w, struct worker_mail *m);
 
 struct worker_mail *worker_mail_new(unsigned type);
 void worker_mail_free(struct worker_mail *m);

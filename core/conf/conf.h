@@ -298,6 +298,7 @@ struct conf_delivery {
     uint32_t recipients_per_transaction;
     bool pipelining;
     bool chunking;
+    uint32_t chunking_window;
     uint64_t idle_timeout_ms;
     uint64_t connect_timeout_ms;
     uint64_t greeting_timeout_ms;

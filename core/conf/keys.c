@@ -4,55 +4,8 @@
  * default follows a standard, the sentence names it.
  */
 #include "core/conf/keys.h"
-#include "core/base/limits.h"
-#include "core/conf/conf.h"
+#include "core/conf/keys_rows.h"
 #include "core/conf/mailbox.h"
-#include "core/conf/value_names.h"
-
-#define AT(member)                                                                                 \
-    .offset = offsetof(struct conf, member), .size = sizeof(((struct conf *)0)->member)
-#define AT_LISTENER(member)                                                                        \
-    .offset = offsetof(struct conf_listener, member),                                              \
-    .size = sizeof(((struct conf_listener *)0)->member)
-
-#define AT_USER(member)                                                                            \
-    .offset = offsetof(struct conf_user, member), .size = sizeof(((struct conf_user *)0)->member)
-#define AT_DOMAIN(member)                                                                          \
-    .offset = offsetof(struct conf_domain, member),                                                \
-    .size = sizeof(((struct conf_domain *)0)->member)
-
-#define SECOND 1000ull
-#define MINUTE (60 * SECOND)
-#define HOUR (60 * MINUTE)
-#define DAY (24 * HOUR)
-#define KIB 1024ull
-#define MIB (1024 * KIB)
-#define GIB (1024 * MIB)
-#define TIB (1024 * GIB)
-
-/* What every row of a kind has in common. */
-#define KEY(name) .path = SLICE_INIT(name)
-#define BOOL(text) .type = CONF_BOOL, .fallback = text
-#define COUNT(lo, hi, text) .type = CONF_COUNT, .min = lo, .max = hi, .fallback = text
-#define PORT(text) .type = CONF_PORT, .min = 1, .max = UINT16_MAX, .fallback = text
-#define DURATION(lo, hi, text) .type = CONF_DURATION, .min = lo, .max = hi, .fallback = text
-#define SIZE(lo, hi, text) .type = CONF_SIZE, .min = lo, .max = hi, .fallback = text
-#define ENUM(names, text) .type = CONF_ENUM, .choices = names, .fallback = text
-#define DOC(text) .doc = text
-/* Optional: empty unless set. */
-#define FILE_PATH .type = CONF_PATH, .max = 3800, .fallback = ""
-#define FILE_PATHS                                                                                 \
-    .type = CONF_PATH, .shape = CONF_ONE_OR_LIST, .min = 1, .max = 3800, .items_max = 16,          \
-    .fallback = ""
-#define DOMAINS                                                                                    \
-    .type = CONF_DOMAIN, .shape = CONF_LIST, .min = 1, .max = LIMIT_DOMAIN_BYTES,                  \
-    .items_max = 10000, .fallback = ""
-#define SECRET(most) .type = CONF_TEXT, .max = most, .fallback = ""
-#define LABEL .type = CONF_LABEL, .min = 1, .max = CONF_LABEL_BYTES_MAX, .fallback = ""
-#define FIELD(text) .type = CONF_FIELD_NAME, .max = 76, .fallback = text
-#define PRIORITY ENUM("auto|urgent|normal|bulk", "auto")
-#define TLS_POLICY "none|may|encrypt|verify"
-#define DKIM_CANON "relaxed/relaxed|relaxed/simple|simple/relaxed|simple/simple"
 
 static const struct conf_key keys[] = {
     {KEY("identity.hostname"), .type = CONF_DOMAIN, .max = LIMIT_DOMAIN_BYTES, .fallback = "",
@@ -411,6 +364,10 @@ static const struct conf_key keys[] = {
      DOC("Use PIPELINING where it is offered.")},
     {KEY("delivery.chunking"), BOOL("true"), .flags = CONF_RELOAD, AT(delivery.chunking),
      DOC("Use BDAT where CHUNKING is offered.")},
+    {KEY("delivery.chunking_window"), COUNT(1, 16, "4"), .flags = CONF_RELOAD,
+     AT(delivery.chunking_window),
+     DOC("Messages under way on one connection at once where CHUNKING and PIPELINING are offered; 1: "
+         "each waits for the answer to the one before. What a server gets wrong is remembered.")},
     {KEY("delivery.idle_timeout"), DURATION(1 * SECOND, 5 * MINUTE, "10s"), .flags = CONF_RELOAD,
      AT(delivery.idle_timeout_ms),
      DOC("How long a connection without work is kept for the next message.")},

@@ -50,7 +50,8 @@ const struct conf_shaping_row conf_shaping_rows[CONF_SHAPING_OPTIONS] = {
                                                  DOC("Recipients of one message sent in one "
                                                      "transaction.")},
     [CONF_SHAPING_CHUNKING_WINDOW] =
-        {NAME("chunking_window"), COUNT(1, 64, 4), IN(TO_SITES), .unit = "messages",
+        {NAME("chunking_window"), .kind = CONF_SHAPING_COUNT, KEY("delivery.chunking_window"),
+         IN(TO_SITES),
          DOC("How many may be under way on one connection at once where "
              "CHUNKING and PIPELINING are offered; 1: each waits for "
              "the answer to the one before.")},

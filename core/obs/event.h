@@ -28,6 +28,8 @@ enum obs_level { OBS_DEBUG, OBS_INFO, OBS_WARN, OBS_ERROR };
     X(OBS_DEFERRED, "deferred", OBS_INFO)                                                          \
     X(OBS_BOUNCED, "bounced", OBS_INFO)                                                            \
     X(OBS_EXPIRED, "expired", OBS_INFO)                                                            \
+    X(OBS_CANCELLED, "cancelled", OBS_INFO)                                                        \
+    X(OBS_ORDER, "order", OBS_INFO)                                                                \
     X(OBS_DSN, "dsn", OBS_INFO)                                                                    \
     X(OBS_DSN_DROPPED, "dsn_dropped", OBS_WARN)                                                    \
     X(OBS_INBOUND_OPEN, "inbound_open", OBS_DEBUG)                                                 \
@@ -41,6 +43,7 @@ enum obs_level { OBS_DEBUG, OBS_INFO, OBS_WARN, OBS_ERROR };
     X(OBS_OUTBOUND_OPEN, "outbound_open", OBS_DEBUG)                                               \
     X(OBS_OUTBOUND_CLOSE, "outbound_close", OBS_DEBUG)                                             \
     X(OBS_OUTBOUND_TROUBLE, "outbound_trouble", OBS_WARN)                                          \
+    X(OBS_OUTBOUND_LEARNED, "outbound_learned", OBS_INFO)                                          \
     X(OBS_ACCEPT_PAUSED, "accept_paused", OBS_WARN)                                                \
     X(OBS_SPOOL_STATE, "spool_state", OBS_WARN)                                                    \
     X(OBS_SPOOL_DAMAGE, "spool_damage", OBS_ERROR)                                                 \
@@ -62,6 +65,11 @@ enum obs_event {
     X(OBS_F_FROM, "from")                                                                          \
     X(OBS_F_TO, "to")                                                                              \
     X(OBS_F_RECIPIENTS, "recipients")                                                              \
+    X(OBS_F_TENANT, "tenant")                                                                      \
+    X(OBS_F_CAMPAIGN, "campaign")                                                                  \
+    X(OBS_F_PRIORITY, "priority")                                                                  \
+    X(OBS_F_SEND_AT, "send_at")                                                                    \
+    X(OBS_F_EXPIRES, "expires")                                                                    \
     X(OBS_F_SIZE, "size")                                                                          \
     X(OBS_F_FREE, "free")                                                                          \
     X(OBS_F_CLIENT, "client")                                                                      \

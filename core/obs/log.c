@@ -187,7 +187,7 @@ static void obs_drop_line(struct obs_log *l)
 void obs_log_init(struct obs_log *l, struct obs_sink *sink, enum obs_level level)
 {
     *l = (struct obs_log){.sink = sink, .level = level};
-    buf_init(&l->chunk, OBS_CHUNK_BYTES + OBS_LINE_BYTES);
+    buf_init(&l->chunk, OBS_CHUNK_BYTES + 2 * OBS_LINE_BYTES);
 }
 
 static void obs_hand_over(struct obs_log *l)
@@ -287,8 +287,13 @@ static void obs_key(struct obs_log *l, enum obs_field field)
 void obs_str(struct obs_log *l, enum obs_field field, struct slice value)
 {
     /* Worst case: every byte becomes six. */
-    if (l->chunk.len - l->line_start + 6 * OBS_VALUE_BYTES + 64 > OBS_LINE_BYTES) {
-        value = slice_first(value, 32);
+    enum { SHORT_BYTES = 32, KEY_BYTES = 64 };
+    size_t len = l->chunk.len - l->line_start;
+    if (len + 6 * OBS_VALUE_BYTES + KEY_BYTES > OBS_LINE_BYTES) {
+        value = slice_first(value, SHORT_BYTES);
+    }
+    if (len + 6 * SHORT_BYTES + KEY_BYTES > 2 * OBS_LINE_BYTES - OBS_VALUE_BYTES) {
+        return; /* the rest is for numbers */
     }
     obs_key(l, field);
     obs_json_string(&l->chunk, slice_first(value, OBS_VALUE_BYTES));

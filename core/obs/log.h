@@ -10,7 +10,7 @@
  *            worker its log (obs_log_init, obs_log_deinit: hands over what it holds).
  * Thread:    obs_log: the owner's. obs_sink_*: any.
  * Limits:    OBS_CHUNK_BYTES per buffer, OBS_CHUNKS_MAX buffers on the way; a line at most
- *            OBS_LINE_BYTES, longer field values are cut.
+ *            2 * OBS_LINE_BYTES: longer field values are cut, texts beyond left out.
  * Errors:    none reach the caller.
  * Output:    values of strangers are JSON strings: controls, quotes, backslashes and bytes that are
  *            not UTF-8 are escaped (invalid bytes as the text \xNN), so one event is one line.

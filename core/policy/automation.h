@@ -48,7 +48,8 @@ enum {
 /* Workers read their clocks once per turn; what is further back than this is a clock that was set back. */
 #define AUTOMATION_CLOCK_SLACK_MS UINT64_C(60000)
 
-/* The way of a message; empty: has none, scopes of it do not apply. */
+/* The way of a message; empty: has none, scopes of it do not apply. Names of hosts and domains in lower case:
+ * keys are compared byte by byte. */
 struct automation_keys {
     struct slice source;
     struct slice site; /* whole key of the site without its source */
@@ -59,7 +60,7 @@ struct automation_keys {
 };
 
 /* What holds now without overrides, or is reached where nothing limits it; 0: not known. Reductions begin
- * there. */
+ * there: a share of an unknown rate is a share of what is configured, and of no limit there is none. */
 struct automation_base {
     uint64_t messages_per_day;
     uint32_t connections;

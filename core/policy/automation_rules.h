@@ -41,7 +41,8 @@ enum automation_who {
     AUTOMATION_WHOS,
 };
 
-/* … and on the way where. A destination without a provider is its own. */
+/* … and on the way where. A destination without a provider is its own. ANYWHERE lets one receiver's replies
+ * act on mail to all others, whoever runs it: no built-in rule does that. */
 enum automation_where {
     AUTOMATION_SITE,
     AUTOMATION_PROVIDER,

@@ -11,7 +11,24 @@
 struct budget_count {
     uint32_t refs; /* by the table's mutex */
     _Atomic uint32_t connections;
-    _Atomic bool wanted;
+    /* Whoever waits for a place. Written without order: a wrong one costs a turn, never the limit. */
+    _Atomic uintptr_t wanted_by;
+    _Atomic uint64_t wanted_until_us;
+    _Atomic uint64_t yield_us; /* not before */
+};
+
+enum { BUDGET_TURNS = 8 };
+
+/* Those whom a rate has refused, in their order. Whoever took last leaves a seat free, so that others beyond
+ * BUDGET_TURNS come in, too. */
+struct budget_turns {
+    pthread_mutex_t mutex;
+    _Atomic uint32_t count;
+    uintptr_t last; /* who took */
+    struct {
+        uintptr_t who;
+        uint64_t due_us; /* when it was told to come again */
+    } seats[BUDGET_TURNS];
 };
 
 struct budget {
@@ -19,15 +36,20 @@ struct budget {
     struct slice name; /* behind the struct */
     uint32_t refs;     /* by the table's mutex */
     bool listed;       /* newest of its name */
+    _Atomic bool over; /* another has taken its place */
     struct budget_count *count;
     struct budget_limits limits;
     struct rate rates[BUDGET_RATES];
+    struct budget_turns turns[BUDGET_RATES];
 };
 
 struct budget_table {
     pthread_mutex_t mutex;
     struct map by_name;
+    size_t sweep_at; /* so many budgets: those that nobody needs are let go */
 };
+
+enum { BUDGET_SWEEP_MIN = 64 };
 
 struct budget_table *budget_table_open(uint64_t seed)
 {
@@ -35,13 +57,44 @@ struct budget_table *budget_table_open(uint64_t seed)
     if (t) {
         pthread_mutex_init(&t->mutex, NULL);
         map_init(&t->by_name, seed);
+        t->sweep_at = BUDGET_SWEEP_MIN;
     }
     return t;
+}
+
+static void budget_free(struct budget *b);
+
+static bool budget_at_rest(const struct budget *b, uint64_t now_us)
+{
+    for (size_t i = 0; i < BUDGET_RATES; i++) {
+        const struct rate_rule *rule = &b->limits.rules[i];
+        if (b->limits.limited[i] && rate_ready(&b->rates[i], rule, now_us) < rule->burst) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Those that nobody holds go, unless (all: even if) their rates are not at rest. */
+static void budget_table_sweep(struct budget_table *t, bool all, uint64_t now_us)
+{
+    size_t bucket = 0;
+    struct map_node *node = map_next(&t->by_name, &bucket, NULL);
+    while (node) {
+        struct budget *b = container_of(node, struct budget, by_name);
+        node = map_next(&t->by_name, &bucket, node);
+        if (b->refs == 0 && (all || budget_at_rest(b, now_us))) {
+            map_remove(&t->by_name, &b->by_name);
+            budget_free(b);
+        }
+    }
+    t->sweep_at = 2 * t->by_name.count + BUDGET_SWEEP_MIN;
 }
 
 void budget_table_close(struct budget_table **t)
 {
     if (*t) {
+        budget_table_sweep(*t, true, 0);
         must((*t)->by_name.count == 0);
         map_deinit(&(*t)->by_name);
         pthread_mutex_destroy(&(*t)->mutex);
@@ -76,8 +129,15 @@ static void budget_count_put(struct budget_count *c)
     }
 }
 
-/* Rates go on where `before` stands. Its holders may still take from it for a moment: that is not seen. */
-static void budget_inherit(struct budget *b, const struct budget *before, uint64_t now_us)
+/* Nothing passes any more; returns where it stood. A taker who has looked at it before finds it changed. */
+static uint64_t budget_shut(struct rate *r, const struct rate_rule *rule, uint64_t now_us)
+{
+    uint64_t spent = now_us * rule->units_per_us + rule->burst * rule->units_each;
+    return atomic_exchange_explicit(&r->tat, spent, memory_order_relaxed);
+}
+
+/* Rates go on where `before` stands. */
+static void budget_inherit(struct budget *b, struct budget *before, uint64_t now_us)
 {
     for (size_t i = 0; i < BUDGET_RATES; i++) {
         if (!b->limits.limited[i]) {
@@ -85,7 +145,7 @@ static void budget_inherit(struct budget *b, const struct budget *before, uint64
         }
         rate_init(&b->rates[i], &b->limits.rules[i], now_us);
         if (before && before->limits.limited[i]) {
-            uint64_t tat = atomic_load_explicit(&before->rates[i].tat, memory_order_relaxed);
+            uint64_t tat = budget_shut(&before->rates[i], &before->limits.rules[i], now_us);
             atomic_store_explicit(&b->rates[i].tat, tat, memory_order_relaxed);
             rate_change(&b->rates[i], &before->limits.rules[i], &b->limits.rules[i], now_us);
         }
@@ -93,7 +153,7 @@ static void budget_inherit(struct budget *b, const struct budget *before, uint64
 }
 
 static struct budget *budget_new(struct slice name, const struct budget_limits *limits,
-                                 const struct budget *before, uint64_t now_us)
+                                 struct budget *before)
 {
     struct budget *b = calloc(1, sizeof(*b) + name.len);
     struct budget_count *count = before ? before->count : calloc(1, sizeof(*count));
@@ -112,12 +172,17 @@ static struct budget *budget_new(struct slice name, const struct budget_limits *
     b->count = count;
     count->refs++;
     b->limits = *limits;
-    budget_inherit(b, before, now_us);
+    for (size_t i = 0; i < BUDGET_RATES; i++) {
+        pthread_mutex_init(&b->turns[i].mutex, NULL);
+    }
     return b;
 }
 
 static void budget_free(struct budget *b)
 {
+    for (size_t i = 0; i < BUDGET_RATES; i++) {
+        pthread_mutex_destroy(&b->turns[i].mutex);
+    }
     budget_count_put(b->count);
     free(b);
 }
@@ -132,7 +197,7 @@ static struct budget *budget_find_or_make(struct budget_table *t, struct slice n
     if (before && budget_limits_equal(&before->limits, limits)) {
         return before;
     }
-    struct budget *b = budget_new(name, limits, before, now_us);
+    struct budget *b = budget_new(name, limits, before);
     if (!b) {
         return NULL;
     }
@@ -142,8 +207,15 @@ static struct budget *budget_find_or_make(struct budget_table *t, struct slice n
     }
     b->listed = true;
     if (before) {
+        atomic_store_explicit(&before->over, true, memory_order_relaxed);
+    }
+    budget_inherit(b, before, now_us);
+    if (before) {
         map_remove(&t->by_name, &before->by_name);
         before->listed = false;
+        if (before->refs == 0) {
+            budget_free(before);
+        }
     }
     return b;
 }
@@ -152,6 +224,9 @@ struct budget *budget_get(struct budget_table *t, struct slice name,
                           const struct budget_limits *limits, uint64_t now_us)
 {
     pthread_mutex_lock(&t->mutex);
+    if (t->by_name.count >= t->sweep_at) {
+        budget_table_sweep(t, false, now_us);
+    }
     struct budget *b = budget_find_or_make(t, name, limits, now_us);
     if (b) {
         b->refs++;
@@ -167,10 +242,7 @@ void budget_put(struct budget_table *t, struct budget **b)
     }
     pthread_mutex_lock(&t->mutex);
     must((*b)->refs > 0);
-    if (--(*b)->refs == 0) {
-        if ((*b)->listed) {
-            map_remove(&t->by_name, &(*b)->by_name);
-        }
+    if (--(*b)->refs == 0 && !(*b)->listed) {
         budget_free(*b);
     }
     pthread_mutex_unlock(&t->mutex);
@@ -179,19 +251,44 @@ void budget_put(struct budget_table *t, struct budget **b)
 
 /* ---- connections ---- */
 
-bool budget_connection_take(struct budget *b)
+/* Somebody else waits for the next place. */
+static bool budget_is_reserved(const struct budget_count *c, uintptr_t who, uint64_t now_us)
+{
+    return atomic_load_explicit(&c->wanted_until_us, memory_order_relaxed) > now_us &&
+           atomic_load_explicit(&c->wanted_by, memory_order_relaxed) != who;
+}
+
+static bool budget_count_take(struct budget *b)
 {
     _Atomic uint32_t *n = &b->count->connections;
     uint32_t now = atomic_load_explicit(n, memory_order_relaxed);
     do {
         if (b->limits.connections && now >= b->limits.connections) {
-            atomic_store_explicit(&b->count->wanted, true, memory_order_relaxed);
             return false;
         }
     } while (!atomic_compare_exchange_weak_explicit(n, &now, now + 1, memory_order_acq_rel,
                                                     memory_order_relaxed));
-    atomic_store_explicit(&b->count->wanted, false, memory_order_relaxed);
     return true;
+}
+
+bool budget_connection_take(struct budget *b, const void *who, bool has_none, uint64_t now_us)
+{
+    struct budget_count *c = b->count;
+    uintptr_t me = (uintptr_t)who;
+    if (b->limits.connections && budget_is_reserved(c, me, now_us)) {
+        return false;
+    }
+    if (budget_count_take(b)) {
+        if (atomic_load_explicit(&c->wanted_by, memory_order_relaxed) == me) {
+            atomic_store_explicit(&c->wanted_until_us, 0, memory_order_relaxed);
+        }
+        return true;
+    }
+    if (has_none) {
+        atomic_store_explicit(&c->wanted_by, me, memory_order_relaxed);
+        atomic_store_explicit(&c->wanted_until_us, now_us + BUDGET_WANTED_US, memory_order_relaxed);
+    }
+    return false;
 }
 
 void budget_connection_give(struct budget *b)
@@ -217,17 +314,94 @@ uint32_t budget_connections(const struct budget *b)
     return atomic_load_explicit(&b->count->connections, memory_order_relaxed);
 }
 
-bool budget_is_wanted(const struct budget *b)
+bool budget_connection_yield(struct budget *b, uint64_t now_us)
 {
-    return atomic_load_explicit(&b->count->wanted, memory_order_relaxed);
+    struct budget_count *c = b->count;
+    uint64_t yield_us = atomic_load_explicit(&c->yield_us, memory_order_relaxed);
+    return atomic_load_explicit(&c->wanted_until_us, memory_order_relaxed) > now_us &&
+           yield_us <= now_us && budget_connections(b) >= b->limits.connections &&
+           atomic_compare_exchange_strong_explicit(&c->yield_us, &yield_us,
+                                                   now_us + BUDGET_YIELD_US, memory_order_relaxed,
+                                                   memory_order_relaxed);
 }
 
 /* ---- rates ---- */
 
-bool budget_rate_take(struct budget *b, enum budget_rate rate, uint64_t n, uint64_t now_us)
+static void budget_turns_leave(struct budget_turns *t, uint32_t seat)
 {
-    return !b->limits.limited[rate] ||
-           rate_take(&b->rates[rate], &b->limits.rules[rate], n, now_us);
+    uint32_t count = atomic_load_explicit(&t->count, memory_order_relaxed);
+    memmove(&t->seats[seat], &t->seats[seat + 1], (count - seat - 1) * sizeof(t->seats[0]));
+    atomic_store_explicit(&t->count, count - 1, memory_order_relaxed);
+}
+
+/* Those who have not come when they were told to have gone elsewhere. */
+static void budget_turns_forget(struct budget_turns *t, uint64_t now_us)
+{
+    for (uint32_t i = atomic_load_explicit(&t->count, memory_order_relaxed); i > 0; i--) {
+        if (t->seats[i - 1].due_us + BUDGET_TURN_US <= now_us) {
+            budget_turns_leave(t, i - 1);
+        }
+    }
+}
+
+/* who's seat; count: it has none. */
+static uint32_t budget_turns_find(const struct budget_turns *t, uintptr_t who)
+{
+    uint32_t count = atomic_load_explicit(&t->count, memory_order_relaxed), i = 0;
+    while (i < count && t->seats[i].who != who) {
+        i++;
+    }
+    return i;
+}
+
+/* With the mutex held: passes if it is who's turn. */
+static bool budget_turns_take(struct budget *b, enum budget_rate rate, uintptr_t who, uint64_t n,
+                              uint64_t now_us)
+{
+    struct budget_turns *t = &b->turns[rate];
+    budget_turns_forget(t, now_us);
+    uint32_t count = atomic_load_explicit(&t->count, memory_order_relaxed);
+    uint32_t seat = budget_turns_find(t, who);
+    if ((count == 0 || t->seats[0].who == who) &&
+        rate_take(&b->rates[rate], &b->limits.rules[rate], n, now_us)) {
+        if (seat < count) {
+            budget_turns_leave(t, seat);
+        }
+        t->last = who;
+        return true;
+    }
+    uint64_t due_us = rate_next_us(&b->rates[rate], &b->limits.rules[rate], n, now_us);
+    if (seat == count && count < BUDGET_TURNS - (t->last == who ? 1 : 0)) {
+        t->seats[count].who = who;
+        atomic_store_explicit(&t->count, count + 1, memory_order_relaxed);
+    } else if (seat == count) {
+        return false;
+    }
+    if (seat > 0 && t->seats[0].due_us + BUDGET_TURN_US > due_us) {
+        due_us = t->seats[0].due_us + BUDGET_TURN_US; /* the first may take all of its time */
+    }
+    t->seats[seat].due_us = due_us;
+    return false;
+}
+
+bool budget_rate_take(struct budget *b, enum budget_rate rate, const void *who, uint64_t n,
+                      uint64_t now_us)
+{
+    struct budget_turns *t = &b->turns[rate];
+    if (!b->limits.limited[rate]) {
+        return true;
+    }
+    if (atomic_load_explicit(&b->over, memory_order_relaxed)) {
+        return false;
+    }
+    if (atomic_load_explicit(&t->count, memory_order_relaxed) == 0 &&
+        rate_take(&b->rates[rate], &b->limits.rules[rate], n, now_us)) {
+        return true;
+    }
+    pthread_mutex_lock(&t->mutex);
+    bool taken = budget_turns_take(b, rate, (uintptr_t)who, n, now_us);
+    pthread_mutex_unlock(&t->mutex);
+    return taken;
 }
 
 void budget_rate_give(struct budget *b, enum budget_rate rate, uint64_t n)
@@ -237,10 +411,27 @@ void budget_rate_give(struct budget *b, enum budget_rate rate, uint64_t n)
     }
 }
 
-uint64_t budget_rate_next_us(const struct budget *b, enum budget_rate rate, uint64_t n,
+uint64_t budget_rate_next_us(struct budget *b, enum budget_rate rate, const void *who, uint64_t n,
                              uint64_t now_us)
 {
-    return b->limits.limited[rate]
-               ? rate_next_us(&b->rates[rate], &b->limits.rules[rate], n, now_us)
-               : now_us;
+    struct budget_turns *t = &b->turns[rate];
+    if (!b->limits.limited[rate]) {
+        return now_us;
+    }
+    if (atomic_load_explicit(&b->over, memory_order_relaxed)) {
+        return now_us + BUDGET_OLD_US;
+    }
+    uint64_t next_us = rate_next_us(&b->rates[rate], &b->limits.rules[rate], n, now_us);
+    if (atomic_load_explicit(&t->count, memory_order_relaxed) == 0) {
+        return next_us;
+    }
+    pthread_mutex_lock(&t->mutex);
+    budget_turns_forget(t, now_us);
+    if (atomic_load_explicit(&t->count, memory_order_relaxed) && t->seats[0].who != (uintptr_t)who) {
+        uint64_t due_us = t->seats[0].due_us;
+        uint64_t after_us = (due_us > now_us ? due_us : now_us) + 1000;
+        next_us = after_us > next_us ? after_us : next_us;
+    }
+    pthread_mutex_unlock(&t->mutex);
+    return next_us;
 }

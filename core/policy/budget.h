@@ -13,8 +13,14 @@
  * Errors:    budget_get: NULL without memory.
  *
  * A changed configuration brings a new budget under the same name. It goes on counting where the one before
- * stands: connections are the same count, a rate keeps what was sent and is not paid for yet. Holders
- * of the old one let it go as they learn of the new configuration.
+ * stands: connections are the same count, a rate keeps what was sent and is not paid for yet. The old one lets
+ * nothing more pass; its holders let it go as they learn of the new configuration. A budget that nobody holds
+ * is remembered until its rates are at rest: who comes back has no second burst.
+ *
+ * Turns: whoever shares a budget is told from others by an address (who), which is never looked at. Of those that
+ * a rate refused each has its turn in the order in which they came (a mutex, only where somebody waits). A place for a
+ * connection that somebody waits for who has none is kept for him, and others have to make room
+ * (budget_connection_yield).
  */
 #ifndef RINGPOST_POLICY_BUDGET_H
 #define RINGPOST_POLICY_BUDGET_H
@@ -23,6 +29,13 @@
 #include "core/policy/rate.h"
 
 #include <stdbool.h>
+
+enum {
+    BUDGET_WANTED_US = 500 * 1000, /* how long a place is kept for who asked */
+    BUDGET_YIELD_US = 250 * 1000,
+    BUDGET_TURN_US = 20 * 1000, /* how long it is somebody's turn who does not take it */
+    BUDGET_OLD_US = 5 * 1000,   /* until the new configuration should be known everywhere */
+};
 
 enum budget_rate { BUDGET_CONNECTION_RATE, BUDGET_MESSAGE_RATE, BUDGET_BYTE_RATE, BUDGET_RATES };
 
@@ -44,21 +57,23 @@ struct budget *budget_get(struct budget_table *t, struct slice name,
                           const struct budget_limits *limits, uint64_t now_us);
 void budget_put(struct budget_table *t, struct budget **b);
 
-/* One more connection? False: the limit is reached, and whoever has idle ones should know
- * (budget_is_wanted). */
-bool budget_connection_take(struct budget *b);
+/* One more connection? False: the limit is reached, or the place is another's. has_none: who has no connection
+ * at all; while he asks (at least every BUDGET_WANTED_US) the next place is his. */
+bool budget_connection_take(struct budget *b, const void *who, bool has_none, uint64_t now_us);
 void budget_connection_give(struct budget *b);
 /* n connections that exist count here from now on, also above the limit (from: before; either may be NULL). */
 void budget_connections_move(struct budget *from, struct budget *to, uint32_t n);
 uint32_t budget_connections(const struct budget *b);
-/* Somebody asked in vain since the last time a connection was taken. */
-bool budget_is_wanted(const struct budget *b);
+/* True: one of the connections should end, because somebody else waits for its place. Not more often than he can
+ * make use of: one caller every BUDGET_YIELD_US learns it. */
+bool budget_connection_yield(struct budget *b, uint64_t now_us);
 
 /* n events of a rate now, or none. Always true where there is no limit. */
-bool budget_rate_take(struct budget *b, enum budget_rate rate, uint64_t n, uint64_t now_us);
+bool budget_rate_take(struct budget *b, enum budget_rate rate, const void *who, uint64_t n,
+                      uint64_t now_us);
 void budget_rate_give(struct budget *b, enum budget_rate rate, uint64_t n);
-/* When n would pass if nobody else took any. */
-uint64_t budget_rate_next_us(const struct budget *b, enum budget_rate rate, uint64_t n,
+/* When it is worth while to try again: n would pass if nobody else took any, and it is not another's turn. */
+uint64_t budget_rate_next_us(struct budget *b, enum budget_rate rate, const void *who, uint64_t n,
                              uint64_t now_us);
 
 #endif

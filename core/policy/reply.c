@@ -168,21 +168,27 @@ static size_t address_len(struct slice s)
     return end;
 }
 
+/* The longest one that begins here and ends in a digit with none behind it. "::" is no end, and no end depends
+ * on what stands further on: either may be replaced. */
 static size_t ip6_len(struct slice s)
 {
     struct ip_addr addr;
     size_t n = 0;
-    size_t colons = 0;
     while (n < s.len && n < IP_TEXT_MAX &&
            (is_hex(s.ptr[n]) || s.ptr[n] == ':' || s.ptr[n] == '.')) {
-        colons += s.ptr[n++] == ':';
+        n++;
     }
-    while (n > 0 &&
-           (s.ptr[n - 1] == '.' || (s.ptr[n - 1] == ':' && n > 2 && s.ptr[n - 2] != ':'))) {
-        n--;
+    if (slice_find_byte(slice_first(s, n), ':') < 0) {
+        return 0;
     }
-    bool whole = n >= s.len || !(is_alnum(s.ptr[n]) || s.ptr[n] == ':');
-    return colons >= 2 && whole && ip_addr_parse(slice_first(s, n), &addr) ? n : 0;
+    for (; n >= 3; n--) {
+        bool end = is_hex(s.ptr[n - 1]) && (n >= s.len || !is_alnum(s.ptr[n]));
+        struct slice text = slice_first(s, n);
+        if (end && slice_find_byte(text, ':') >= 0 && ip_addr_parse(text, &addr)) {
+            return n;
+        }
+    }
+    return 0;
 }
 
 /* Followed by anything but more digits: "192.0.2.1.zen.example" begins with one, "1.2.3.4567" does not. */
@@ -239,14 +245,28 @@ static size_t atom_len(struct slice s, bool dots)
     return end;
 }
 
-/* Ends in letters behind a dot, as names of hosts do. */
-static bool is_host(struct slice atom)
+/* As many labels of it as make a host's name: two and more, the last of letters only. What stands behind
+ * has no part in it, for it may be replaced. */
+static size_t host_len(struct slice atom)
 {
-    size_t letters = 0;
-    while (letters < atom.len && ascii_is_alpha(atom.ptr[atom.len - 1 - letters])) {
-        letters++;
+    size_t end = 0;
+    size_t label = 0; /* where it begins */
+    bool letters = true;
+    for (size_t i = 0; i <= atom.len; i++) {
+        if (i < atom.len && atom.ptr[i] != '.') {
+            letters = letters && ascii_is_alpha(atom.ptr[i]);
+            continue;
+        }
+        if (i == label) {
+            break; /* two dots are none of a name */
+        }
+        if (letters && label > 0 && i - label >= 2) {
+            end = i;
+        }
+        label = i + 1;
+        letters = true;
     }
-    return letters >= 2 && letters < atom.len && atom.ptr[atom.len - 1 - letters] == '.';
+    return end;
 }
 
 struct shape {
@@ -315,8 +335,9 @@ static void host_put(struct reader *r, struct slice host)
     r->at += host.len;
     while (labels > 0) {
         struct slice label = slice_cut(&host, '.');
-        bool digits = shape_of(label).digits > 0;
-        put(r, labels > 2 && digits ? SLICE("*") : label);
+        struct shape shape = shape_of(label);
+        bool varies = shape.digits > 0 || is_random(label, &shape);
+        put(r, labels > 2 && varies ? SLICE("*") : label);
         if (--labels > 0) {
             put(r, SLICE("."));
         }
@@ -366,9 +387,9 @@ static void word_put(struct reader *r)
         put_mark(r, SLICE("<time>"), n);
         return;
     }
-    struct slice dotted = slice_first(s, atom_len(s, true));
-    if (is_host(dotted)) {
-        host_put(r, dotted);
+    n = host_len(slice_first(s, atom_len(s, true)));
+    if (n) {
+        host_put(r, slice_first(s, n));
         return;
     }
     atom_put(r, slice_first(s, atom_len(s, false)));

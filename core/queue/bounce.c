@@ -10,6 +10,7 @@
  * waits here: who reads or signs is waited for.
  */
 #include "core/queue/queue.h"
+#include "core/queue/times.h"
 #include "proto/mail/dsn.h"
 
 #include <stdlib.h>
@@ -149,7 +150,7 @@ static void queue_bounce_write(struct queue_bounce *bounce, struct slice origina
         .queue_id = queue_id_text(m->id, id_text),
         .arrival_us = m->arrival_us,
         .now_us = io_now(q->io)->wall_us,
-        .retry_until_us = m->arrival_us + q->conf->queue.max_age_ms * 1000,
+        .retry_until_us = queue_message_end_ms(m, &q->conf->queue) * 1000,
         .unique = bounce->id,
         .ret = queue_bounce_headers_only(b) ? MAIL_RET_HDRS : (enum mail_ret)m->ret,
         .smtputf8 = (m->flags & QUEUE_MSG_SMTPUTF8) != 0,

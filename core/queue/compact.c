@@ -193,6 +193,10 @@ void queue_compact_run(struct queue *q)
         return;
     }
     struct spool_hold *hold = spool_compact_next(q->spool);
+    if (!hold) {
+        queue_unpark_seek(q, spool_compact_folded(q->spool)); /* then it is the next */
+        hold = spool_compact_next(q->spool);
+    }
     if (hold) {
         struct queue_message *m = container_of(hold, struct queue_hold, hold)->message;
         if (m->queued && m->open_count && m->compact_after_ms <= io_now(q->io)->mono_ms) {
@@ -231,11 +235,20 @@ void queue_compact_decided(struct queue *q, uint64_t lsn_upto, enum spool_commit
         return;
     }
     if (c->state == COMPACT_COMMITTING && c->lsn <= lsn_upto) {
-        if (result == SPOOL_COMMITTED && c->message) {
+        struct queue_message *m = c->message;
+        if (result == SPOOL_COMMITTED && m) {
             queue_compact_adopt(q, c);
         }
         queue_compact_drop(q, c);
+        if (m) {
+            queue_settle(q, m);
+        }
     }
+}
+
+bool queue_compact_has(const struct queue *q, const struct queue_message *m)
+{
+    return q->compaction && q->compaction->message == m;
 }
 
 /* NULL: whatever is under way is given up (shutdown). */

@@ -12,17 +12,24 @@ static bool queue_domain_equal(const struct map_node *node, const void *key)
     return d->kind == k->kind && slice_eq_nocase(d->name, k->name);
 }
 
-struct queue_domain *queue_domain_get(struct queue *q, struct queue_key key)
+struct queue_domain *queue_domain_find(struct queue *q, struct queue_key key)
 {
     uint64_t hash = map_hash_nocase(&q->domains, key.name);
     struct map_node *node = map_find(&q->domains, hash, queue_domain_equal, &key);
-    if (node) {
-        return container_of(node, struct queue_domain, by_name);
+    return node ? container_of(node, struct queue_domain, by_name) : NULL;
+}
+
+struct queue_domain *queue_domain_get(struct queue *q, struct queue_key key)
+{
+    struct queue_domain *d = queue_domain_find(q, key);
+    if (d) {
+        return d;
     }
-    struct queue_domain *d = calloc(1, sizeof(*d) + key.name.len);
+    d = calloc(1, sizeof(*d) + key.name.len);
     if (!d) {
         return NULL;
     }
+    uint64_t hash = map_hash_nocase(&q->domains, key.name);
     char *text = (char *)(d + 1);
     if (key.name.len) {
         memcpy(text, key.name.ptr, key.name.len);
@@ -104,11 +111,11 @@ bool queue_domain_resolve(struct queue *q, struct queue_domain *d)
     return true;
 }
 
-/* The route is known. A refusal is told by queue_route_message: what fails in one turn of the loop is one
+/* The route is known. A refusal, or that nothing may be sent there, is told by queue_route_message: what fails in one turn of the loop is one
  * result of its message, with one report. */
 static void queue_domain_flush(struct queue *q, struct queue_domain *d)
 {
-    if (!d->site) {
+    if (!d->site || queue_suspend_site(q, d->site)) {
         d->last = NULL;
         queue_parts_release(d->queue, &d->waiting);
         return;

@@ -47,6 +47,8 @@ struct queue_key {
 
 /* Found or made. */
 struct queue_domain *queue_domain_get(struct queue *q, struct queue_key key);
+/* NULL: not known now. */
+struct queue_domain *queue_domain_find(struct queue *q, struct queue_key key);
 /* Nothing may wait for it. */
 void queue_domain_free(struct queue *q, struct queue_domain *d);
 /* Its route is known and not too old. */

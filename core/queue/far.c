@@ -6,8 +6,10 @@
  */
 #include "core/queue/far.h"
 #include "core/base/must.h"
+#include "core/queue/recall.h"
 #include "core/queue/sched.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 static void far_post(struct queue *q, unsigned worker, struct mail *m, enum queue_mail_type type)
@@ -28,6 +30,7 @@ static void far_post_part(struct queue *q, unsigned worker, struct queue_part *p
         q->away++;
     }
     p->site = NULL;
+    atomic_store_explicit(&p->holder, QUEUE_PART_ON_THE_WAY, memory_order_relaxed);
     far_post(q, worker, &p->mail, type);
 }
 
@@ -40,7 +43,78 @@ static struct queue_part *far_take_part(struct queue *q, struct mail *m)
         must(q->away > 0);
         q->away--;
     }
+    atomic_store_explicit(&p->holder, (uint16_t)q->worker, memory_order_relaxed);
     return p;
+}
+
+static bool far_is_recalled(const struct queue_part *p)
+{
+    return atomic_load_explicit(&p->recalled, memory_order_relaxed);
+}
+
+/* ---- credits ---- */
+
+struct far_credit {
+    struct mail mail;
+    struct queue_site *site; /* the owner's */
+    unsigned worker;
+    struct queue_credit credit;
+    bool failed;
+    bool dropped;
+    struct outcome why;
+    char why_text[LIMIT_OUTCOME_TEXT_BYTES];
+};
+
+static struct far_credit *far_credit_new(struct queue *q, struct queue_site *there,
+                                         const struct queue_credit *c)
+{
+    struct far_credit *m = malloc(sizeof(*m));
+    must(m != NULL); /* a limit that is never given back would stop the site for ever */
+    m->site = there;
+    m->worker = q->worker;
+    m->credit = *c;
+    m->failed = false;
+    return m;
+}
+
+/* What the owner of s has not been told yet. */
+static struct far_credit *far_credit_take(struct queue *q, struct queue_site *s)
+{
+    if (list_linked(&s->credit_link)) {
+        list_remove(&s->credit_link);
+    }
+    struct far_credit *m = far_credit_new(q, s->there, &s->credit);
+    s->credit = (struct queue_credit){0};
+    return m;
+}
+
+static void far_post_credit(struct queue *q, unsigned owner, struct far_credit *m)
+{
+    far_post(q, owner, &m->mail, QUEUE_MAIL_CREDIT);
+}
+
+void queue_far_failed(struct queue *q, struct queue_site *s, const struct outcome *why,
+                      bool dropped)
+{
+    struct far_credit *m = far_credit_take(q, s);
+    m->failed = true;
+    m->dropped = dropped;
+    m->why = *why;
+    outcome_copy_text(&m->why, m->why_text, sizeof(m->why_text));
+    far_post_credit(q, s->owner, m);
+}
+
+void queue_far_tell(struct queue *q, struct queue_site *s)
+{
+    far_post_credit(q, s->owner, far_credit_take(q, s));
+}
+
+void queue_far_run(struct queue *q)
+{
+    struct list *node;
+    while ((node = list_first(&q->credits))) {
+        queue_far_tell(q, LIST_ENTRY(node, struct queue_site, credit_link));
+    }
 }
 
 /* ---- parts ---- */
@@ -78,16 +152,19 @@ void queue_far_release(struct queue *q, struct queue_part *p)
 static struct queue_site *far_site(struct queue *q, struct queue_part *p)
 {
     struct queue_site *s = NULL;
-    if (!q->leaving && p->serial == q->serial) {
+    if (!q->leaving && p->serial == q->serial && !far_is_recalled(p)) {
         s = queue_site_get(q, p->plan->key);
     }
-    if (s && s->plan != p->plan && (!s->plan || s->plan->expires_ms < p->plan->expires_ms)) {
+    if (s && (!s->plan || s->stale || s->plan->expires_ms < p->plan->expires_ms)) {
         queue_site_set_plan(q, s, route_plan_ref(p->plan));
     }
     route_plan_put(&p->plan);
     if (!s) {
         queue_part_release(q, p);
+        return NULL;
     }
+    s->used_ms = io_now(q->io)->mono_ms;
+    queue_sweep_start(q); /* a worker without mail of its own forgets sites, too */
     return s;
 }
 
@@ -103,36 +180,42 @@ static void far_on_offer(struct queue *q, struct mail *m)
         queue_far_offer(q, p, s);
         return;
     }
-    s->used_ms = io_now(q->io)->mono_ms;
     queue_sched_push(s->sched, p, false);
 }
 
-static void far_post_credit(struct queue *q, unsigned owner, struct queue_site *there,
-                            const struct queue_credit *c, const struct outcome *failed);
+/* Without memory for the directory a site may have two owners (group.h). A worker that is one of them, or has
+ * something of the other, has no place for this one. */
+static bool far_is_anothers(const struct queue_site *s, const struct queue_site *there)
+{
+    return s->sched ||
+           (s->there != there && (s->granted || s->lane_count || list_linked(&s->credit_link)));
+}
 
 static void far_on_assign(struct queue *q, struct mail *m)
 {
     struct queue_part *p = far_take_part(q, m);
     struct queue_site *there = p->there;
     unsigned owner = p->owner;
-    bool grant = p->grant;
+    bool grant = p->grant, current = p->serial == q->serial && !far_is_recalled(p);
     struct queue_site *s = far_site(q, p);
-    if (!s || s->sched) { /* the latter: this worker has become an owner of it meanwhile */
-        far_post_credit(q, owner, there, &(struct queue_credit){.done = 1, .granted = grant}, NULL);
-        if (s) {
-            queue_part_release(q, p);
-        }
+    if (!s) {
+        struct queue_credit c = {.done = 1, .granted = grant, .full = current};
+        far_post_credit(q, owner, far_credit_new(q, there, &c));
         return;
     }
-    must(s->there == NULL || s->there == there || s->granted == 0);
+    if (far_is_anothers(s, there)) {
+        struct queue_credit c = {.granted = grant, .full = true};
+        far_post_credit(q, owner, far_credit_new(q, there, &c));
+        p->there = there;
+        p->front = true;
+        far_post_part(q, owner, p, QUEUE_MAIL_RETURN);
+        return;
+    }
     s->there = there;
     s->owner = owner;
     s->granted += grant ? 1 : 0;
     p->site = s;
-    list_push_back(&s->lane, &p->in_list);
-    s->lane_count++;
-    s->used_ms = io_now(q->io)->mono_ms;
-    queue_site_activate(q, s);
+    queue_lane_push(q, s, p, false);
 }
 
 static void far_on_return(struct queue *q, struct mail *m)
@@ -140,7 +223,7 @@ static void far_on_return(struct queue *q, struct mail *m)
     struct queue_part *p = far_take_part(q, m);
     struct queue_site *s = p->there;
     queue_sched_credit(s->sched, p->executor, &(struct queue_credit){.done = 1});
-    if (s->stale || q->leaving || p->serial != q->serial) {
+    if (s->stale || q->leaving || p->serial != q->serial || far_is_recalled(p)) {
         queue_part_release(q, p);
     } else {
         queue_sched_push(s->sched, p, p->front);
@@ -259,56 +342,6 @@ static void far_on_unpin(struct queue *q, struct mail *m)
     free(u);
 }
 
-/* ---- credits ---- */
-
-struct far_credit {
-    struct mail mail;
-    struct queue_site *site; /* the owner's */
-    unsigned worker;
-    struct queue_credit credit;
-    bool failed;
-    struct outcome why;
-    char why_text[LIMIT_OUTCOME_TEXT_BYTES];
-};
-
-static void far_post_credit(struct queue *q, unsigned owner, struct queue_site *there,
-                            const struct queue_credit *c, const struct outcome *failed)
-{
-    struct far_credit *m = malloc(sizeof(*m));
-    must(m != NULL); /* a limit that is never given back would stop the site for ever */
-    m->site = there;
-    m->worker = q->worker;
-    m->credit = *c;
-    m->failed = failed != NULL;
-    if (failed) {
-        m->why = *failed;
-        outcome_copy_text(&m->why, m->why_text, sizeof(m->why_text));
-    }
-    far_post(q, owner, &m->mail, QUEUE_MAIL_CREDIT);
-}
-
-static void far_tell_owner(struct queue *q, struct queue_site *s, const struct outcome *failed)
-{
-    if (list_linked(&s->credit_link)) {
-        list_remove(&s->credit_link);
-    }
-    far_post_credit(q, s->owner, s->there, &s->credit, failed);
-    s->credit = (struct queue_credit){0};
-}
-
-void queue_far_failed(struct queue *q, struct queue_site *s, const struct outcome *why)
-{
-    far_tell_owner(q, s, why);
-}
-
-void queue_far_run(struct queue *q)
-{
-    struct list *node;
-    while ((node = list_first(&q->credits))) {
-        far_tell_owner(q, LIST_ENTRY(node, struct queue_site, credit_link), NULL);
-    }
-}
-
 static void far_on_credit(struct queue *q, struct mail *m)
 {
     struct far_credit *c = container_of(m, struct far_credit, mail);
@@ -316,7 +349,7 @@ static void far_on_credit(struct queue *q, struct mail *m)
     (void)q;
     queue_sched_credit(d, c->worker, &c->credit);
     if (c->failed) {
-        queue_sched_failed(d, &c->why);
+        queue_sched_failed(d, &c->why, c->dropped);
     }
     free(c);
 }
@@ -336,6 +369,8 @@ static const struct {
     [QUEUE_MAIL_READ - QUEUE_MAIL_OFFER] = {queue_far_read_on_mail},
     [QUEUE_MAIL_PIECE - QUEUE_MAIL_OFFER] = {queue_far_read_on_mail},
     [QUEUE_MAIL_READ_END - QUEUE_MAIL_OFFER] = {queue_far_read_on_mail},
+    [QUEUE_MAIL_MEMO - QUEUE_MAIL_OFFER] = {queue_memo_on_mail},
+    [QUEUE_MAIL_RECALL - QUEUE_MAIL_OFFER] = {queue_recall_on_mail},
 };
 
 bool queue_far_on_mail(struct queue *q, struct mail *m)
@@ -350,6 +385,14 @@ bool queue_far_on_mail(struct queue *q, struct mail *m)
 
 void queue_far_drop(struct mail *m)
 {
-    must(m->type == QUEUE_MAIL_CREDIT); /* the only thing nobody waits for */
+    if (m->type == QUEUE_MAIL_MEMO) {
+        queue_memo_drop_mail(m);
+        return;
+    }
+    if (m->type == QUEUE_MAIL_READ_END) {
+        queue_far_read_drop(m);
+        return;
+    }
+    must(m->type == QUEUE_MAIL_CREDIT); /* the other thing that nobody waits for */
     free(container_of(m, struct far_credit, mail));
 }

@@ -17,9 +17,9 @@
  *   executor ──CREDIT──► owner                                      what it has done and needs no more
  *   executor ──READ──► home ──PIECE──► executor … ──READ_END──► home      content on the home's disk
  *
- * Leaving: a worker that stops takes back what it has of others' (RELEASE) and waits until nothing of its
- * own is away. It ends when all workers begin nothing new any more (queue_group.leaving), so nothing can
- * reach it then that anybody waits for.
+ * Leaving: a worker that stops gives back what it has of others' (RELEASE) and waits until nothing of its
+ * own is away. From then on it offers, assigns and returns nothing. So when all workers leave
+ * (queue_group.leaving) and the box has been read once more, nothing can come that anybody waits for.
  */
 #ifndef RINGPOST_QUEUE_FAR_H
 #define RINGPOST_QUEUE_FAR_H
@@ -37,6 +37,8 @@ enum queue_mail_type {
     QUEUE_MAIL_READ,
     QUEUE_MAIL_PIECE,
     QUEUE_MAIL_READ_END,
+    QUEUE_MAIL_MEMO,   /* core/queue/memo.h */
+    QUEUE_MAIL_RECALL, /* core/queue/recall.h */
 };
 
 /* True: the mail was for the queue and is dealt with. */
@@ -54,8 +56,11 @@ void queue_far_result(struct queue *q, struct queue_part *p, const struct queue_
                       bool pinned);
 void queue_far_unpin(struct queue *q, struct queue_message *m);
 /* The site failed here; with it goes everything else that the owner has to know. */
-void queue_far_failed(struct queue *q, struct queue_site *s, const struct outcome *why);
-/* Credits go out; once per turn. */
+void queue_far_failed(struct queue *q, struct queue_site *s, const struct outcome *why,
+                      bool dropped);
+/* What its owner has not been told yet. */
+void queue_far_tell(struct queue *q, struct queue_site *s);
+/* The same for all sites; once per turn. */
 void queue_far_run(struct queue *q);
 
 /* ---- far_read.c: a reader of a guest's content ---- */
@@ -69,5 +74,7 @@ void queue_far_read_start(struct queue *q, struct queue_far_read *f, uint32_t pi
 void queue_far_read_close(struct queue *q, struct queue_far_read **f);
 /* READ, PIECE, READ_END. */
 void queue_far_read_on_mail(struct queue *q, struct mail *m);
+/* A READ_END that its home will not read any more. */
+void queue_far_read_drop(struct mail *m);
 
 #endif

@@ -90,6 +90,13 @@ static void far_read_end(struct queue *q, struct queue_far_read *f)
     free(f);
 }
 
+void queue_far_read_drop(struct mail *m)
+{
+    struct queue_far_read *f = container_of(m, struct queue_far_read, mail);
+    must(m->type == QUEUE_MAIL_READ_END && f->local.gen == 0); /* an open reader keeps its queue */
+    free(f);
+}
+
 void queue_far_read_on_mail(struct queue *q, struct mail *m)
 {
     struct queue_far_read *f = container_of(m, struct queue_far_read, mail);

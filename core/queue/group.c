@@ -58,7 +58,7 @@ static struct queue_owner *queue_owner_new(struct queue_group *g, struct slice k
     return o;
 }
 
-unsigned queue_group_join(struct queue_group *g, struct slice key, unsigned worker)
+bool queue_group_join(struct queue_group *g, struct slice key, unsigned worker, unsigned *owner)
 {
     uint64_t hash = map_hash_nocase(&g->owners, key);
     pthread_mutex_lock(&g->mutex);
@@ -66,12 +66,12 @@ unsigned queue_group_join(struct queue_group *g, struct slice key, unsigned work
     if (!o) {
         o = queue_owner_new(g, key, hash, worker);
     }
-    unsigned owner = o ? o->worker : worker;
+    *owner = o ? o->worker : worker;
     if (o) {
         o->users++;
     }
     pthread_mutex_unlock(&g->mutex);
-    return owner;
+    return o != NULL;
 }
 
 void queue_group_leave(struct queue_group *g, struct slice key)
@@ -79,7 +79,8 @@ void queue_group_leave(struct queue_group *g, struct slice key)
     uint64_t hash = map_hash_nocase(&g->owners, key);
     pthread_mutex_lock(&g->mutex);
     struct queue_owner *o = queue_owner_find(g, key, hash);
-    if (o && --o->users == 0) {
+    must(o != NULL && o->users > 0);
+    if (--o->users == 0) {
         map_remove(&g->owners, &o->by_key);
         free(o);
     }

@@ -22,7 +22,7 @@
 
 struct queue_group {
     unsigned workers;
-    uint64_t names_seed; /* of label.h */
+    uint64_t names_seed;                  /* of label.h */
     struct mailbox *boxes[LIMIT_WORKERS]; /* set by each worker before any of them runs */
     _Atomic unsigned leaving;             /* workers that begin nothing new any more */
     pthread_mutex_t mutex;
@@ -32,8 +32,9 @@ struct queue_group {
 void queue_group_init(struct queue_group *g, unsigned workers, uint64_t seed);
 void queue_group_deinit(struct queue_group *g);
 
-/* Who owns the site of this key, from now on also on the asker's account. */
-unsigned queue_group_join(struct queue_group *g, struct slice key, unsigned worker);
+/* Who owns the site of this key, from now on also on the asker's account. False: no memory, nothing is noted:
+ * *owner is the asker, who must not leave. */
+bool queue_group_join(struct queue_group *g, struct slice key, unsigned worker, unsigned *owner);
 void queue_group_leave(struct queue_group *g, struct slice key);
 
 #endif

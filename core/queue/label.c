@@ -12,6 +12,16 @@ uint64_t queue_label_hash(const struct queue *q, struct slice name)
     return name.len && hash == 0 ? 1 : hash;
 }
 
+void queue_log_label(struct obs_log *log, const struct queue_label *l)
+{
+    if (l && l->tenant_bytes) {
+        obs_str(log, OBS_F_TENANT, queue_label_tenant(l));
+    }
+    if (l && l->campaign_bytes) {
+        obs_str(log, OBS_F_CAMPAIGN, queue_label_campaign(l));
+    }
+}
+
 struct label_key {
     struct slice tenant;
     struct slice campaign;

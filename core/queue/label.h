@@ -15,6 +15,7 @@
 
 #include "core/base/map.h"
 
+struct obs_log;
 struct queue;
 
 struct queue_label {
@@ -41,6 +42,9 @@ static inline struct slice queue_label_campaign(const struct queue_label *l)
 {
     return l ? slice_of(l->text + l->tenant_bytes, l->campaign_bytes) : slice_of("", 0);
 }
+
+/* Its fields of an event that has begun. */
+void queue_log_label(struct obs_log *log, const struct queue_label *l);
 
 /* What the turns of a tenant or campaign of this name go by; 0: the name is empty. */
 uint64_t queue_label_hash(const struct queue *q, struct slice name);

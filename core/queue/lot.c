@@ -309,15 +309,10 @@ void lot_remove(struct lot *l, struct lot_item *item)
     l->item_bytes -= offsetof(struct lot_item, data) + item->data_bytes;
 }
 
-struct lot_item *lot_pop_due(struct lot *l)
+struct lot_item *lot_due(const struct lot *l)
 {
     uint32_t first = l->lists[LOT_LIST_DUE].first;
-    if (!first) {
-        return NULL;
-    }
-    struct lot_item *item = l->items[first - 1];
-    lot_remove(l, item);
-    return item;
+    return first ? l->items[first - 1] : NULL;
 }
 
 size_t lot_memory(const struct lot *l)

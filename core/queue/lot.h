@@ -6,7 +6,7 @@
  *            a slot; lists and the index of ids are made of slot numbers, a quarter of what pointers and
  *            their nodes take.
  * Owner:     the queue embeds a struct lot. An item belongs to whoever has it: lot_put gives it to the
- *            lot, lot_remove and lot_pop_due give it back; the owner frees it with free().
+ *            lot, lot_remove gives it back; the owner frees it with free().
  * Thread:    the owner's. No clock: times come as arguments.
  * Units:     due: milliseconds of the monotonic clock; bytes.
  * Limits:    2^32 - 2 items. Beside its own bytes an item costs 8 for its slot and 4 to 11 in the index.
@@ -72,8 +72,8 @@ struct lot_item *lot_find(const struct lot *l, uint64_t id);
 
 /* Sorts out what is due at now_ms. */
 void lot_run(struct lot *l, uint64_t now_ms);
-/* The longest due, out of the lot; NULL: none. */
-struct lot_item *lot_pop_due(struct lot *l);
+/* The longest due; it stays in the lot. NULL: none. */
+struct lot_item *lot_due(const struct lot *l);
 /* A time at which lot_run has something to do; UINT64_MAX: none. */
 uint64_t lot_next_ms(const struct lot *l);
 

@@ -84,6 +84,20 @@ static bool queue_message_adopt(struct queue *q, struct queue_message *m,
     return true;
 }
 
+struct slice queue_priority_name(const struct queue_message *m)
+{
+    switch ((enum conf_priority)m->priority) {
+    case CONF_PRIORITY_URGENT:
+        return SLICE("urgent");
+    case CONF_PRIORITY_BULK:
+        return SLICE("bulk");
+    case CONF_PRIORITY_AUTO:
+    case CONF_PRIORITY_NORMAL:
+        break;
+    }
+    return SLICE("normal");
+}
+
 void queue_message_attributes(const struct queue_message *m, struct attributes *out)
 {
     *out = (struct attributes){

@@ -53,6 +53,7 @@ struct queue_rcpt {
     uint8_t state;   /* enum queue_rcpt_state */
     uint8_t result;  /* enum spool_result_kind once ENDED */
     bool delay_told; /* the sender had its one report of delay about this recipient */
+    uint8_t order;   /* enum queue_action: what is to become of it once it waits again */
 };
 
 /* Flags, stored in the spool record. */
@@ -108,6 +109,7 @@ struct queue_message {
     uint8_t priority;          /* enum conf_priority */
     uint8_t by;                /* ATTRIBUTES_BY_* */
     bool queued;               /* committed and counted */
+    bool marked;               /* recipients may have an order */
     uint16_t crowd;            /* core/queue/park.h: counted there; 0: nowhere */
     bool damaged;              /* found at start without all of its content: bounced, never sent */
     uint64_t compact_after_ms; /* mono; a piece could not be read: not before */
@@ -134,6 +136,8 @@ struct queue_rcpt *queue_message_add_rcpt(struct queue_message *m, struct slice 
                                           struct slice orcpt, uint8_t notify);
 /* As they were given; the names live as long as m. */
 void queue_message_attributes(const struct queue_message *m, struct attributes *out);
+/* "urgent", "normal", "bulk" */
+struct slice queue_priority_name(const struct queue_message *m);
 /* No part, batch or reader may be left. */
 void queue_message_free(struct queue *q, struct queue_message *m);
 struct queue_message *queue_message_resolve(struct queue *q, struct handle h);

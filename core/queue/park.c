@@ -1,218 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- *
- * The bytes of a parked message: numbers in base 128, least first. Nobody else reads them and they never
- * reach the disk, so they have no version and no checks.
  */
 #include "core/queue/park.h"
 #include "core/base/must.h"
+#include "core/queue/park_bytes.h"
 #include "core/queue/queue.h"
 
 #include <stdlib.h>
 
-enum { PARK_BYTES_MAX = 1 << 24, PARK_DUE_PER_TURN = 4096, PARK_SEEK_PER_TURN = 16384 };
-
-/* ---- bytes ---- */
-
-static void park_number(struct buf *b, uint64_t v)
-{
-    char bytes[10];
-    size_t n = 0;
-    do {
-        bytes[n++] = (char)((v & 0x7f) | (v > 0x7f ? 0x80 : 0));
-        v >>= 7;
-    } while (v);
-    buf_add(b, slice_of(bytes, n));
-}
-
-static void park_text(struct buf *b, struct slice s)
-{
-    park_number(b, s.len);
-    buf_add(b, s);
-}
-
-static uint64_t park_take_number(struct slice *from)
-{
-    uint64_t v = 0;
-    for (unsigned shift = 0;; shift += 7) {
-        must(from->len > 0 && shift < 64);
-        uint8_t byte = (uint8_t)from->ptr[0];
-        *from = slice_skip(*from, 1);
-        v |= (uint64_t)(byte & 0x7f) << shift;
-        if (!(byte & 0x80)) {
-            return v;
-        }
-    }
-}
-
-static struct slice park_take_text(struct slice *from)
-{
-    size_t len = park_take_number(from);
-    must(from->len >= len);
-    struct slice s = slice_first(*from, len);
-    *from = slice_skip(*from, len);
-    return s;
-}
-
-/* ---- recipients ---- */
-
-enum { PARK_TOLD = 1, PARK_SHARED = 2, PARK_OWN = 4, PARK_DUE = 8, PARK_FAILED = 16, PARK_ORCPT = 32 };
-
-static void park_rcpt(struct queue_park *p, const struct queue_rcpt *r, uint64_t base_ms)
-{
-    struct buf *b = &p->scratch;
-    struct slice said = slice_str(r->last_text ? r->last_text : "");
-    struct text *shared = r->last_text ? text_take(&p->texts, said) : NULL;
-    unsigned bits = (r->delay_told ? PARK_TOLD : 0u) | (shared ? PARK_SHARED : 0u) |
-                    (r->last_text && !shared ? PARK_OWN : 0u) | (r->due_ms ? PARK_DUE : 0u) |
-                    (r->last_code || r->last_enhanced.cls ? PARK_FAILED : 0u) |
-                    (r->orcpt.len ? PARK_ORCPT : 0u);
-    buf_add_byte(b, (char)bits);
-    buf_add_byte(b, (char)(r->state | r->result << 4));
-    buf_add_byte(b, (char)r->notify);
-    park_number(b, r->attempts);
-    park_text(b, r->address);
-    if (bits & PARK_ORCPT) {
-        park_text(b, r->orcpt);
-    }
-    if (bits & PARK_DUE) {
-        park_number(b, r->due_ms ^ base_ms); /* near each other: few bytes */
-    }
-    if (bits & PARK_FAILED) {
-        park_number(b, r->last_code);
-        park_number(b, r->last_enhanced.cls);
-        park_number(b, r->last_enhanced.subject);
-        park_number(b, r->last_enhanced.detail);
-    }
-    if (bits & PARK_SHARED) {
-        buf_add(b, slice_of(&shared, sizeof(shared)));
-    } else if (bits & PARK_OWN) {
-        park_text(b, said);
-    }
-    p->deferred += r->state == QUEUE_RCPT_WAITING && r->attempts ? 1 : 0;
-}
-
-/* What a recipient was told: a copy that is the recipient's own. keep: the lot keeps its share. */
-static char *park_take_said(struct queue_park *p, unsigned bits, struct slice *from, bool keep)
-{
-    struct text *shared = NULL;
-    struct slice said = {NULL, 0};
-    if (bits & PARK_SHARED) {
-        must(from->len >= sizeof(shared));
-        memcpy(&shared, from->ptr, sizeof(shared));
-        *from = slice_skip(*from, sizeof(shared));
-        said = text_slice(shared);
-    } else if (bits & PARK_OWN) {
-        said = park_take_text(from);
-    } else {
-        return NULL;
-    }
-    char *copy = malloc(said.len + 1); /* without memory: as if nothing had been said */
-    if (copy) {
-        (void)slice_to_cstr(said, copy, said.len + 1);
-    }
-    if (shared && !keep) {
-        text_put(&p->texts, shared);
-    }
-    return copy;
-}
-
-static void park_take_rcpt(struct queue_park *p, struct queue_message *m, struct slice *from,
-                           bool keep)
-{
-    must(from->len >= 3);
-    unsigned bits = (uint8_t)from->ptr[0];
-    unsigned state = (uint8_t)from->ptr[1];
-    uint8_t notify = (uint8_t)from->ptr[2];
-    *from = slice_skip(*from, 3);
-    uint64_t attempts = park_take_number(from);
-    struct slice address = park_take_text(from), orcpt = {NULL, 0};
-    if (bits & PARK_ORCPT) {
-        orcpt = park_take_text(from);
-    }
-    struct queue_rcpt *r = queue_message_add_rcpt(m, address, orcpt, notify);
-    r->attempts = (uint16_t)attempts;
-    r->result = (uint8_t)(state >> 4);
-    if ((state & 15) == QUEUE_RCPT_ENDED) {
-        queue_rcpt_set_state(m, r, QUEUE_RCPT_ENDED);
-    }
-    r->delay_told = (bits & PARK_TOLD) != 0;
-    if (bits & PARK_DUE) {
-        r->due_ms = park_take_number(from) ^ (m->arrival_us / 1000);
-    }
-    if (bits & PARK_FAILED) {
-        r->last_code = (uint16_t)park_take_number(from);
-        r->last_enhanced.cls = (uint8_t)park_take_number(from);
-        r->last_enhanced.subject = (uint16_t)park_take_number(from);
-        r->last_enhanced.detail = (uint16_t)park_take_number(from);
-    }
-    r->last_text = park_take_said(p, bits, from, keep);
-    if (!keep && r->state == QUEUE_RCPT_WAITING && r->attempts) {
-        must(p->deferred > 0);
-        p->deferred--;
-    }
-}
-
-/* ---- messages ---- */
-
-static size_t park_strings(const struct queue_message *m)
-{
-    size_t n = 0;
-    for (uint32_t i = 0; i < m->rcpt_count; i++) {
-        n += m->rcpts[i].address.len + m->rcpts[i].orcpt.len;
-    }
-    return n;
-}
-
-static void park_message(struct queue_park *p, const struct queue_message *m)
-{
-    struct buf *b = &p->scratch;
-    buf_clear(b);
-    park_number(b, m->rcpt_count);
-    park_number(b, park_strings(m));
-    park_text(b, m->sender);
-    park_text(b, m->envid);
-    park_number(b, m->ref.offset);
-    park_number(b, m->arrival_us);
-    park_number(b, m->body_bytes);
-    park_number(b, m->header_bytes);
-    park_number(b, m->flags);
-    park_number(b, m->ret);
-    for (uint32_t i = 0; i < m->rcpt_count; i++) {
-        park_rcpt(p, &m->rcpts[i], m->arrival_us / 1000);
-    }
-}
-
-static struct slice park_init(const struct lot_item *item, struct queue_message_init *init)
-{
-    struct slice from = slice_of((const char *)item->data, item->data_bytes);
-    *init = (struct queue_message_init){.id = item->id};
-    init->rcpt_count = (uint32_t)park_take_number(&from);
-    init->rcpt_bytes = park_take_number(&from);
-    init->sender = park_take_text(&from);
-    init->envid = park_take_text(&from);
-    return from;
-}
-
-static void park_take_message(struct queue_park *p, const struct lot_item *item, struct slice from,
-                              struct queue_message *m, bool keep)
-{
-    m->ref = (struct spool_ref){item->segment, (uint32_t)park_take_number(&from),
-                                item->held_bytes};
-    m->arrival_us = park_take_number(&from);
-    m->body_bytes = park_take_number(&from);
-    m->header_bytes = park_take_number(&from);
-    m->inline_bytes = (uint32_t)m->body_bytes;
-    m->flags = (uint32_t)park_take_number(&from);
-    m->ret = (uint8_t)park_take_number(&from);
-    uint32_t count = 0;
-    struct queue_message_init init;
-    (void)park_init(item, &init);
-    while (count++ < init.rcpt_count) {
-        park_take_rcpt(p, m, &from, keep);
-    }
-    must(from.len == 0);
-    m->queued = true;
-}
+enum {
+    PARK_BYTES_MAX = 1 << 26,
+    PARK_DUE_PER_TURN = 4096,
+    PARK_SEEK_PER_TURN = 16384,
+    PARK_AGAIN_MS = 1000,
+};
 
 /* ---- the lot ---- */
 
@@ -250,22 +50,239 @@ static bool park_only_waits(struct queue *q, const struct queue_message *m)
 {
     return m->queued && m->open_count > 0 && m->pending_count == 0 && m->readers == 0 &&
            list_empty(&m->parts) && !list_linked(&m->link) && timer_armed(&m->timer) &&
-           !m->damaged && m->fragment_count == 0 && m->inline_bytes == m->body_bytes &&
+           !m->damaged && !m->marked && m->fragment_count == 0 && m->inline_bytes == m->body_bytes &&
            m->compact_after_ms <= io_now(q->io)->mono_ms && !queue_compact_has(q, m) &&
            m->hold.hold.segment == m->ref.segment && m->hold.hold.bytes == m->ref.bytes;
 }
 
-/* The scratch keeps what it has written down: its texts are in use. */
-static void park_give_up(struct queue_park *p, const struct queue_message *m)
+static struct lot_item *park_item(struct queue_park *p, const struct queue_message *m)
 {
-    for (uint32_t i = 0; i < m->rcpt_count; i++) {
-        (void)i;
+    if (!buf_reserve(&p->scratch, park_bound(m))) {
+        buf_clear(&p->scratch);
+        return NULL;
     }
-    (void)p;
+    park_message(p, m);
+    must(!p->scratch.overflow);
+    struct lot_item *item = lot_item_new(p->scratch.len);
+    if (!item) {
+        park_give_up(p, m);
+        return NULL;
+    }
+    memcpy(item->data, p->scratch.ptr, p->scratch.len);
+    item->id = m->id;
+    item->due_ms = m->timer.due_ms;
+    item->segment = m->hold.hold.segment;
+    item->held_bytes = m->hold.hold.bytes;
+    return item;
 }
 
 bool queue_park(struct queue *q, struct queue_message *m)
 {
-    (void)park_give_up;
-    return false && park_only_waits(q, m);
+    struct queue_park *p = &q->park;
+    if (p->off || !park_only_waits(q, m)) {
+        return false;
+    }
+    struct lot_item *item = park_item(p, m);
+    if (!item) {
+        return false;
+    }
+    if (!lot_put(&p->lot, item)) {
+        park_give_up(p, m);
+        free(item);
+        return false;
+    }
+    m->label = NULL; /* the item has it now */
+    spool_hold_fold(q->spool, &m->hold.hold);
+    park_arm(q, item->due_ms);
+    queue_message_free(q, m);
+    return true;
+}
+
+/* Out of the lot and a message again, in no list and without a timer. NULL: no memory, it is parked for
+ * a second more. */
+static struct queue_message *park_take(struct queue *q, struct lot_item *item)
+{
+    struct queue_park *p = &q->park;
+    struct queue_message_init init;
+    struct slice from = park_init(item, &init);
+    lot_remove(&p->lot, item);
+    struct queue_message *m = queue_message_new(q, &init);
+    if (!m) {
+        item->due_ms = io_now(q->io)->mono_ms + PARK_AGAIN_MS;
+        bool back = lot_put(&p->lot, item);
+        must(back); /* it has just had its place there */
+        park_arm(q, item->due_ms);
+        return NULL;
+    }
+    park_take_message(p, item, from, m, false);
+    spool_hold_unfold(q->spool, &m->hold.hold, item->segment, item->held_bytes);
+    free(item);
+    return m;
+}
+
+/* The same with its timer running: nobody has to care for it. */
+static struct queue_message *park_take_timed(struct queue *q, struct lot_item *item)
+{
+    struct queue_message *m = park_take(q, item);
+    if (m) {
+        queue_schedule(q, m);
+    }
+    return m;
+}
+
+void queue_park_close(struct queue *q)
+{
+    struct queue_park *p = &q->park;
+    for (uint32_t slot = 0; slot < p->lot.made; slot++) {
+        struct lot_item *item = lot_at(&p->lot, slot);
+        struct queue_message *m = item ? park_take(q, item) : NULL;
+        if (m) {
+            queue_message_free(q, m);
+        }
+    }
+    lot_deinit(&p->lot);
+    text_set_deinit(&p->texts);
+    buf_deinit(&p->scratch);
+}
+
+void queue_unpark_due(struct queue *q)
+{
+    struct queue_park *p = &q->park;
+    struct lot_item *item;
+    for (unsigned n = 0; n < PARK_DUE_PER_TURN && (item = lot_due(&p->lot)); n++) {
+        struct queue_message *m = park_take(q, item);
+        if (m) {
+            list_push_back(&q->due, &m->link);
+        }
+    }
+    uint64_t next_ms = lot_next_ms(&p->lot);
+    if (next_ms != UINT64_MAX) {
+        park_arm(q, next_ms);
+    }
+}
+
+bool queue_park_pending(const struct queue *q)
+{
+    return q->park.lot.ready > 0 || q->park.seek_segment != 0;
+}
+
+void queue_unpark_seek(struct queue *q, uint64_t segment)
+{
+    struct queue_park *p = &q->park;
+    p->seek_segment = segment;
+    for (unsigned n = 0; segment && p->lot.used && n < PARK_SEEK_PER_TURN; n++) {
+        struct lot_item *item = lot_at(&p->lot, p->seek_slot++ % p->lot.made);
+        if (item && item->segment == segment) {
+            (void)park_take_timed(q, item);
+            p->seek_segment = 0;
+            return;
+        }
+    }
+}
+
+static bool park_id_equal(const struct map_node *node, const void *key)
+{
+    return container_of(node, struct queue_message, by_id)->id == *(const uint64_t *)key;
+}
+
+struct queue_message *queue_find(struct queue *q, uint64_t id)
+{
+    struct map_node *node = map_find(&q->by_id, map_hash_u64(&q->by_id, id), park_id_equal, &id);
+    if (node) {
+        return container_of(node, struct queue_message, by_id);
+    }
+    struct lot_item *item = lot_find(&q->park.lot, id);
+    return item ? park_take_timed(q, item) : NULL;
+}
+
+/* ---- walks ---- */
+
+void queue_walk_end(struct queue_walk *w)
+{
+    if (w->copied) {
+        queue_message_unbuild(&w->copy);
+        w->copied = false;
+    }
+}
+
+static struct queue_message *walk_copy(struct queue *q, struct queue_walk *w,
+                                       const struct lot_item *item)
+{
+    struct queue_message_init init;
+    struct slice from = park_init(item, &init);
+    w->copy = (struct queue_message){.queue = q};
+    w->copied = queue_message_build(&w->copy, &init);
+    if (!w->copied) {
+        return NULL;
+    }
+    park_take_message(&q->park, item, from, &w->copy, true);
+    return &w->copy;
+}
+
+struct queue_message *queue_walk_next(struct queue *q, struct queue_walk *w)
+{
+    struct handle h;
+    queue_walk_end(w);
+    while (!w->parked && w->slot < q->messages.made) {
+        struct queue_message *m = pool_at(&q->messages, w->slot++, &h);
+        if (m) {
+            return m;
+        }
+    }
+    if (!w->parked) {
+        w->parked = true;
+        w->slot = 0;
+    }
+    while (w->slot < q->park.lot.made) {
+        struct lot_item *item = lot_at(&q->park.lot, w->slot++);
+        struct queue_message *m = item ? walk_copy(q, w, item) : NULL;
+        if (m) {
+            return m;
+        }
+    }
+    return NULL;
+}
+
+/* ---- how much is under way ---- */
+
+static unsigned park_crowd(const struct queue *q, const struct queue_message *m)
+{
+    uint32_t i = 0;
+    while (i + 1 < m->rcpt_count && m->rcpts[i].state != QUEUE_RCPT_WAITING) {
+        i++;
+    }
+    struct queue_key key = queue_key_of(q, &m->rcpts[i]);
+    uint64_t hash = map_hash_nocase(&q->domains, key.name) + (uint64_t)key.kind;
+    return (unsigned)(hash % QUEUE_CROWDS);
+}
+
+bool queue_park_crowded(struct queue *q, struct queue_message *m)
+{
+    struct queue_park *p = &q->park;
+    if (m->crowd) {
+        return false; /* it is counted already */
+    }
+    unsigned crowd = park_crowd(q, m);
+    if (q->messages.used > p->active_max && p->crowds[crowd] >= p->active_max / QUEUE_CROWD_SHARE &&
+        m->priority != CONF_PRIORITY_URGENT && !list_linked(&m->link)) {
+        uint64_t wait_ms = PARK_AGAIN_MS + rng_u64(q->rng) % (8 * PARK_AGAIN_MS);
+        timer_start(q->timers, &m->timer, io_now(q->io)->mono_ms + wait_ms);
+        queue_body_unused(q, m);
+        if (queue_park(q, m)) {
+            return true;
+        }
+        timer_stop(q->timers, &m->timer);
+    }
+    p->crowds[crowd]++;
+    m->crowd = (uint16_t)(crowd + 1);
+    return false;
+}
+
+void queue_park_uncrowd(struct queue *q, struct queue_message *m)
+{
+    if (m->crowd) {
+        must(q->park.crowds[m->crowd - 1] > 0);
+        q->park.crowds[m->crowd - 1]--;
+        m->crowd = 0;
+    }
 }

@@ -35,6 +35,7 @@ struct queue_park {
     struct buf scratch;
     uint64_t deferred;   /* recipients in the lot that wait after a failure */
     uint32_t active_max; /* of this worker */
+    bool off;            /* nothing is parked (tests that keep pointers to messages) */
     uint32_t crowds[QUEUE_CROWDS];
     uint64_t seek_segment; /* compaction wants a message of it; 0: none */
     uint32_t seek_slot;

@@ -3,7 +3,9 @@
 #include "core/base/must.h"
 #include "core/queue/far.h"
 #include "core/queue/queue.h"
+#include "core/queue/recall.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 struct queue_part *queue_part_new(struct queue *q, struct queue_message *m,
@@ -22,6 +24,7 @@ struct queue_part *queue_part_new(struct queue *q, struct queue_message *m,
         p->message = m;
         p->cap = cap;
         p->serial = q->serial;
+        atomic_init(&p->holder, (uint16_t)q->worker);
         list_push_back(&m->parts, &p->of_message);
         m->readers++;
     }
@@ -34,7 +37,7 @@ void queue_part_free(struct queue_part *p)
     must(p->plan == NULL && p->message->readers > 0);
     list_remove(&p->of_message);
     p->message->readers--;
-    free(p);
+    queue_part_put(p);
 }
 
 bool queue_part_takes(const struct queue_part *p, const struct queue_message *m)
@@ -77,6 +80,7 @@ struct queue_part *queue_part_split(struct queue *q, struct queue_part *p, uint3
     rest->message = p->message;
     rest->site = p->site;
     rest->serial = p->serial;
+    atomic_init(&rest->holder, (uint16_t)q->worker);
     rest->cap = rest->count = rest->ready.cost = moved;
     memcpy(rest->rcpts, p->rcpts + count, moved * sizeof(rest->rcpts[0]));
     p->count = p->ready.cost = count;

@@ -8,7 +8,7 @@
  *            a list, a connection, or another worker (core/queue/far.h). While it exists its message has
  *            one more reader, so content in memory stays.
  * Thread:    of whoever has it. Of the message another worker reads only what never changes: sender,
- *            envid, ret, flags, sizes, body, and address, orcpt and notify of the part's recipients.
+ *            envid, ret, flags, sizes, attributes, body, and address, orcpt and notify of the part's recipients.
  * Limits:    recipients_per_transaction recipients.
  */
 #ifndef RINGPOST_QUEUE_PART_H
@@ -39,6 +39,10 @@ struct queue_part {
     bool grant;        /* on the way to an executor: it may open one more connection */
     bool front;        /* on the way back: before the others */
     _Atomic bool sending;
+    _Atomic bool recalled;    /* core/queue/recall.h: who receives it lets it go */
+    _Atomic uint16_t holder;  /* the worker that has it, written by that one */
+    uint16_t recalls;         /* the home's: recalls that name it */
+    bool over;                /* the home's: freed when they are back */
     uint32_t rcpts[]; /* indexes */
 };
 

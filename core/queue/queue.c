@@ -6,6 +6,7 @@
  *   queue_part_done ─► result.c ─► batches ─(spool: committed)─► queue_settle ─► freed
  */
 #include "core/queue/queue.h"
+#include "core/queue/recall.h"
 #include "core/queue/far.h"
 #include "core/queue/sched.h"
 
@@ -81,6 +82,10 @@ bool queue_open(struct queue *q, const struct queue_parts *parts, const struct q
     list_init(&q->scheds);
     list_init(&q->credits);
     q->sweep.fire = queue_on_sweep;
+    queue_park_open(q);
+    queue_suspend_open(q);
+    queue_memo_open(q);
+    queue_orders_open(q);
     return true;
 }
 
@@ -158,7 +163,7 @@ void queue_message_record(const struct queue_message *m, struct queue_record *pa
             .notify = r->notify,
             .status = queue_rcpt_status(r),
             .attempts = r->attempts,
-            .next_due_ms = r->due_ms,
+            .next_due_ms = queue_due_stored(r),
         };
     }
     *out = (struct spool_message){
@@ -230,6 +235,7 @@ static void queue_on_committed(void *ctx, uint64_t lsn_upto, enum spool_commit_r
         }
     }
     queue_results_decided(q, lsn_upto, result);
+    queue_memo_decided(q, lsn_upto, result);
     queue_compact_decided(q, lsn_upto, result);
 }
 
@@ -237,6 +243,7 @@ static void queue_on_space(void *ctx)
 {
     struct queue *q = ctx;
     queue_results_retry(q);
+    queue_memo_run(q);
     q->events->space(q->ctx);
 }
 
@@ -308,7 +315,11 @@ void queue_message_due(struct timer *t, void *ctx)
 
 void queue_settle(struct queue *q, struct queue_message *m)
 {
-    if (m->open_count || m->pending_count || m->readers || !m->queued || !list_empty(&m->parts)) {
+    if (m->pending_count || m->readers || !m->queued || !list_empty(&m->parts)) {
+        return;
+    }
+    if (m->open_count) {
+        queue_park(q, m);
         return;
     }
     if (list_linked(&m->link)) {
@@ -356,12 +367,13 @@ void queue_part_done(struct queue *q, struct queue_part *p, const struct queue_p
     }
     must(!list_linked(&p->in_list) && !list_linked(&p->ready.link) && m->readers > 0);
     queue_part_drop_untried(q, p, end->outcomes);
-    m->readers--;
     list_remove(&p->of_message);
     if (p->count) {
         queue_results(q, m, p->rcpts, p->count, end);
     }
-    free(p);
+    queue_part_put(p);
+    m->readers--; /* not before: its results may be forgotten at once, and it would be settled then */
+    queue_body_unused(q, m);
     queue_settle(q, m);
 }
 
@@ -383,12 +395,13 @@ void queue_run(struct queue *q)
     struct list now;
     list_init(&now);
     if (spool_records(q->spool)) {
+        queue_unpark_due(q);
         list_splice_back(&now, &q->due);
     }
     struct list *node;
     while ((node = list_pop_front(&now))) {
         struct queue_message *m = LIST_ENTRY(node, struct queue_message, link);
-        if (!q->stopping) {
+        if (!q->stopping && !queue_park_crowded(q, m)) {
             queue_route_message(q, m);
         }
     }
@@ -397,6 +410,7 @@ void queue_run(struct queue *q)
     }
     if (!q->stopping) {
         queue_compact_run(q);
+        queue_orders_run(q);
     }
 }
 
@@ -411,12 +425,14 @@ void queue_leave(struct queue *q)
     queue_sites_release_parts(q);
 }
 
-/* Nothing of ours is elsewhere, nothing of others is here, and nobody begins anything any more. */
-static bool queue_is_alone(const struct queue *q)
+/* Nothing of ours is elsewhere, nothing of others is here, and nobody begins anything any more; what others had
+ * begun before has been read, for they left a turn ago. */
+static bool queue_is_alone(struct queue *q)
 {
-    return q->away == 0 && q->guests == 0 &&
-           (!q->group ||
-            atomic_load_explicit(&q->group->leaving, memory_order_acquire) == q->group->workers);
+    bool before = q->all_leave;
+    q->all_leave = !q->group || atomic_load_explicit(&q->group->leaving, memory_order_acquire) ==
+                                    q->group->workers;
+    return q->away == 0 && q->guests == 0 && q->all_leave && (before || !q->group);
 }
 
 bool queue_stop(struct queue *q)
@@ -424,6 +440,10 @@ bool queue_stop(struct queue *q)
     if (!q->stopping) {
         q->stopping = true;
         timer_stop(q->timers, &q->sweep);
+        queue_park_stop(q);
+        timer_stop(q->timers, &q->suspensions.timer);
+        queue_orders_stop(q);
+        queue_recall_flush(q);
         queue_leave(q);
         queue_compact_forget(q, NULL);
         for (uint32_t slot = 0; slot < q->messages.made; slot++) {
@@ -435,7 +455,7 @@ bool queue_stop(struct queue *q)
         }
     }
     return list_empty(&q->committing) && list_empty(&q->batches) &&
-           (q->cut || list_empty(&q->unsaved)) && q->readers.used == 0 && queue_is_alone(q);
+           (q->cut || list_empty(&q->unsaved)) && queue_memo_idle(q, q->cut) && q->readers.used == 0 && queue_is_alone(q);
 }
 
 void queue_cut(struct queue *q)
@@ -474,6 +494,9 @@ void queue_close(struct queue *q)
         }
         queue_message_free(q, m);
     }
+    queue_park_close(q);
+    queue_suspend_close(q);
+    queue_memo_close(q);
     pool_deinit(&q->messages);
     pool_deinit(&q->readers);
     map_deinit(&q->by_id);
@@ -485,5 +508,6 @@ void queue_close(struct queue *q)
 
 bool queue_pending(const struct queue *q)
 {
-    return !list_empty(&q->due) && spool_records(q->spool);
+    return ((!list_empty(&q->due) || queue_park_pending(q)) && spool_records(q->spool)) ||
+           queue_orders_pending(q);
 }

@@ -22,12 +22,17 @@
 #include "core/conf/conf.h"
 #include "core/obs/log.h"
 #include "core/queue/group.h"
+#include "core/queue/memo.h"
 #include "core/queue/message.h"
+#include "core/queue/order.h"
+#include "core/queue/park.h"
 #include "core/queue/reader.h"
 #include "core/queue/routing.h"
+#include "core/queue/suspend.h"
 #include "dns/dns.h"
 
 struct queue_bounce;
+struct queue_recall;
 
 struct queue_events {
     /* The commit of a submitted message is decided. m is NULL when it is lost. */
@@ -86,7 +91,8 @@ struct queue {
     unsigned worker;
     unsigned workers;
     uint64_t id_last;
-    struct pool messages;
+    struct pool messages; /* those that are not parked */
+    struct queue_park park;
     struct map by_id;
     struct map labels;
     uint64_t names_seed; /* without a group */
@@ -105,8 +111,13 @@ struct queue {
     uint64_t away;            /* parts of ours that other workers have (far.c) */
     uint64_t guests;          /* parts of others that we have */
     bool leaving;             /* nothing new is begun */
+    bool all_leave;           /* nor by anybody else: when the box was read last */
     struct pool readers;
     struct queue_compaction *compaction; /* at most one under way; NULL: none */
+    struct queue_suspensions suspensions;
+    struct queue_memos memos;
+    struct queue_orders orders;
+    struct queue_recall *recall; /* being filled; NULL: none */
     struct timer sweep;
     uint64_t memory_bytes;
     uint64_t lost_commits; /* groups that failed */
@@ -193,6 +204,7 @@ struct queue_batch {
     uint64_t at_us;
     uint32_t count;
     bool wants_dsn;
+    bool ordered; /* queue_results_ordered: counted in queue->orders */
     struct slice remote_mta; /* behind the rows */
     struct queue_batch_row rows[];
 };
@@ -200,6 +212,20 @@ struct queue_batch {
 /* Ends, defers or bounces rcpts[] of m by outcomes[]; logs; appends the results. */
 void queue_results(struct queue *q, struct queue_message *m, const uint32_t *rcpts, uint32_t count,
                    const struct queue_part_end *end);
+/* What an operator ordered: DEFERRED until due_ms, BOUNCED (quiet: without a report) or CANCELLED. The recipients are
+ * WAITING. */
+struct queue_ordered {
+    enum spool_result_kind kind;
+    uint64_t due_ms;
+    bool quiet;
+};
+void queue_results_ordered(struct queue *q, struct queue_message *m, const uint32_t *rcpts,
+                           uint32_t count, const struct queue_ordered *what);
+/* When it is due, as it is stored. */
+static inline uint64_t queue_due_stored(const struct queue_rcpt *r)
+{
+    return r->due_ms == QUEUE_DUE_SUSPENDED ? 0 : r->due_ms; /* a restart looks at it at once */
+}
 /* Which keys of the configuration give the peer what it wants; empty: it wants nothing. */
 struct slice queue_hint(const struct conf *conf, enum outcome_wants wants);
 /* Appends again what had no room. */
@@ -221,6 +247,7 @@ struct queue_compaction;
 /* Moves one message of the oldest segments when the spool asks for it. */
 void queue_compact_run(struct queue *q);
 void queue_compact_decided(struct queue *q, uint64_t lsn_upto, enum spool_commit_result result);
+bool queue_compact_has(const struct queue *q, const struct queue_message *m);
 /* m is going away. */
 void queue_compact_forget(struct queue *q, const struct queue_message *m);
 
@@ -240,7 +267,7 @@ void queue_message_due(struct timer *t, void *ctx);
 void queue_activate(struct queue *q, struct queue_message *m);
 /* The slow timer that forgets unused routes (queue_sites_sweep). */
 void queue_sweep_start(struct queue *q);
-/* Frees m when it has ended and nothing needs it. */
+/* Frees m when it has ended and nothing needs it, parks it when it only waits (park.h): m may be gone. */
 void queue_settle(struct queue *q, struct queue_message *m);
 /* Drops the body from memory when no attempt is under way or about to begin. */
 void queue_body_unused(struct queue *q, struct queue_message *m);
@@ -249,6 +276,8 @@ void queue_schedule(struct queue *q, struct queue_message *m);
 
 /* ---- report, core/queue/report.c: JSON for the admin socket ---- */
 
+/* Whether a connection has it, perhaps of another worker. */
+bool queue_rcpt_is_sending(const struct queue_message *m, const struct queue_rcpt *r);
 /* One JSON object without LF; at most rcpts_max recipients of it. */
 void queue_report_message(struct queue *q, const struct queue_message *m, uint32_t rcpts_max,
                           struct buf *out);
@@ -257,7 +286,7 @@ uint32_t queue_report_list(struct queue *q, struct slice domain, uint32_t limit,
                            struct buf *out);
 /* False: no such message here. */
 bool queue_report_one(struct queue *q, uint64_t id, uint32_t rcpts_max, struct buf *out);
-/* Recipients that wait after a failure. Walks the whole queue. */
+/* Recipients that wait after a failure. Walks all messages that are not parked. */
 uint64_t queue_report_deferred(struct queue *q);
 
 #endif

@@ -3,6 +3,7 @@
  * What recovery found becomes a message in the queue.
  */
 #include "core/queue/queue.h"
+#include "core/queue/times.h"
 
 #include <stdlib.h>
 
@@ -33,7 +34,7 @@ static uint32_t queue_recover_rcpts(struct queue *q, struct queue_message *m,
         const struct spool_rcpt *from = &s->rcpts[i];
         struct queue_rcpt *r = queue_message_add_rcpt(m, from->address, from->orcpt, from->notify);
         r->attempts = from->attempts;
-        r->due_ms = m->damaged ? 0 : from->next_due_ms;
+        r->due_ms = m->damaged ? 0 : from->next_due_ms; /* QUEUE_DUE_HELD: it stays held */
         if (from->status != SPOOL_RCPT_QUEUED) {
             r->result = (uint8_t)(from->status - SPOOL_RCPT_DELIVERED + SPOOL_RESULT_DELIVERED);
             queue_rcpt_set_state(m, r, QUEUE_RCPT_ENDED);
@@ -43,15 +44,32 @@ static uint32_t queue_recover_rcpts(struct queue *q, struct queue_message *m,
         /* The attempt that first failed after this time has reported the delay. When that was is not
          * stored: it was not if the attempt that failed last was due to be followed before it; else it
          * counts as told, for a report too few is better than one twice. */
-        uint64_t report_ms = m->arrival_us / 1000 + q->conf->dsn.delay_after_ms;
+        uint64_t report_ms = queue_message_late_ms(m, &q->conf->dsn);
         r->delay_told = from->attempts && report_ms <= now_ms && report_ms <= from->next_due_ms;
     }
     return queued;
 }
 
+/* A record is checked as a whole, so what cannot be read was written by another version. When its recipients
+ * are due is known without it. */
+static void queue_recover_attributes(struct queue *q, const struct spool_message *s,
+                                     struct attributes *out)
+{
+    if (queue_meta_decode(s->meta, out) || !obs_begin(q->log, OBS_SPOOL_NOTE, io_now(q->io)->wall_us)) {
+        return;
+    }
+    char id[QUEUE_ID_TEXT_BYTES + 1];
+    obs_str(q->log, OBS_F_ID, queue_id_text(s->id, id));
+    obs_str(q->log, OBS_F_REASON,
+            SLICE("priority, tenant and times of this message cannot be read: it is sent without"));
+    obs_end(q->log, io_now(q->io)->mono_ms);
+}
+
 void queue_recover(struct queue *q, const struct spool_recovered *found)
 {
     const struct spool_message *s = &found->message;
+    struct attributes attributes;
+    queue_recover_attributes(q, s, &attributes);
     struct queue_message_init init = {
         .id = s->id,
         .arrival_us = s->arrival_us,
@@ -60,6 +78,7 @@ void queue_recover(struct queue *q, const struct spool_recovered *found)
         .ret = s->ret,
         .flags = s->flags,
         .rcpt_count = s->rcpt_count,
+        .attributes = &attributes,
     };
     for (uint32_t i = 0; i < s->rcpt_count; i++) {
         init.rcpt_bytes += s->rcpts[i].address.len + s->rcpts[i].orcpt.len;
@@ -82,4 +101,5 @@ void queue_recover(struct queue *q, const struct spool_recovered *found)
     q->counters.messages++;
     queue_schedule(q, m);
     queue_sweep_start(q);
+    queue_settle(q, m);
 }

@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 
 /* Whether a connection has it, perhaps of another worker. */
-static bool queue_rcpt_is_sending(const struct queue_message *m, const struct queue_rcpt *r)
+bool queue_rcpt_is_sending(const struct queue_message *m, const struct queue_rcpt *r)
 {
     struct list *node, *tmp;
     LIST_FOR_EACH(node, tmp, &m->parts) {
@@ -25,7 +25,12 @@ static struct slice queue_state_name(const struct queue_message *m, const struct
 {
     switch ((enum queue_rcpt_state)r->state) {
     case QUEUE_RCPT_WAITING:
-        return r->attempts ? SLICE("deferred") : SLICE("waiting");
+        if (r->due_ms >= QUEUE_DUE_HELD) {
+            return r->due_ms == QUEUE_DUE_HELD ? SLICE("held") : SLICE("suspended");
+        }
+        return r->attempts                 ? SLICE("deferred")
+               : m->not_before_s && r->due_ms ? SLICE("scheduled")
+                                              : SLICE("waiting");
     case QUEUE_RCPT_READY:
         return queue_rcpt_is_sending(m, r) ? SLICE("sending") : SLICE("ready");
     case QUEUE_RCPT_ENDED:
@@ -54,7 +59,7 @@ static void queue_report_rcpt(const struct queue_message *m, const struct queue_
     buf_add(out, SLICE(",\"state\":\""));
     buf_add(out, queue_state_name(m, r));
     buf_addf(out, "\",\"attempts\":%u,\"next_attempt\":", r->attempts);
-    if (r->state == QUEUE_RCPT_WAITING && r->due_ms) {
+    if (r->state == QUEUE_RCPT_WAITING && r->due_ms && r->due_ms < QUEUE_DUE_HELD) {
         buf_add_byte(out, '"');
         clock_add_rfc3339(out, r->due_ms * 1000);
         buf_add_byte(out, '"');
@@ -77,6 +82,34 @@ static void queue_report_rcpt(const struct queue_message *m, const struct queue_
     buf_add_byte(out, '}');
 }
 
+static void queue_report_time(struct buf *out, struct slice name, uint32_t s)
+{
+    if (s) {
+        buf_addf(out, ",\"%.*s\":\"", SLICE_ARG(name));
+        clock_add_rfc3339(out, (uint64_t)s * 1000000);
+        buf_add_byte(out, '"');
+    }
+}
+
+static void queue_report_name(struct buf *out, struct slice name, struct slice value)
+{
+    if (value.len) {
+        buf_addf(out, ",\"%.*s\":", SLICE_ARG(name));
+        obs_json_string(out, value);
+    }
+}
+
+/* Only what there is. */
+static void queue_report_attributes(const struct queue_message *m, struct buf *out)
+{
+    queue_report_name(out, SLICE("priority"), queue_priority_name(m));
+    queue_report_name(out, SLICE("tenant"), queue_label_tenant(m->label));
+    queue_report_name(out, SLICE("campaign"), queue_label_campaign(m->label));
+    queue_report_time(out, SLICE("send_at"), m->not_before_s);
+    queue_report_time(out, SLICE("expires"), m->expire_s);
+    queue_report_time(out, SLICE("deliver_by"), m->notify_s);
+}
+
 void queue_report_message(struct queue *q, const struct queue_message *m, uint32_t rcpts_max,
                           struct buf *out)
 {
@@ -92,6 +125,7 @@ void queue_report_message(struct queue *q, const struct queue_message *m, uint32
     clock_add_rfc3339(out, m->arrival_us);
     buf_add(out, SLICE("\",\"age_seconds\":"));
     buf_add_u64(out, now_us > m->arrival_us ? (now_us - m->arrival_us) / 1000000 : 0);
+    queue_report_attributes(m, out);
     buf_addf(out, ",\"recipient_count\":%u,\"recipients\":[", m->rcpt_count);
     for (uint32_t i = 0; i < m->rcpt_count && i < rcpts_max; i++) {
         if (i) {
@@ -118,10 +152,10 @@ uint32_t queue_report_list(struct queue *q, struct slice domain, uint32_t limit,
                            struct buf *out)
 {
     uint32_t n = 0;
-    for (uint32_t slot = 0; slot < q->messages.made && n < limit && !out->overflow; slot++) {
-        struct handle h;
-        struct queue_message *m = pool_at(&q->messages, slot, &h);
-        if (!m || !m->queued || (domain.len && !queue_message_has_domain(m, domain))) {
+    struct queue_walk walk = {0};
+    const struct queue_message *m;
+    while (n < limit && !out->overflow && (m = queue_walk_next(q, &walk))) {
+        if (!m->queued || (domain.len && !queue_message_has_domain(m, domain))) {
             continue;
         }
         size_t before = out->len;
@@ -133,28 +167,25 @@ uint32_t queue_report_list(struct queue *q, struct slice domain, uint32_t limit,
         }
         n++;
     }
+    queue_walk_end(&walk);
     return n;
-}
-
-static bool queue_id_equal(const struct map_node *node, const void *key)
-{
-    return container_of(node, struct queue_message, by_id)->id == *(const uint64_t *)key;
 }
 
 bool queue_report_one(struct queue *q, uint64_t id, uint32_t rcpts_max, struct buf *out)
 {
-    struct map_node *node = map_find(&q->by_id, map_hash_u64(&q->by_id, id), queue_id_equal, &id);
-    if (!node) {
+    struct queue_message *m = queue_find(q, id);
+    if (!m) {
         return false;
     }
-    queue_report_message(q, container_of(node, struct queue_message, by_id), rcpts_max, out);
+    queue_report_message(q, m, rcpts_max, out);
     buf_add_byte(out, '\n');
+    queue_settle(q, m); /* a parked one is parked again */
     return true;
 }
 
 uint64_t queue_report_deferred(struct queue *q)
 {
-    uint64_t deferred = 0;
+    uint64_t deferred = q->park.deferred;
     for (uint32_t slot = 0; slot < q->messages.made; slot++) {
         struct handle h;
         const struct queue_message *m = pool_at(&q->messages, slot, &h);

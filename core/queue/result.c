@@ -15,6 +15,7 @@
  */
 #include "core/policy/retry.h"
 #include "core/queue/queue.h"
+#include "core/queue/times.h"
 #include "proto/mail/dsn.h"
 
 #include <stdlib.h>
@@ -62,6 +63,7 @@ static void queue_log_result(struct queue *q, const struct queue_message *m,
     obs_str(q->log, OBS_F_ID, queue_id_text(m->id, id));
     obs_str(q->log, OBS_F_FROM, m->sender);
     obs_str(q->log, OBS_F_TO, r->address);
+    queue_log_label(q->log, m->label);
     obs_u64(q->log, OBS_F_ATTEMPT, r->attempts);
     obs_u64(q->log, OBS_F_DELAY_MS,
             now->wall_us > m->arrival_us ? (now->wall_us - m->arrival_us) / 1000 : 0);
@@ -97,6 +99,18 @@ static uint8_t queue_notice(const struct queue_message *m, const struct queue_rc
     return dsn_wanted(r->notify, action, m->sender.len == 0) ? (uint8_t)(action + 1) : 0;
 }
 
+/* The next host reports when it speaks DSN; who asked for a trace hears of each relay (RFC 2852 4). */
+static uint8_t queue_notice_delivered(const struct queue_message *m, const struct queue_rcpt *r,
+                                      const struct queue_part_end *end)
+{
+    bool trace = (m->by & ATTRIBUTES_BY_TRACE) && !end->final && m->sender.len &&
+                 !(r->notify & MAIL_NOTIFY_NEVER);
+    if (trace) {
+        return DSN_RELAYED + 1;
+    }
+    return end->peer_has_dsn ? 0 : queue_notice(m, r, end->final ? DSN_DELIVERED : DSN_RELAYED);
+}
+
 static void queue_end_rcpt(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
                            enum spool_result_kind kind)
 {
@@ -122,14 +136,53 @@ static void queue_end_rcpt(struct queue *q, struct queue_message *m, struct queu
     }
 }
 
+/* An attempt that would come after the message's own end is put off to it only to end there (routing.c), and the
+ * sender who wants to hear of a delay at a certain time is told then. */
+static struct retry_decision queue_retry_when(struct queue *q, const struct queue_message *m,
+                                              uint32_t attempts, uint64_t wall_ms)
+{
+    uint64_t end_ms = queue_message_end_ms(m, &q->conf->queue);
+    uint64_t notify_ms = (uint64_t)m->notify_s * 1000;
+    if (wall_ms >= end_ms) {
+        return (struct retry_decision){.expired = true};
+    }
+    struct retry_decision d = retry_decide(&q->conf->queue, attempts, queue_message_start_ms(m),
+                                           wall_ms, q->rng);
+    d.due_ms = d.due_ms < end_ms ? d.due_ms : end_ms;
+    if (notify_ms > wall_ms && notify_ms < d.due_ms) {
+        d.due_ms = notify_ms;
+    }
+    return d;
+}
+
+/* Its time is over and no attempt says why: what the last one said goes into the report. */
+static void queue_remember_over(struct queue_rcpt *r, const struct outcome *o)
+{
+    struct outcome over = *o;
+    struct buf text;
+    buf_init(&text, 2 * LIMIT_OUTCOME_TEXT_BYTES);
+    buf_add(&text, o->text);
+    if (r->last_text) {
+        struct outcome last = {.code = r->last_code,
+                               .enhanced = r->last_enhanced,
+                               .text = slice_str(r->last_text)};
+        buf_add(&text, SLICE("; the last attempt ended with: "));
+        outcome_add_line(&text, &last);
+    }
+    over.text = slice_first(buf_slice(&text), LIMIT_OUTCOME_TEXT_BYTES);
+    queue_rcpt_remember(r, &over);
+    buf_deinit(&text);
+}
+
 static void queue_defer_or_expire(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
                                   const struct outcome *o, struct queue_batch_row *row,
                                   const struct queue_part_end *end)
 {
     uint64_t wall_ms = io_now(q->io)->wall_us / 1000;
-    uint64_t arrival_ms = m->arrival_us / 1000;
-    struct retry_decision d = retry_decide(&q->conf->queue, r->attempts, arrival_ms, wall_ms,
-                                           q->rng);
+    struct retry_decision d = {.expired = true};
+    if (!queue_outcome_is_over(o)) { /* which another worker has found, perhaps by a later clock */
+        d = queue_retry_when(q, m, r->attempts, wall_ms);
+    }
     if (!d.expired && end->retry->attempts == r->attempts) {
         d.due_ms = end->retry->due_ms; /* one draw for all: they travel together again */
     }
@@ -145,8 +198,7 @@ static void queue_defer_or_expire(struct queue *q, struct queue_message *m, stru
     }
     r->due_ms = d.due_ms;
     row->kind = SPOOL_RESULT_DEFERRED;
-    uint64_t delay_after = q->conf->dsn.delay_after_ms;
-    if (delay_after && wall_ms >= arrival_ms + delay_after && !r->delay_told) {
+    if (wall_ms >= queue_message_late_ms(m, &q->conf->dsn) && !r->delay_told) {
         row->notice = queue_notice(m, r, DSN_DELAYED);
         r->delay_told = true;
     }
@@ -159,15 +211,13 @@ static void queue_apply_outcome(struct queue *q, struct queue_message *m,
                                 const struct queue_part_end *end)
 {
     struct queue_rcpt *r = &m->rcpts[row->rcpt];
-    if (r->attempts < UINT16_MAX) {
+    if (r->attempts < UINT16_MAX && !queue_outcome_is_over(o)) {
         r->attempts++;
     }
     switch (o->kind) {
     case OUTCOME_DELIVERED:
         row->kind = SPOOL_RESULT_DELIVERED;
-        row->notice = end->peer_has_dsn
-                          ? 0
-                          : queue_notice(m, r, end->final ? DSN_DELIVERED : DSN_RELAYED);
+        row->notice = queue_notice_delivered(m, r, end);
         if (row->notice) {
             queue_rcpt_remember(r, o);
         }
@@ -182,7 +232,11 @@ static void queue_apply_outcome(struct queue *q, struct queue_message *m,
         queue_log_result(q, m, r, OBS_BOUNCED, o, end);
         return;
     case OUTCOME_TEMPORARY:
-        queue_rcpt_remember(r, o);
+        if (queue_outcome_is_over(o)) {
+            queue_remember_over(r, o);
+        } else {
+            queue_rcpt_remember(r, o);
+        }
         queue_defer_or_expire(q, m, r, o, row, end);
         return;
     case OUTCOME_NONE:
@@ -233,12 +287,65 @@ void queue_results(struct queue *q, struct queue_message *m, const uint32_t *rcp
         }
     }
     queue_schedule(q, m);
+    if (m->marked && !list_linked(&m->link) && !q->stopping) {
+        list_push_back(&q->due, &m->link); /* for queue_order_marked */
+    }
     if (b->wants_dsn) {
         queue_bounce_start(q, b);
         return;
     }
     queue_body_unused(q, m);
     queue_batch_append(q, b);
+}
+
+static void queue_apply_order(struct queue *q, struct queue_message *m, struct queue_batch_row *row,
+                              const struct queue_ordered *what)
+{
+    struct queue_rcpt *r = &m->rcpts[row->rcpt];
+    struct queue_part_end end = {0};
+    struct outcome o = outcome_local(OUTCOME_PERMANENT, OUTCOME_MESSAGE, OUTCOME_STAGE_ROUTE,
+                                     (struct enhanced){5, 7, 1}, QUEUE_TEXT_BOUNCED);
+    switch (what->kind) {
+    case SPOOL_RESULT_DEFERRED:
+        r->due_ms = what->due_ms;
+        return;
+    case SPOOL_RESULT_BOUNCED:
+        row->notice = what->quiet ? 0 : queue_notice(m, r, DSN_FAILED);
+        queue_rcpt_remember(r, &o);
+        queue_end_rcpt(q, m, r, SPOOL_RESULT_BOUNCED);
+        queue_log_result(q, m, r, OBS_BOUNCED, &o, &end);
+        return;
+    case SPOOL_RESULT_CANCELLED:
+        o.kind = OUTCOME_NONE;
+        o.enhanced = (struct enhanced){0};
+        o.text = SLICE("deleted by the administrator");
+        queue_end_rcpt(q, m, r, SPOOL_RESULT_CANCELLED);
+        queue_log_result(q, m, r, OBS_CANCELLED, &o, &end);
+        return;
+    case SPOOL_RESULT_DELIVERED:
+    case SPOOL_RESULT_EXPIRED:
+        break;
+    }
+    must(!"nobody orders that");
+}
+
+void queue_results_ordered(struct queue *q, struct queue_message *m, const uint32_t *rcpts,
+                           uint32_t count, const struct queue_ordered *what)
+{
+    struct queue_part_end end = {0};
+    struct queue_batch *b = queue_batch_new(q, m, count, &end);
+    b->ordered = true;
+    q->orders.open_batches++;
+    for (uint32_t i = 0; i < count; i++) {
+        b->rows[i] = (struct queue_batch_row){.rcpt = rcpts[i], .kind = (uint8_t)what->kind};
+        queue_apply_order(q, m, &b->rows[i], what);
+        b->wants_dsn = b->wants_dsn || b->rows[i].notice;
+    }
+    if (b->wants_dsn) {
+        queue_bounce_start(q, b);
+    } else {
+        queue_batch_append(q, b);
+    }
 }
 
 static void queue_batch_result(const struct queue_batch *b, uint32_t i, struct spool_result *out)
@@ -250,7 +357,7 @@ static void queue_batch_result(const struct queue_batch *b, uint32_t i, struct s
         .rcpt = b->rows[i].rcpt,
         .kind = (enum spool_result_kind)b->rows[i].kind,
         .attempts = r->attempts,
-        .next_due_ms = b->rows[i].kind == SPOOL_RESULT_DEFERRED ? r->due_ms : 0,
+        .next_due_ms = b->rows[i].kind == SPOOL_RESULT_DEFERRED ? queue_due_stored(r) : 0,
         .at_us = b->at_us,
     };
     if (failed) {
@@ -262,7 +369,7 @@ static void queue_batch_result(const struct queue_batch *b, uint32_t i, struct s
     }
 }
 
-/* It ends nothing and reports nothing. */
+/* It ends nothing, reports nothing, and nobody was told that it is so. */
 static bool queue_batch_is_deferral(const struct queue_batch *b)
 {
     for (uint32_t i = 0; i < b->count; i++) {
@@ -270,7 +377,7 @@ static bool queue_batch_is_deferral(const struct queue_batch *b)
             return false;
         }
     }
-    return b->dsn == NULL;
+    return b->dsn == NULL && !b->ordered;
 }
 
 static enum spool_append queue_batch_write(struct queue *q, struct queue_batch *b)
@@ -326,6 +433,7 @@ static void queue_batch_over(struct queue *q, struct queue_batch *b)
         q->counters.dsn++;
         queue_activate(q, b->dsn);
     }
+    q->orders.open_batches -= b->ordered ? 1 : 0;
     free(b);
     must(m->pending_count > 0);
     m->pending_count--;

@@ -11,6 +11,7 @@
 #include "core/base/must.h"
 #include "core/policy/mailbox.h"
 #include "core/queue/queue.h"
+#include "core/queue/times.h"
 
 static struct slice queue_rcpt_domain(const struct queue *q, const struct queue_rcpt *r)
 {
@@ -19,8 +20,7 @@ static struct slice queue_rcpt_domain(const struct queue *q, const struct queue_
               : q->conf->identity.hostname;
 }
 
-/* A relay host takes all mail, but not what is for ourselves. */
-static struct queue_key queue_key_of(const struct queue *q, const struct queue_rcpt *r)
+struct queue_key queue_key_of(const struct queue *q, const struct queue_rcpt *r)
 {
     struct slice domain = queue_rcpt_domain(q, r), none = {NULL, 0};
     if (mailbox_is_local(q->conf, domain)) {
@@ -84,10 +84,14 @@ static void queue_refused_add(struct queue *q, struct queue_message *m, struct q
 
 void queue_route_message(struct queue *q, struct queue_message *m)
 {
-    uint64_t wall_ms = io_now(q->io)->wall_us / 1000;
+    uint64_t wall_us = io_now(q->io)->wall_us;
+    uint64_t wall_ms = wall_us / 1000;
     struct queue_refused refused;
     refused.count = 0;
     m->readers++; /* a refusal must not free it while we walk */
+    if (m->marked) {
+        queue_order_marked(q, m);
+    }
     for (uint32_t i = 0; i < m->rcpt_count; i++) {
         struct queue_rcpt *r = &m->rcpts[i];
         if (r->state != QUEUE_RCPT_WAITING || r->due_ms > wall_ms) {
@@ -100,6 +104,15 @@ void queue_route_message(struct queue *q, struct queue_message *m)
             queue_refused_add(q, m, &refused, i, &o);
             continue;
         }
+        if (queue_message_is_over(m, wall_us)) {
+            struct outcome o = queue_outcome_over();
+            queue_refused_add(q, m, &refused, i, &o);
+            continue;
+        }
+        if (queue_suspend_covers(q, m, r)) {
+            r->due_ms = QUEUE_DUE_SUSPENDED;
+            continue;
+        }
         struct queue_domain *d = queue_domain_get(q, queue_key_of(q, r));
         if (d) {
             d->used_ms = io_now(q->io)->mono_ms;
@@ -108,7 +121,9 @@ void queue_route_message(struct queue *q, struct queue_message *m)
         if (d && !fresh && d->pending == 0) {
             fresh = queue_domain_resolve(q, d);
         }
-        if (fresh && !d->site) {
+        if (fresh && queue_suspend_site(q, d->site)) {
+            r->due_ms = QUEUE_DUE_SUSPENDED;
+        } else if (fresh && !d->site) {
             queue_refused_add(q, m, &refused, i, &d->refusal);
         } else if (!d || !queue_file_rcpt(q, d, m, i)) {
             r->due_ms = wall_ms + 1000; /* no memory: soon again */

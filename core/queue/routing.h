@@ -13,6 +13,9 @@
 
 #include "core/queue/domain.h"
 
+/* By what its route is found: a relay host takes all mail, but not what is for ourselves. */
+struct queue_key queue_key_of(const struct queue *q, const struct queue_rcpt *r);
+
 /* Files all due recipients of m under their domains. */
 void queue_route_message(struct queue *q, struct queue_message *m);
 

@@ -64,8 +64,22 @@ void queue_sched_wake(struct queue_sched *d)
 
 static struct ready_flow sched_flow(const struct queue_part *p)
 {
-    (void)p;
-    return (struct ready_flow){.class = READY_NORMAL};
+    static const enum ready_class classes[] = {
+        [CONF_PRIORITY_AUTO] = READY_NORMAL,
+        [CONF_PRIORITY_URGENT] = READY_URGENT,
+        [CONF_PRIORITY_NORMAL] = READY_NORMAL,
+        [CONF_PRIORITY_BULK] = READY_BULK,
+    };
+    const struct queue_message *m = p->message;
+    const struct queue_label *l = m->label;
+    must(m->priority < ARRAY_COUNT(classes));
+    return (struct ready_flow){
+        .class = classes[m->priority],
+        .tenant = l ? l->tenant_hash : 0,
+        .campaign = l ? l->campaign_hash : 0,
+        .tenant_weight = 1, /* of shaping, by queue_label_tenant(l) */
+        .campaign_weight = 1,
+    };
 }
 
 void queue_sched_push(struct queue_sched *d, struct queue_part *p, bool front)
@@ -75,8 +89,12 @@ void queue_sched_push(struct queue_sched *d, struct queue_part *p, bool front)
     p->site = d->site;
     p->ready.cost = p->count;
     if (!ready_push(&d->waiting, &p->ready, &flow, front)) {
+        d->site->last = d->site->last == p ? NULL : d->site->last;
         queue_part_release(d->queue, p);
         return;
+    }
+    if (timer_armed(&d->site->rest) && queue_sched_peek(d) == p) {
+        timer_stop(d->queue->timers, &d->site->rest); /* that was another's time, perhaps a long one */
     }
     queue_sched_wake(d);
 }
@@ -129,7 +147,7 @@ static uint64_t sched_number(const struct queue_sched *d, enum conf_shaping_opti
 
 static void sched_retry_at(struct queue_sched *d, uint64_t at_ms)
 {
-    if (!timer_armed(&d->retry)) {
+    if (!timer_armed(&d->retry) || at_ms < d->retry.due_ms) {
         timer_start(d->queue->timers, &d->retry, at_ms);
     }
 }
@@ -162,16 +180,20 @@ static uint32_t sched_limit(struct queue_sched *d)
 }
 
 /* No worker may have all connections as long as others could have some. */
-static uint32_t sched_share(struct queue_sched *d)
+static uint32_t sched_share(const struct queue_sched *d, uint32_t limit)
 {
-    return (sched_limit(d) + d->lane_count - 1) / d->lane_count;
+    uint32_t lanes = 0;
+    for (unsigned w = 0; w < d->lane_count; w++) {
+        lanes += d->lanes[w].full_until_ms <= sched_now(d) ? 1 : 0;
+    }
+    return lanes ? (limit + lanes - 1) / lanes : limit;
 }
 
 static bool sched_may_grant(struct queue_sched *d, unsigned worker)
 {
     /* After a failure one connection finds out whether the host works again. */
     return !timer_armed(&d->pause) && d->granted < sched_limit(d) &&
-           d->lanes[worker].granted < sched_share(d) &&
+           d->lanes[worker].granted < sched_share(d, sched_limit(d)) &&
            d->lanes[worker].full_until_ms <= sched_now(d) &&
            (d->failures == 0 || d->granted == 0) && d->down_until_ms <= sched_now(d);
 }
@@ -182,17 +204,18 @@ static bool sched_pay_connection(struct queue_sched *d)
     const struct clock_now *now = io_now(d->queue->io);
     struct budget *const budgets[] = {d->site->own, d->site->provider};
     for (size_t i = 0; i < ARRAY_COUNT(budgets); i++) {
-        if (!budgets[i] || budget_rate_take(budgets[i], BUDGET_CONNECTION_RATE, 1, now->mono_us)) {
+        if (!budgets[i] || budget_rate_take(budgets[i], BUDGET_CONNECTION_RATE, d, 1, now->mono_us)) {
             continue;
         }
-        uint64_t next_us = budget_rate_next_us(budgets[i], BUDGET_CONNECTION_RATE, 1, now->mono_us);
+        uint64_t next_us = budget_rate_next_us(budgets[i], BUDGET_CONNECTION_RATE, d, 1, now->mono_us);
         if (i > 0 && budgets[0]) {
             budget_rate_give(budgets[0], BUDGET_CONNECTION_RATE, 1);
         }
         sched_retry_at(d, now->mono_ms + 1 + (next_us - now->mono_us) / 1000);
         return false;
     }
-    if (d->site->provider && !budget_connection_take(d->site->provider)) {
+    if (d->site->provider &&
+        !budget_connection_take(d->site->provider, d, d->granted == 0, now->mono_us)) {
         for (size_t i = 0; i < ARRAY_COUNT(budgets); i++) {
             if (budgets[i]) {
                 budget_rate_give(budgets[i], BUDGET_CONNECTION_RATE, 1);
@@ -237,13 +260,17 @@ void queue_sched_credit(struct queue_sched *d, unsigned worker, const struct que
     }
     if (c->full) {
         lane->full_until_ms = sched_now(d) + QUEUE_SCHED_FULL_MS;
+        sched_retry_at(d, lane->full_until_ms);
     }
     queue_sched_wake(d);
 }
 
-void queue_sched_failed(struct queue_sched *d, const struct outcome *why)
+void queue_sched_failed(struct queue_sched *d, const struct outcome *why, bool dropped)
 {
     uint64_t now_ms = sched_now(d);
+    if (d->working && dropped && !why->remote) {
+        return;
+    }
     if (d->working) {
         /* Others work: the peer has enough of us. */
         d->limit = d->working;
@@ -275,41 +302,76 @@ void queue_sched_failed(struct queue_sched *d, const struct outcome *why)
 
 /* ---- other workers ---- */
 
+/* A connection that has nothing to do, or will have nothing when it is open. */
+static bool sched_is_free(const struct queue_sched *d, unsigned worker)
+{
+    const struct queue_lane *lane = &d->lanes[worker];
+    return lane->assigned < lane->granted && lane->full_until_ms <= sched_now(d);
+}
+
+/* For each connection: its window (2 with DATA), and as much again for the way here. */
+static uint32_t sched_depth(const struct queue_sched *d)
+{
+    uint64_t window = sched_number(d, CONF_SHAPING_CHUNKING_WINDOW);
+    return 2 * (uint32_t)(window > 2 ? window : 2);
+}
+
 static bool sched_has_room(const struct queue_sched *d, unsigned worker)
 {
     const struct queue_lane *lane = &d->lanes[worker];
     uint32_t working = lane->working < lane->granted ? lane->working : lane->granted;
-    return lane->assigned < working * QUEUE_SCHED_DEPTH + (lane->granted - working);
+    return lane->assigned < working * sched_depth(d) + (lane->granted - working) &&
+           lane->full_until_ms <= sched_now(d);
 }
 
 enum { SCHED_NOBODY = UINT16_MAX };
 
-/* Who is to send p, other than this worker. *grant: over a connection more. */
-static unsigned sched_choose(struct queue_sched *d, const struct queue_part *p, bool local,
-                             bool *grant)
+static unsigned sched_find(struct queue_sched *d, unsigned first,
+                           bool (*fits)(const struct queue_sched *d, unsigned worker))
 {
-    unsigned self = d->queue->worker;
-    unsigned home = p->message->queue->worker;
-    *grant = false;
-    if (home != self && sched_has_room(d, home)) {
-        return home;
-    }
-    if (home != self && queue_sched_grant(d, home)) {
-        *grant = true;
-        return home;
-    }
-    for (unsigned w = 0; local && w < d->lane_count; w++) {
-        if (w != self && sched_has_room(d, w)) {
-            return w;
-        }
-    }
-    for (unsigned w = 0; local && w < d->lane_count; w++) {
-        if (w != self && queue_sched_grant(d, w)) {
-            *grant = true;
+    for (unsigned i = 0; i < d->lane_count; i++) {
+        unsigned w = (first + i) % d->lane_count;
+        if (w != d->queue->worker && fits(d, w)) {
             return w;
         }
     }
     return SCHED_NOBODY;
+}
+
+static unsigned sched_find_grant(struct queue_sched *d, unsigned first)
+{
+    for (unsigned i = 0; i < d->lane_count; i++) {
+        unsigned w = (first + i) % d->lane_count;
+        if (w != d->queue->worker && queue_sched_grant(d, w)) {
+            return w;
+        }
+    }
+    return SCHED_NOBODY;
+}
+
+/* Who is to send p, other than this worker. *grant: over a connection more. Nobody waits behind another part
+ * as long as a connection is free or may be opened. */
+static unsigned sched_choose(struct queue_sched *d, const struct queue_part *p, bool local,
+                             bool *grant)
+{
+    unsigned home = p->message->queue->worker;
+    *grant = false;
+    if (home != d->queue->worker && sched_is_free(d, home)) {
+        return home;
+    }
+    if (home != d->queue->worker && queue_sched_grant(d, home)) {
+        *grant = true;
+        return home;
+    }
+    if (!local) {
+        return SCHED_NOBODY;
+    }
+    unsigned worker = sched_find(d, home, sched_is_free);
+    if (worker == SCHED_NOBODY) {
+        worker = sched_find_grant(d, home);
+        *grant = worker != SCHED_NOBODY;
+    }
+    return worker != SCHED_NOBODY ? worker : sched_find(d, home, sched_has_room);
 }
 
 static void sched_assign(struct queue_sched *d, unsigned worker, bool grant)

@@ -7,13 +7,14 @@
  * Owner:     the site of the owning worker. Thread: the owner's.
  * Units:     connections and parts; mono ms.
  * Limits:    those of the route (core/policy/site_limits.h): `connections` in all workers together. Another
- *            worker is given
- *            at most QUEUE_SCHED_DEPTH parts for each of its connections, one while that is being opened.
+ *            worker is given at most twice `chunking_window` (at least 4) parts for each of its connections,
+ *            so that a connection's window can be filled while more are on the way; one while it is opened.
  * Errors:    without memory a part is let go: it is routed again.
  *
- * The owner's own connections take parts when they can send one. Other workers are given parts ahead:
- * those that they accepted themselves, as long as they have room for them; and others when all
- * connections here are busy. So with one client connection all workers deliver.
+ * The owner's own connections take parts when they can send one. Other workers are given parts: those that
+ * they accepted themselves, for a connection that is free or may be opened; others when all connections
+ * here are busy, so with one client connection all workers deliver; and when nobody has or gets a free one,
+ * some ahead, so that connections do not wait for the way between workers.
  */
 #ifndef RINGPOST_QUEUE_SCHED_H
 #define RINGPOST_QUEUE_SCHED_H
@@ -21,7 +22,6 @@
 #include "core/queue/site.h"
 
 enum {
-    QUEUE_SCHED_DEPTH = 4,      /* the window of a connection, and as much again for the way here */
     QUEUE_SCHED_FULL_MS = 1000, /* a worker that has no place for a connection is asked again */
     QUEUE_SCHED_RETRY_MS = 50,  /* a connection that another site of the provider may give back */
     QUEUE_LIMIT_MS = 30 * 1000, /* how long a peer that had enough is believed */
@@ -78,7 +78,8 @@ static inline bool queue_sched_wants_place(const struct queue_sched *d)
 }
 /* What an executor tells; failed: NULL, or why its last connection found no host. */
 void queue_sched_credit(struct queue_sched *d, unsigned worker, const struct queue_credit *credit);
-void queue_sched_failed(struct queue_sched *d, const struct outcome *why);
+/* dropped: see queue_site_failed. */
+void queue_sched_failed(struct queue_sched *d, const struct outcome *why, bool dropped);
 
 /* Gives parts to other workers; sites that rest have theirs deferred. local: the connections of this worker
  * have taken what they could. */

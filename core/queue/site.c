@@ -4,6 +4,7 @@
 #include "core/queue/far.h"
 #include "core/queue/queue.h"
 #include "core/queue/sched.h"
+#include "core/queue/times.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -17,16 +18,28 @@ static bool queue_site_equal(const struct map_node *node, const void *key)
 /* The first worker that uses it owns it. */
 static bool queue_site_join(struct queue *q, struct queue_site *s)
 {
-    bool shared = q->group && !s->local;
-    s->owner = shared ? queue_group_join(q->group, s->key, q->worker) : q->worker;
+    s->owner = q->worker;
+    if (q->group && !s->local) {
+        s->joined = queue_group_join(q->group, s->key, q->worker, &s->owner);
+    }
     if (s->owner == q->worker) {
         s->sched = queue_sched_new(q, s);
-        if (!s->sched && shared) {
+        if (!s->sched && s->joined) {
             queue_group_leave(q->group, s->key);
         }
         return s->sched != NULL;
     }
     return true;
+}
+
+static void queue_site_wake(struct queue *q, struct queue_site *s)
+{
+    timer_stop(q->timers, &s->rest);
+    queue_site_activate(q, s);
+    if (s->sched) {
+        timer_stop(q->timers, &s->sched->retry);
+        queue_sched_wake(s->sched);
+    }
 }
 
 static void queue_site_on_rest_over(struct timer *t, void *ctx)
@@ -56,9 +69,11 @@ static struct queue_site *queue_site_find(struct queue *q, struct slice key, boo
     s->local = local;
     s->queue = q;
     s->rest.fire = queue_site_on_rest_over;
+    s->patience.fire = queue_lane_on_patience_over;
     list_init(&s->filling);
     list_init(&s->lane);
     list_init(&s->idle);
+    list_init(&s->roomy);
     if (!map_insert(&q->sites, &s->by_key, hash)) {
         free(s);
         return NULL;
@@ -102,10 +117,11 @@ void queue_site_free(struct queue *q, struct queue_site *s)
     if (s->sched) {
         queue_sched_free(s->sched);
     }
-    if (q->group && !s->local) {
+    if (s->joined) {
         queue_group_leave(q->group, s->key);
     }
     timer_stop(q->timers, &s->rest);
+    timer_stop(q->timers, &s->patience);
     budget_put(q->budgets, &s->own);
     budget_put(q->budgets, &s->provider);
     route_plan_put(&s->plan);
@@ -145,9 +161,13 @@ void queue_site_set_plan(struct queue *q, struct queue_site *s, struct route_pla
         budget_connections_move(before, s->provider, s->sched->granted);
     }
     budget_put(q->budgets, &before);
+    bool limits_changed = s->stale;
     route_plan_put(&s->plan);
     s->plan = plan;
     s->stale = false;
+    if (limits_changed) { /* what it waits for may be over */
+        queue_site_wake(q, s);
+    }
 }
 
 /* ---- bad addresses ---- */
@@ -236,22 +256,9 @@ static void queue_site_send_off(struct queue *q, struct queue_site *s)
 void queue_sites_file(struct queue *q)
 {
     struct list *node;
-    while ((node = list_pop_front(&q->filling))) {
+    while (!q->leaving && (node = list_pop_front(&q->filling))) {
         queue_site_send_off(q, LIST_ENTRY(node, struct queue_site, fill_link));
     }
-}
-
-/* Leaves the lane, wherever it goes then. */
-static struct queue_part *queue_site_lane_pop(struct queue *q, struct queue_site *s)
-{
-    struct list *node = list_pop_front(&s->lane);
-    if (!node) {
-        return NULL;
-    }
-    must(s->lane_count > 0);
-    s->lane_count--;
-    (void)q;
-    return LIST_ENTRY(node, struct queue_part, in_list);
 }
 
 void queue_site_release(struct queue *q, struct queue_site *s)
@@ -262,7 +269,7 @@ void queue_site_release(struct queue *q, struct queue_site *s)
     if (s->sched) {
         queue_sched_release(s->sched);
     }
-    while ((p = queue_site_lane_pop(q, s))) {
+    while ((p = queue_lane_pop(q, s))) {
         queue_site_done(q, s);
         queue_part_release(q, p);
     }
@@ -293,7 +300,7 @@ uint32_t queue_site_work(const struct queue_site *s)
 
 static uint64_t queue_site_amount(const struct queue_part *p, enum budget_rate rate)
 {
-    return rate == BUDGET_BYTE_RATE ? p->message->body_bytes : 1;
+    return rate == BUDGET_BYTE_RATE && p->message->body_bytes ? p->message->body_bytes : 1;
 }
 
 static const enum budget_rate queue_part_rates[] = {BUDGET_MESSAGE_RATE, BUDGET_BYTE_RATE};
@@ -307,7 +314,7 @@ static uint64_t queue_site_next_us(const struct queue_site *s, const struct queu
     for (size_t i = 0; i < ARRAY_COUNT(budgets); i++) {
         for (size_t k = 0; budgets[i] && k < ARRAY_COUNT(queue_part_rates); k++) {
             enum budget_rate rate = queue_part_rates[k];
-            uint64_t t = budget_rate_next_us(budgets[i], rate, queue_site_amount(p, rate), now_us);
+            uint64_t t = budget_rate_next_us(budgets[i], rate, s, queue_site_amount(p, rate), now_us);
             next_us = t > next_us ? t : next_us;
         }
     }
@@ -346,7 +353,7 @@ static bool queue_site_pay(struct queue *q, struct queue_site *s, const struct q
     for (size_t i = 0; i < QUEUE_SITE_PAYMENTS; i++) {
         struct budget *b = budgets[i / ARRAY_COUNT(queue_part_rates)];
         enum budget_rate rate = queue_part_rates[i % ARRAY_COUNT(queue_part_rates)];
-        if (b && !budget_rate_take(b, rate, queue_site_amount(p, rate), io_now(q->io)->mono_us)) {
+        if (b && !budget_rate_take(b, rate, s, queue_site_amount(p, rate), io_now(q->io)->mono_us)) {
             queue_site_unpay(s, p, i);
             if (queue_site_may_send(q, s, p)) { /* somebody gave back what he had taken */
                 timer_start(q->timers, &s->rest, io_now(q->io)->mono_ms + 1);
@@ -357,17 +364,41 @@ static bool queue_site_pay(struct queue *q, struct queue_site *s, const struct q
     return true;
 }
 
-struct queue_part *queue_site_take(struct queue *q, struct queue_site *s)
+static struct queue_part *queue_site_peek(const struct queue_site *s)
 {
     struct list *node = list_first(&s->lane);
-    struct queue_part *p = node       ? LIST_ENTRY(node, struct queue_part, in_list)
-                           : s->sched ? queue_sched_peek(s->sched)
-                                      : NULL;
+    return node       ? LIST_ENTRY(node, struct queue_part, in_list)
+           : s->sched ? queue_sched_peek(s->sched)
+                      : NULL;
+}
+
+static void queue_site_pop(struct queue *q, struct queue_site *s, const struct queue_part *p)
+{
+    struct queue_part *taken = list_empty(&s->lane) ? queue_sched_take(s->sched)
+                                                    : queue_lane_pop(q, s);
+    must(taken == p);
+}
+
+/* Ends those whose messages' time is over; nothing is paid for them. */
+static void queue_site_drop_late(struct queue *q, struct queue_site *s)
+{
+    struct queue_part *p;
+    while ((p = queue_site_peek(s)) && queue_message_is_over(p->message, io_now(q->io)->wall_us)) {
+        struct outcome over = queue_outcome_over();
+        queue_site_pop(q, s, p);
+        queue_site_done(q, s);
+        queue_part_refuse(q, p, &over);
+    }
+}
+
+struct queue_part *queue_site_take(struct queue *q, struct queue_site *s)
+{
+    queue_site_drop_late(q, s);
+    struct queue_part *p = queue_site_peek(s);
     if (!p || timer_armed(&s->rest) || !queue_site_pay(q, s, p)) {
         return NULL;
     }
-    struct queue_part *taken = node ? queue_site_lane_pop(q, s) : queue_sched_take(s->sched);
-    must(taken == p);
+    queue_site_pop(q, s, p);
     p->site = s;
     atomic_store_explicit(&p->sending, true, memory_order_relaxed);
     q->sending += p->count;
@@ -381,19 +412,14 @@ static void queue_site_come_back(struct queue *q, struct queue_part *p, bool fro
     atomic_store_explicit(&p->sending, false, memory_order_relaxed);
     q->sending -= p->count;
     queue_site_unpay(s, p, QUEUE_SITE_PAYMENTS);
-    if (s->stale) {
+    if (s->stale || q->leaving ||
+        atomic_load_explicit(&p->recalled, memory_order_relaxed)) {
         queue_site_done(q, s);
         queue_part_release(q, p);
     } else if (s->sched) {
         queue_sched_push(s->sched, p, front);
     } else {
-        if (front) {
-            list_push_front(&s->lane, &p->in_list);
-        } else {
-            list_push_back(&s->lane, &p->in_list);
-        }
-        s->lane_count++;
-        queue_site_activate(q, s);
+        queue_lane_push(q, s, p, front);
     }
 }
 
@@ -405,113 +431,4 @@ void queue_site_return(struct queue *q, struct queue_part *p)
 void queue_site_return_last(struct queue *q, struct queue_part *p)
 {
     queue_site_come_back(q, p, false);
-}
-
-bool queue_site_grant(struct queue *q, struct queue_site *s)
-{
-    if (s->connections < s->granted) {
-        return true;
-    }
-    if (!s->sched || !queue_sched_grant(s->sched, q->worker)) {
-        return false;
-    }
-    s->granted++;
-    return true;
-}
-
-/* The owner here learns at once, another with the next mail. */
-static void queue_site_tell(struct queue *q, struct queue_site *s, const struct queue_credit *c)
-{
-    if (s->sched) {
-        queue_sched_credit(s->sched, q->worker, c);
-        return;
-    }
-    s->credit.done += c->done;
-    s->credit.granted += c->granted;
-    s->credit.working += c->working;
-    s->credit.served = s->credit.served || c->served;
-    s->credit.full = s->credit.full || c->full;
-    if (!list_linked(&s->credit_link)) {
-        list_push_back(&q->credits, &s->credit_link);
-    }
-}
-
-void queue_site_done(struct queue *q, struct queue_site *s)
-{
-    if (!s->sched) {
-        queue_site_tell(q, s, &(struct queue_credit){.done = 1});
-    }
-}
-
-/* A lane without connections and without a right to one: others may have better luck. */
-static void queue_site_lane_back(struct queue *q, struct queue_site *s)
-{
-    struct list parts;
-    struct queue_part *p;
-    list_init(&parts);
-    list_splice_back(&parts, &s->lane);
-    s->lane_count = 0;
-    struct list *node;
-    while ((node = list_pop_front(&parts))) {
-        p = LIST_ENTRY(node, struct queue_part, in_list);
-        queue_far_return(q, p, s);
-    }
-}
-
-void queue_site_give_back(struct queue *q, struct queue_site *s, bool full)
-{
-    if (s->local) {
-        return; /* deliveries to mailboxes are nothing that is granted */
-    }
-    must(s->granted >= s->connections);
-    uint32_t spare = s->granted - s->connections;
-    if (spare == 0) {
-        return;
-    }
-    s->granted -= spare;
-    queue_site_tell(q, s, &(struct queue_credit){.granted = spare, .full = full});
-    if (!s->sched && s->connections == 0) {
-        queue_site_lane_back(q, s);
-    }
-}
-
-void queue_site_connection_over(struct queue *q, struct queue_site *s, bool greeted)
-{
-    must(s->connections > 0 && s->granted > 0);
-    s->connections--;
-    s->granted--;
-    if (greeted) {
-        must(s->working > 0);
-        s->working--;
-    }
-    queue_site_tell(q, s, &(struct queue_credit){.granted = 1, .working = greeted ? -1 : 0});
-    if (!s->sched && s->connections == 0 && s->granted == 0) {
-        queue_site_lane_back(q, s);
-    }
-    if (queue_site_work(s)) {
-        queue_site_activate(q, s);
-    }
-}
-
-void queue_site_greeted(struct queue *q, struct queue_site *s)
-{
-    s->working++;
-    queue_site_tell(q, s, &(struct queue_credit){.working = 1});
-}
-
-void queue_site_served(struct queue *q, struct queue_site *s)
-{
-    queue_site_tell(q, s, &(struct queue_credit){.served = true});
-    if (queue_site_work(s)) {
-        queue_site_activate(q, s);
-    }
-}
-
-void queue_site_failed(struct queue *q, struct queue_site *s, const struct outcome *why)
-{
-    if (s->sched) {
-        queue_sched_failed(s->sched, why);
-    } else {
-        queue_far_failed(q, s, why);
-    }
 }

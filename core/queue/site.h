@@ -18,7 +18,12 @@
 #include "core/policy/route.h"
 #include "core/queue/part.h"
 
-enum { QUEUE_SITE_LINGER_MS = 60 * 1000 };
+enum {
+    QUEUE_SITE_LINGER_MS = 60 * 1000,
+    /* Parts that wait so long in a lane, behind connections whose peers take their time, go back: another
+     * worker's may be free. Many round trips, or lanes that work would be emptied. */
+    QUEUE_LANE_PATIENCE_MS = 5 * 1000,
+};
 
 struct queue_sched;
 
@@ -46,6 +51,7 @@ struct queue_site {
     uint32_t domains;        /* domains that point here */
     uint64_t used_ms;
     unsigned owner; /* worker */
+    bool joined;    /* the group knows that we use it */
 
     struct list filling;     /* parts that were routed in this turn */
     struct list fill_link;   /* in queue->filling */
@@ -61,10 +67,12 @@ struct queue_site {
     /* Parts of this worker's connections, and the connection pool's own (core/relay/pool.c). */
     struct list lane;
     uint32_t lane_count;
-    struct list active;   /* in queue->active_sites: there may be work for the pool */
-    struct list idle;     /* connections waiting for work, most recently used first */
-    uint32_t granted;     /* connections it may have */
-    uint32_t connections; /* all of them: connecting, busy, idle */
+    struct timer patience; /* armed while something is in the lane */
+    struct list active;    /* in queue->active_sites: there may be work for the pool */
+    struct list idle;      /* connections waiting for work, most recently used first */
+    struct list roomy;     /* connections that work and could take one more at once */
+    uint32_t granted;      /* connections it may have */
+    uint32_t connections;  /* all of them: connecting, busy, idle */
     uint32_t connecting;
     uint32_t working;         /* those that have been ready for a transaction */
     struct queue_site *there; /* the owner's, to be named to it */
@@ -95,6 +103,15 @@ void queue_site_file(struct queue *q, struct queue_site *s, struct queue_message
                      struct queue_part *p);
 /* What was routed in this turn goes to the schedulers. */
 void queue_sites_file(struct queue *q);
+/* ---- site_lane.c: what another worker's scheduler has given to this one ---- */
+
+void queue_lane_push(struct queue *q, struct queue_site *s, struct queue_part *p, bool front);
+/* Out of the lane, wherever it goes then; NULL: empty. */
+struct queue_part *queue_lane_pop(struct queue *q, struct queue_site *s);
+/* p stands in the lane: no longer. */
+void queue_lane_remove(struct queue *q, struct queue_site *s, struct queue_part *p);
+void queue_lane_on_patience_over(struct timer *t, void *ctx);
+
 /* Parts that no connection has are let go. */
 void queue_site_release(struct queue *q, struct queue_site *s);
 
@@ -120,12 +137,15 @@ bool queue_site_grant(struct queue *q, struct queue_site *s);
 /* A connection has ended (greeted: it was counted in working), or could not be opened: the right to it goes
  * back. When it was the last, its lane goes back to the owner. */
 void queue_site_connection_over(struct queue *q, struct queue_site *s, bool greeted);
-/* Rights that nothing is here to be done with go back; full: nor could it be done. */
+/* Rights that nothing is here to be done with go back, and parts that came without one; full: nothing could
+ * be done, for want of a place. */
 void queue_site_give_back(struct queue *q, struct queue_site *s, bool full);
 void queue_site_greeted(struct queue *q, struct queue_site *s);
 /* The peer has judged a message: its hosts work. */
 void queue_site_served(struct queue *q, struct queue_site *s);
-/* No host could be reached or spoken to. */
-void queue_site_failed(struct queue *q, struct queue_site *s, const struct outcome *why);
+/* No host could be spoken to. dropped: one took the connection and ended it before it judged a message: as
+ * long as others work, only the peer's own word (421) then means that it has enough of us. */
+void queue_site_failed(struct queue *q, struct queue_site *s, const struct outcome *why,
+                       bool dropped);
 
 #endif

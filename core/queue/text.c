@@ -25,15 +25,21 @@ void text_set_deinit(struct text_set *s)
     map_deinit(&s->texts);
 }
 
-struct text *text_take(struct text_set *s, struct slice bytes)
+struct text *text_find(const struct text_set *s, struct slice bytes)
 {
     uint64_t hash = map_hash(&s->texts, bytes);
     struct map_node *node = map_find(&s->texts, hash, text_equal, &bytes);
-    if (node) {
-        text_of(node)->uses++;
-        return text_of(node);
+    return node ? text_of(node) : NULL;
+}
+
+struct text *text_take(struct text_set *s, struct slice bytes)
+{
+    struct text *t = text_find(s, bytes);
+    if (t) {
+        t->uses++;
+        return t;
     }
-    struct text *t = s->texts.count < TEXT_SET_MAX ? malloc(sizeof(*t) + bytes.len) : NULL;
+    t = s->texts.count < TEXT_SET_MAX ? malloc(sizeof(*t) + bytes.len) : NULL;
     if (!t) {
         return NULL;
     }
@@ -42,7 +48,7 @@ struct text *text_take(struct text_set *s, struct slice bytes)
     if (bytes.len) {
         memcpy(t->bytes, bytes.ptr, bytes.len);
     }
-    if (!map_insert(&s->texts, &t->node, hash)) {
+    if (!map_insert(&s->texts, &t->node, map_hash(&s->texts, bytes))) {
         free(t);
         return NULL;
     }

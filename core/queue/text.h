@@ -31,6 +31,8 @@ void text_set_init(struct text_set *s, uint64_t seed);
 void text_set_deinit(struct text_set *s);
 
 struct text *text_take(struct text_set *s, struct slice bytes);
+/* NULL: it is not there. */
+struct text *text_find(const struct text_set *s, struct slice bytes);
 void text_put(struct text_set *s, struct text *t);
 static inline struct slice text_slice(const struct text *t)
 {

@@ -84,6 +84,7 @@ struct body_in *body_in_open(struct relay *r, const struct relay_settings *setti
     b->submission = origin->submission;
     b->wants_authors = origin->wants_authors;
     b->filter_config = settings->headers;
+    b->filter_config.take_count = origin->trusted ? b->filter_config.take_count : 0;
     /* Nothing that others might take for header may follow what was judged. */
     b->filter_config.adds_fields |= b->submission || b->wants_authors;
     mail_headers_init(&b->filter, &b->filter_config);
@@ -361,6 +362,7 @@ static struct queue_message *body_in_message(struct body_in *b,
         .ret = (uint8_t)sender.ret,
         .flags = body_in_flags(envelope, facts),
         .rcpt_count = envelope->rcpt_count,
+        .attributes = &b->attributes,
     };
     struct smtp_rcpt_view rcpt;
     for (uint32_t i = 0; i < envelope->rcpt_count; i++) {

@@ -31,6 +31,7 @@ struct body_in {
     struct mail_headers_config filter_config;
     struct mail_authors authors; /* while wants_authors */
     const struct relay_settings *settings;
+    struct attributes attributes; /* decided before body_in_submit; names: of the filter, the settings */
     bool submission; /* Date and Message-ID are added when missing (RFC 6409 8) */
     bool wants_authors;
     bool header_over;
@@ -55,6 +56,7 @@ struct body_in_origin {
     const struct smtp_envelope *envelope;
     bool submission;
     bool wants_authors; /* body_in_take_authors will be called */
+    bool trusted;       /* the fields that say attributes count; else they are only removed */
 };
 
 /* NULL: no memory (452 4.3.1). */

@@ -61,6 +61,7 @@ static void inbound_log_accepted(struct inbound *s, const struct queue_message *
         obs_str(log, OBS_F_FROM, m->sender);
         obs_u64(log, OBS_F_RECIPIENTS, m->rcpt_count);
         obs_u64(log, OBS_F_SIZE, m->body_bytes);
+        inbound_log_attributes(s, m);
         inbound_event_end(s);
     }
 }
@@ -130,7 +131,8 @@ void inbound_check_mail(struct inbound *s)
     } else if (!access_check_mail(s->settings->conf, &client, sender.address, &refusal)) {
         v = &refusal.verdict;
     } else {
-        v = inbound_verdict_of(spool_takes_mail(s->relay->queue->spool));
+        v = inbound_check_times(s, &client, &sender);
+        v = v ? v : inbound_verdict_of(spool_takes_mail(s->relay->queue->spool));
     }
     if (v) {
         inbound_log_rejected(s, OUTCOME_STAGE_MAIL, (struct slice){NULL, 0}, v);
@@ -141,6 +143,7 @@ void inbound_check_mail(struct inbound *s)
 void inbound_body_begin(struct inbound *s)
 {
     must(s->body == NULL);
+    struct access_client client = inbound_access_client(s);
     struct body_in_origin origin = {
         .helo = smtp_server_helo(&s->smtp),
         .peer = &s->peer,
@@ -148,6 +151,7 @@ void inbound_body_begin(struct inbound *s)
         .envelope = smtp_server_envelope(&s->smtp),
         .submission = inbound_listener(s)->mode == CONF_MODE_SUBMISSION,
         .wants_authors = inbound_wants_authors(s),
+        .trusted = attributes_trusted(s->settings->conf, &client),
     };
     if (!queue_memory_short(s->relay->queue, s->relay->inflight_bytes)) {
         s->body = body_in_open(s->relay, s->settings, &origin);
@@ -241,6 +245,7 @@ static bool inbound_end_body(struct inbound *s)
     struct access_refusal refusal;
     const struct smtp_verdict *v = body_in_end(s->body) ? inbound_check_authors(s, &refusal)
                                                         : &verdict_no_space;
+    v = v ? v : inbound_decide_attributes(s, &refusal);
     if (v) {
         inbound_refuse_body(s, v);
     }

@@ -12,6 +12,7 @@
  *   inbound_mail.c    what the machine asks about a message: policy, body, commit
  *   inbound_mailbox.c is there such a recipient on this machine?
  *   inbound_author.c  sender.check_header
+ *   inbound_attributes.c  priority, tenant, campaign, times
  *   inbound_login.c   AUTH
  *   inbound_secure.c  what comes before SMTP: the PROXY header, TLS
  */
@@ -96,6 +97,17 @@ void inbound_mailbox_late(struct inbound *s);
 bool inbound_wants_authors(const struct inbound *s);
 /* Once the header is over: NULL (fine, or not for now), or why the message is refused: *out. */
 const struct smtp_verdict *inbound_check_authors(struct inbound *s, struct access_refusal *out);
+
+/* ---- inbound_attributes.c ---- */
+
+/* At MAIL: NULL, or why its HOLDFOR, HOLDUNTIL or BY is refused. */
+const struct smtp_verdict *inbound_check_times(const struct inbound *s,
+                                               const struct access_client *client,
+                                               const struct smtp_sender_view *sender);
+/* The header is over: decides s->body->attributes. NULL, or why the message is refused: *out. */
+const struct smtp_verdict *inbound_decide_attributes(struct inbound *s, struct access_refusal *out);
+/* Their fields of the event that has begun. */
+void inbound_log_attributes(struct inbound *s, const struct queue_message *m);
 
 /* ---- inbound_login.c ---- */
 

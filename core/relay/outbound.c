@@ -24,12 +24,14 @@ const struct route_candidate *outbound_candidate(const struct outbound *o)
     return &o->plan->candidates[o->candidate];
 }
 
-/* Leaving IDLE takes it out of the lists: the one place where state and lists are joined. */
+/* Leaving a state takes it out of the lists: the one place where state and lists are joined. */
 void outbound_set_state(struct outbound *o, enum outbound_state state)
 {
     must(o->state != OUTBOUND_GONE);
-    if (o->state == OUTBOUND_IDLE) {
+    if (list_linked(&o->link)) {
         list_remove(&o->link);
+    }
+    if (o->state == OUTBOUND_IDLE) {
         list_remove(&o->idle_link);
     }
     if (o->state == OUTBOUND_CONNECTING && state != OUTBOUND_CONNECTING) {
@@ -37,6 +39,7 @@ void outbound_set_state(struct outbound *o, enum outbound_state state)
         o->site->connecting--;
     }
     if (state == OUTBOUND_IDLE) {
+        o->idle_since_ms = outbound_now(o);
         list_push_front(&o->site->idle, &o->link);
         list_push_back(&o->relay->idle, &o->idle_link);
     }
@@ -93,9 +96,8 @@ void outbound_free(struct outbound *o)
     bool greeted = o->greeted;
     pool_put(&r->outbound, o->self);
     queue_site_connection_over(r->queue, site, greeted);
-    if (wasted && (why.remote || site->working == 0)) {
-        /* While others work, only the peer's own word (421) says that it has enough of us. */
-        queue_site_failed(r->queue, site, &why);
+    if (wasted) {
+        queue_site_failed(r->queue, site, &why, true);
     }
 }
 
@@ -153,6 +155,7 @@ void relay_on_outbound_close(struct relay *r, const struct io_event *ev)
 static void outbound_closed(struct outbound *o)
 {
     const struct outcome *why = smtp_client_outcome(&o->smtp);
+    bool learned = outbound_learn_closed(o);
     if (why->kind == OUTCOME_NONE) {
         outbound_gone(o, OUTBOUND_GONE);
         return;
@@ -168,7 +171,7 @@ static void outbound_closed(struct outbound *o)
     }
     bool ours = !why->remote &&
                 why->enhanced.subject == 3; /* no memory, a body that cannot be read */
-    if (o->state == OUTBOUND_UP && !o->served && !o->suspect && !ours) {
+    if (o->state == OUTBOUND_UP && !o->served && !o->suspect && !ours && !learned) {
         /* It takes us in and drops us at the first message: as good as not reached, or every message of
          * the queue would make a connection of its own, as fast as they go. */
         o->wasted = true;
@@ -210,6 +213,10 @@ static void outbound_set_deadline(struct outbound *o)
                            : route_plan_number(o->plan, options[stage]);
     if (o->body && wait_ms > body_ms) {
         wait_ms = body_ms;
+    }
+    if (o->state == OUTBOUND_IDLE) {
+        uint64_t known_ms = outbound_learned_idle_ms(o);
+        wait_ms = known_ms < wait_ms ? known_ms : wait_ms;
     }
     o->unacked = 0;
     timer_start(o->relay->timers, &o->deadline, outbound_now(o) + wait_ms);
@@ -254,14 +261,32 @@ static void outbound_ready(struct outbound *o)
     }
 }
 
+/* It works, and the commands of one more transaction would go out at once. */
+static bool outbound_has_room(const struct outbound *o)
+{
+    return o->state == OUTBOUND_UP && !o->body && smtp_client_can_follow(&o->smtp) &&
+           !outbound_has_enough(o) && (!o->suspect || o->served);
+}
+
+static void outbound_offer_room(struct outbound *o)
+{
+    bool room = outbound_has_room(o);
+    if (o->state == OUTBOUND_UP && room != list_linked(&o->link)) {
+        if (room) {
+            list_push_back(&o->site->roomy, &o->link);
+        } else {
+            list_remove(&o->link);
+        }
+    }
+}
+
 /* Steps the machine; false: the connection has ended and o may be gone. */
 static bool outbound_step(struct outbound *o, struct slice *in)
 {
     for (;;) {
         switch (smtp_client_step(&o->smtp, in, &o->out)) {
         case SMTP_CLIENT_WANT_REPLY:
-            if (queue_site_work(o->site) && !o->body && o->state == OUTBOUND_UP &&
-                smtp_client_can_begin(&o->smtp) && outbound_begin(o)) {
+            if (outbound_has_room(o) && queue_site_work(o->site) && outbound_begin(o)) {
                 break;
             }
             return true;
@@ -307,7 +332,15 @@ void outbound_drive(struct outbound *o, struct slice in)
         o->ops |= OUTBOUND_OP_RECV;
         io_recv(o->relay->io, outbound_tag(o, IO_KIND_OUTBOUND_RECV), o->fd);
     }
+    outbound_offer_room(o);
     outbound_set_deadline(o);
+}
+
+void outbound_fill(struct outbound *o)
+{
+    must(o->state == OUTBOUND_UP);
+    list_remove(&o->link);
+    outbound_drive(o, (struct slice){NULL, 0});
 }
 
 void relay_on_outbound_recv(struct relay *r, const struct io_event *ev)

@@ -37,7 +37,8 @@ struct outbound_tx {
     struct smtp_client_txn txn; /* first: the machine gives this pointer back */
     struct queue_part *part;
     uint64_t began_ms;
-    bool damaged; /* the stored body failed its check */
+    uint64_t end_at; /* of what is sent on the connection: behind the last byte of the message; 0: not yet */
+    bool damaged;    /* the stored body failed its check */
     struct smtp_client_rcpt rcpts[];
 };
 
@@ -57,12 +58,20 @@ struct outbound {
     bool served;    /* the peer has judged a message: the host works */
     bool wasted;    /* it ended before that; `failure` says how */
     bool evicted;   /* counted in relay->evicting */
+    bool yields;    /* its place is for another site of the provider */
     bool suspect;   /* its first message has ended a connection before: alone until served */
+    bool praised;   /* it is known that the peer bears overlapped messages */
+    bool spent;     /* the session may not be used for what is there (RCPTDOMAINMAX) */
     int fd;
     uint64_t id; /* for the log */
     struct sockaddr_storage addr;
     struct smtp_client smtp;
-    uint32_t begun;     /* transactions on this connection */
+    uint32_t begun;        /* transactions on this connection */
+    uint32_t messages_max; /* that the peer is known to take on one; 0: not known */
+    uint64_t idle_since_ms;
+    uint64_t given;     /* bytes given to the kernel on this connection, before encryption … */
+    uint64_t taken;     /* … and those of them that it took for certain */
+    bool torn;          /* under TLS: of the current send some were taken, not all */
     struct buf out;     /* not given to the kernel yet */
     struct buf sending; /* in the kernel: commands around the body */
     struct msghdr msg;
@@ -90,7 +99,7 @@ struct outbound {
 
     struct timer deadline;
     int unacked;           /* bytes the peer had not taken when a deadline was over; 0: not asked */
-    struct list link;      /* site->idle */
+    struct list link;      /* site->idle, or while there is room in the window site->roomy */
     struct list idle_link; /* relay->idle */
     struct outcome failure; /* of the last candidate, or what made it `wasted` */
     char failure_text[LIMIT_OUTCOME_TEXT_BYTES];
@@ -100,6 +109,8 @@ struct outbound {
 bool outbound_open(struct relay *r, struct queue_site *site);
 /* An idle connection gets work from its site. */
 void outbound_wake(struct outbound *o);
+/* One of site->roomy takes what it can. */
+void outbound_fill(struct outbound *o);
 void outbound_shut(struct outbound *o, bool at_once);
 
 /* ---- core/relay/pool.c ---- */

@@ -55,6 +55,8 @@ static void outbound_connect(struct outbound *o)
     struct smtp_client_config config = outbound_client_config(o);
     smtp_client_init(&o->smtp, &config);
     o->begun = 0;
+    o->given = o->taken = 0;
+    o->spent = o->torn = false;
     o->fd = net_socket(&c->endpoint.addr, c->endpoint.addr.family == IP_V4 ? &d->source_address4
                                                                            : &d->source_address6);
     outbound_set_state(o, OUTBOUND_CONNECTING);
@@ -153,5 +155,5 @@ void outbound_try_next(struct outbound *o)
     outcome_copy_text(&why, text, sizeof(text));
     o->state = OUTBOUND_GONE;
     outbound_free(o); /* its site stays for a while (QUEUE_SITE_LINGER_MS) */
-    queue_site_failed(r->queue, site, &why);
+    queue_site_failed(r->queue, site, &why, false);
 }

@@ -8,6 +8,7 @@
  *   outbound.c         life, the loop around the machine, deadlines
  *   outbound_connect.c addresses, the socket, the next address when one fails
  *   outbound_tx.c      transactions and their outcomes
+ *   outbound_learn.c   what is known of the peer
  *   outbound_send.c    bodies and output
  *   outbound_secure.c  TLS and AUTH
  */
@@ -19,6 +20,10 @@
 enum {
     OUTBOUND_KEEP_BYTES = 4096,
     OUTBOUND_CANDIDATES_MAX = 10,
+    /* Bodies in memory up to this are copied behind their commands, so that several go in one send … */
+    OUTBOUND_COPY_BYTES = 8 * 1024,
+    /* … as long as there is no more than this. */
+    OUTBOUND_GATHER_BYTES = 64 * 1024,
     /* out and sending change places, so both have the ceiling of the bigger need: the commands of two
      * transactions around a piece of a body of which every byte may be a dot to be doubled. */
     OUTBOUND_BUF_BYTES = 2 * SMTP_CLIENT_OUT_BYTES + 2 * SPOOL_FRAME_BYTES_MAX,
@@ -63,10 +68,27 @@ bool outbound_begin(struct outbound *o);
 /* A transaction is over: its outcomes go to the queue. */
 void outbound_finish(struct outbound *o, struct outbound_tx *t);
 
+/* ---- outbound_learn.c ---- */
+
+/* How boldly this peer may be spoken to. */
+void outbound_learn_open(struct outbound *o, struct smtp_client_config *config);
+/* It was told to close before then; UINT32_MAX: never. */
+uint64_t outbound_learned_idle_ms(const struct outbound *o);
+/* A transaction has ended. */
+void outbound_learn_served(struct outbound *o);
+/* The machine has CLOSED. True: the peer got something wrong, and the next connection will be spoken to more
+ * carefully. */
+bool outbound_learn_closed(struct outbound *o);
+/* The transaction failed only because the connection was at its end. */
+bool outbound_is_blameless(const struct outbound *o, const struct outbound_tx *t);
+
 /* ---- outbound_send.c ---- */
 
 void outbound_body_begin(struct outbound *o);
 void outbound_release_body(struct outbound *o);
+/* The end of this transaction's message may have reached the peer: the kernel has taken all of it, or may
+ * have. */
+bool outbound_may_have_arrived(const struct outbound *o, const struct outbound_tx *t);
 /* The kernel has given back what it was sending. */
 void outbound_sent(struct outbound *o);
 /* Gives the next bytes to the kernel, if it has none of ours. True: the connection failed meanwhile, the

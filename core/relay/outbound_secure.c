@@ -51,6 +51,7 @@ struct smtp_client_config outbound_client_config(struct outbound *o)
     if (config.auth_user.len && !login_is_for(&conf->relay, c)) {
         config.auth_user = slice_of("", 0);
     }
+    outbound_learn_open(o, &config);
     return config;
 }
 

@@ -27,11 +27,44 @@ static void outbound_on_piece(void *ctx, struct handle owner, enum queue_read_st
     outbound_drive(o, (struct slice){NULL, 0});
 }
 
+/* The last bytes of the body are about to go: the next message's commands may ride behind them. False: the
+ * connection has failed meanwhile. */
+static bool outbound_body_end(struct outbound *o)
+{
+    if (queue_site_work(o->site) && list_empty(&o->site->idle)) {
+        outbound_begin(o);
+    }
+    return smtp_client_body_end(&o->smtp, &o->out);
+}
+
+/* A small one goes where the commands are. */
+static bool outbound_copy_body(struct outbound *o, const struct smtp_client_body *b)
+{
+    struct outbound_tx *t = (struct outbound_tx *)(void *)b->txn;
+    const struct queue_message *m = t->part->message;
+    if (!m->body || m->body_bytes > OUTBOUND_COPY_BYTES || o->out.len > OUTBOUND_GATHER_BYTES) {
+        return false;
+    }
+    struct slice body = slice_of(m->body, m->body_bytes);
+    if (b->dot_stuff) {
+        struct mail_dot dot = {false, false};
+        mail_dot_add(&dot, body, &o->out);
+    } else {
+        buf_add(&o->out, body);
+    }
+    t->end_at = o->given + o->out.len + b->end_bytes;
+    (void)outbound_body_end(o); /* failed: the machine says so when it is stepped */
+    return true;
+}
+
 /* The machine wants the body: where it is, and the first piece of it. */
 void outbound_body_begin(struct outbound *o)
 {
     must(o->body == NULL);
     struct smtp_client_body b = smtp_client_body(&o->smtp);
+    if (outbound_copy_body(o, &b)) {
+        return;
+    }
     o->body = (struct outbound_tx *)(void *)b.txn;
     o->body_at = o->out.len;
     o->piece = 0;
@@ -102,14 +135,10 @@ static void outbound_no_memory(struct outbound *o)
 static void outbound_fill_body(struct outbound *o)
 {
     bool last = o->piece + 1 == o->pieces;
-    bool stuff = smtp_client_body(&o->smtp).dot_stuff;
-    if (last) {
-        if (queue_site_work(o->site) && list_empty(&o->site->idle)) {
-            outbound_begin(o); /* its commands ride behind the end of this body */
-        }
-        if (!smtp_client_body_end(&o->smtp, &o->out)) {
-            return; /* failed meanwhile: the caller drives */
-        }
+    const struct smtp_client_body b = smtp_client_body(&o->smtp);
+    bool stuff = b.dot_stuff;
+    if (last && !outbound_body_end(o)) {
+        return; /* failed meanwhile: the caller drives */
     }
     size_t at = o->piece == 0 ? o->body_at : 0;
     buf_add(&o->sending, slice_first(buf_slice(&o->out), at));
@@ -119,6 +148,7 @@ static void outbound_fill_body(struct outbound *o)
         head = o->sending.len;
     }
     if (last) {
+        o->body->end_at = o->given + head + (stuff ? 0 : o->data.len) + b.end_bytes;
         buf_add(&o->sending, slice_skip(buf_slice(&o->out), at));
         buf_clear(&o->out);
     } else {
@@ -151,6 +181,12 @@ static void outbound_fill_body(struct outbound *o)
         o->reader = HANDLE_NONE;
         o->body = NULL;
     }
+}
+
+bool outbound_may_have_arrived(const struct outbound *o, const struct outbound_tx *t)
+{
+    bool doubt = o->torn || (o->ops & OUTBOUND_OP_SEND);
+    return t->end_at && t->end_at <= (doubt ? o->given : o->taken);
 }
 
 /* ---- output ---- */
@@ -191,6 +227,9 @@ bool outbound_send(struct outbound *o)
         outbound_fill_body(o);
     } else {
         outbound_fill_commands(o);
+    }
+    for (size_t i = 0; i < o->msg.msg_iovlen; i++) {
+        o->given += o->msg.msg_iov[i].iov_len;
     }
     o->sending_secret = smtp_client_had_secret(&o->smtp) || o->sending_secret;
     if (secure_is_open(&o->tls) && !outbound_encrypt(o)) {
@@ -240,12 +279,17 @@ void relay_on_outbound_send(struct relay *r, const struct io_event *ev)
         outbound_drive(o, (struct slice){NULL, 0});
         return;
     }
+    bool tls = secure_is_open(&o->tls);
+    o->taken += tls ? 0 : (size_t)ev->result;
+    o->torn = tls;
     if (outbound_advance(o, (size_t)ev->result)) {
         o->ops |= OUTBOUND_OP_SEND;
         io_sendmsg(r->io, outbound_tag(o, IO_KIND_OUTBOUND_SEND), o->fd, &o->msg);
         return;
     }
     outbound_sent(o);
+    o->taken = o->given;
+    o->torn = false;
     buf_release(&o->cipher);
     if (o->sending_secret) {
         o->sending_secret = false;

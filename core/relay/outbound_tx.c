@@ -7,6 +7,21 @@
 
 #include <stdlib.h>
 
+static char outbound_by_mode(const struct queue_message *m)
+{
+    return m->by & ATTRIBUTES_BY_RETURN ? 'R' : m->by & ATTRIBUTES_BY_NOTIFY ? 'N' : '\0';
+}
+
+/* What is left of DELIVERBY's time (RFC 2852 4); one that has to be returned is not sent when none is. */
+static int32_t outbound_by_left(const struct queue_message *m, uint64_t now_s)
+{
+    enum { BY_MAX = 999999999 };
+    int64_t left = (int64_t)(m->by & ATTRIBUTES_BY_RETURN ? m->expire_s : m->notify_s) -
+                   (int64_t)now_s;
+    left = left > BY_MAX ? BY_MAX : left < -BY_MAX ? -BY_MAX : left;
+    return (int32_t)left;
+}
+
 /* If the part has more recipients than the peer takes, the others go back with the result. */
 static struct outbound_tx *outbound_tx_new(struct outbound *o, struct queue_part *p,
                                            uint32_t rcpt_max)
@@ -33,16 +48,49 @@ static struct outbound_tx *outbound_tx_new(struct outbound *o, struct queue_part
                  (m->flags & QUEUE_MSG_SMTPUTF8 ? SMTP_TXN_SMTPUTF8 : 0u) |
                  (m->flags & QUEUE_MSG_LEADING_DOT ? SMTP_TXN_LEADING_DOT : 0u),
         .body_bytes = m->body_bytes,
+        .by_mode = outbound_by_mode(m),
+        .by_trace = (m->by & ATTRIBUTES_BY_TRACE) != 0,
+        .by_s = outbound_by_left(m, io_now(o->relay->io)->wall_us / 1000000),
         .rcpts = t->rcpts,
         .rcpt_count = count,
     };
     return t;
 }
 
+/* How many of its recipients this connection may send, put first. LIMITS RCPTDOMAINMAX may leave none, on a
+ * connection that has carried others. */
+static uint32_t outbound_fit(struct outbound *o, struct queue_part *p)
+{
+    uint64_t site_max = route_plan_number(o->plan, CONF_SHAPING_RECIPIENTS_PER_TRANSACTION);
+    uint32_t max = smtp_client_rcpt_max(&o->smtp);
+    max = site_max < max ? (uint32_t)site_max : max;
+    if (o->smtp.caps.limit_rcpt_domain == 0) {
+        return p->count < max ? p->count : max;
+    }
+    struct slice addresses[LIMIT_RECIPIENTS_PER_TRANSACTION];
+    bool taken[LIMIT_RECIPIENTS_PER_TRANSACTION];
+    uint32_t order[LIMIT_RECIPIENTS_PER_TRANSACTION], at = 0;
+    must(p->count <= LIMIT_RECIPIENTS_PER_TRANSACTION);
+    for (uint32_t i = 0; i < p->count; i++) {
+        addresses[i] = p->message->rcpts[p->rcpts[i]].address;
+    }
+    uint32_t fit = smtp_client_rcpt_fit(&o->smtp, addresses, p->count, taken);
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (uint32_t i = 0; i < p->count; i++) {
+            if (taken[i] == (pass == 0)) {
+                order[at++] = p->rcpts[i];
+            }
+        }
+    }
+    memcpy(p->rcpts, order, p->count * sizeof(order[0]));
+    return fit < max ? fit : max;
+}
+
 /* A new configuration may ask for TLS, or another login: what was opened before it ends its transactions. */
 bool outbound_has_enough(const struct outbound *o)
 {
     return o->begun >= route_plan_number(o->plan, CONF_SHAPING_MESSAGES_PER_CONNECTION) ||
+           (o->messages_max && o->begun >= o->messages_max) || o->spent || o->yields ||
            o->relay->stopping || o->settings != o->relay->settings;
 }
 
@@ -57,9 +105,12 @@ bool outbound_begin(struct outbound *o)
     if (!p) {
         return false;
     }
-    uint64_t site_max = route_plan_number(o->plan, CONF_SHAPING_RECIPIENTS_PER_TRANSACTION);
-    uint32_t rcpt_max = smtp_client_rcpt_max(&o->smtp);
-    rcpt_max = site_max < rcpt_max ? (uint32_t)site_max : rcpt_max;
+    uint32_t rcpt_max = outbound_fit(o, p);
+    if (rcpt_max == 0) {
+        o->spent = true;
+        queue_site_return(r->queue, p);
+        return false;
+    }
     struct queue_part *rest = p->count > rcpt_max && o->site->sched &&
                                       !queue_part_is_guest(r->queue, p)
                                   ? queue_part_split(r->queue, p, rcpt_max)
@@ -86,11 +137,16 @@ static bool outbound_is_pinned(const struct outbound *o, const struct queue_part
            !o->sending_pinned;
 }
 
-/* The connection died before the peer said anything about this part: not an attempt, once or twice. */
+/* The connection died before the peer said anything about this part, or what it said was not about it: not an
+ * attempt, a few times. One that had only no place left on this connection comes first on the next, where it
+ * is the first and will be judged. */
 static bool outbound_return_part(struct outbound *o, struct outbound_tx *t)
 {
-    if (t->txn.answered || t->damaged || t->part->returns >= RELAY_PART_RETURNS_MAX ||
-        o->relay->stopping || (o->suspect && !o->served) || outbound_is_pinned(o, t->part)) {
+    bool blameless = outbound_is_blameless(o, t);
+    bool unheard = !t->txn.answered && (!o->suspect || o->served);
+    if (!(unheard || t->txn.again) || t->damaged || o->relay->stopping ||
+        (t->part->returns >= RELAY_PART_RETURNS_MAX && !blameless) ||
+        outbound_is_pinned(o, t->part)) {
         return false;
     }
     for (uint32_t i = 0; i < t->txn.rcpt_count; i++) {
@@ -99,9 +155,22 @@ static bool outbound_return_part(struct outbound *o, struct outbound_tx *t)
             return false;
         }
     }
-    t->part->returns++;
-    queue_site_return_last(o->relay->queue, t->part);
+    if (blameless) {
+        queue_site_return(o->relay->queue, t->part);
+    } else {
+        t->part->returns++;
+        queue_site_return_last(o->relay->queue, t->part);
+    }
     return true;
+}
+
+/* Let out by the machine is not sent: what still was here when the connection ended has not arrived. */
+static void outbound_settle_unknown(const struct outbound *o, struct outbound_tx *t)
+{
+    bool arrived = outbound_may_have_arrived(o, t);
+    for (uint32_t i = 0; i < t->txn.rcpt_count; i++) {
+        t->rcpts[i].outcome.unknown = t->rcpts[i].outcome.unknown && arrived;
+    }
 }
 
 void outbound_finish(struct outbound *o, struct outbound_tx *t)
@@ -109,6 +178,8 @@ void outbound_finish(struct outbound *o, struct outbound_tx *t)
     if (o->body == t) {
         outbound_release_body(o);
     }
+    outbound_settle_unknown(o, t);
+    outbound_learn_served(o);
     if (outbound_return_part(o, t)) {
         free(t);
         return;
@@ -137,6 +208,9 @@ void outbound_finish(struct outbound *o, struct outbound_tx *t)
         .duration_ms = outbound_now(o) - t->began_ms,
     };
     outbound_tell_tls(o, &end);
+    o->yields = o->yields ||
+                (o->site->provider && budget_connection_yield(o->site->provider,
+                                                              io_now(o->relay->io)->mono_us));
     bool pinned = outbound_is_pinned(o, t->part);
     o->sending_pinned = o->sending_pinned || pinned;
     queue_part_sent(o->relay->queue, t->part, &end, pinned);

@@ -44,7 +44,8 @@ static void pool_on_idle_watch(struct timer *t, void *ctx)
     list_init(&leaving);
     LIST_FOR_EACH(node, tmp, &r->idle) {
         struct outbound *o = LIST_ENTRY(node, struct outbound, idle_link);
-        if (o->site->provider && budget_is_wanted(o->site->provider)) {
+        if (o->site->provider &&
+            budget_connection_yield(o->site->provider, io_now(r->io)->mono_us)) {
             list_remove(&o->idle_link);
             list_push_back(&leaving, &o->idle_link);
         }
@@ -65,7 +66,22 @@ void pool_watch_idle(struct relay *r, struct queue_site *site)
     }
 }
 
-static void pool_serve(struct relay *r, struct queue_site *site)
+/* Those that work take one more, and go behind the others. Who does not is not asked again. */
+static void pool_fill(struct queue_site *site)
+{
+    uint32_t work = UINT32_MAX;
+    struct list *node;
+    while ((node = list_first(&site->roomy)) && queue_site_work(site) < work) {
+        work = queue_site_work(site);
+        if (work == 0) {
+            break;
+        }
+        outbound_fill(LIST_ENTRY(node, struct outbound, link));
+    }
+}
+
+/* True: it has no connection, and it is only for want of a place. */
+static bool pool_serve(struct relay *r, struct queue_site *site)
 {
     while (queue_site_work(site)) {
         struct list *node = list_first(&site->idle);
@@ -75,8 +91,11 @@ static void pool_serve(struct relay *r, struct queue_site *site)
             break;
         }
     }
+    pool_fill(site);
     /* Rights to connections that are not needed, or not possible, go back to who has them to give. */
-    queue_site_give_back(r->queue, site, queue_site_work(site) && pool_full(r));
+    bool stuck = queue_site_work(site) && site->connections == 0;
+    queue_site_give_back(r->queue, site, stuck || (queue_site_work(site) && pool_full(r)));
+    return stuck && pool_full(r);
 }
 
 void pool_run(struct relay *r)
@@ -95,11 +114,13 @@ void pool_run(struct relay *r)
             maildir_serve(r, site);
             continue;
         }
-        pool_serve(r, site);
+        bool stuck = pool_serve(r, site);
         /* Sites with connections go on when one of those is free; without, they wait for a place. */
         if (queue_sched_wants_place(site->sched)) {
             queue_site_activate(q, site);
             starved += pool_full(r) ? 1 : 0;
+        } else {
+            starved += stuck && !site->sched ? 1 : 0;
         }
     }
     queue_sched_run(q, true);

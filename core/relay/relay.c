@@ -31,6 +31,7 @@ bool relay_open(struct relay *r, const struct relay_parts *parts)
     list_init(&r->resume);
     list_init(&r->space_waiters);
     login_cache_init(&r->logins, r->rng);
+    peers_init(&r->peers, rng_u64(r->rng), PEERS_MAX);
     return offload_port_open(&r->offload_port, r->io, (struct io_tag){IO_KIND_OFFLOAD, {0, 1}}) &&
            (!r->disk ||
             offload_port_open(&r->disk_port, r->io, (struct io_tag){IO_KIND_DISK, {0, 1}}));
@@ -108,6 +109,7 @@ void relay_close(struct relay *r)
     for (size_t i = 0; i < RELAY_RESUMABLE; i++) {
         tls_session_free(&r->resumable[i]);
     }
+    peers_deinit(&r->peers);
     relay_settings_put(&r->settings);
 }
 
@@ -120,7 +122,7 @@ void relay_run(struct relay *r)
     while ((node = list_pop_front(&now))) {
         inbound_resume(LIST_ENTRY(node, struct inbound, link));
     }
-    if (!r->stopping) {
+    if (!r->stopping && !r->queue->leaving) {
         pool_run(r);
     }
     handshakes_run(&r->handshakes);

@@ -14,6 +14,7 @@
 
 #include "core/io/offload.h"
 #include "core/policy/connections.h"
+#include "core/policy/peers.h"
 #include "core/policy/throttle.h"
 #include "core/queue/queue.h"
 #include "core/relay/handshakes.h"
@@ -90,6 +91,7 @@ struct relay {
     unsigned mailbox_looks;  /* recipients being looked for */
     uint64_t mailbox_number; /* of the last question */
     struct login_cache logins;
+    struct peers peers; /* what was learned of servers */
     unsigned workers;
     struct tls_session *resumable[RELAY_RESUMABLE]; /* by hash of route and host */
     struct pool listeners;

@@ -49,6 +49,14 @@ static void relay_settings_server(struct smtp_server_config *out, const struct r
         out->features = features[i].on ? out->features | features[i].feature
                                        : out->features & ~features[i].feature;
     }
+    if (conf->smtp.future_release_ms && listener->mode == CONF_MODE_SUBMISSION) {
+        out->features |= SMTP_FEATURE_FUTURERELEASE;
+        out->future_release_s = (uint32_t)(conf->smtp.future_release_ms / 1000);
+    }
+    if (conf->smtp.deliver_by_ms) {
+        out->features |= SMTP_FEATURE_DELIVERBY;
+        out->deliver_by_s = (uint32_t)((conf->smtp.deliver_by_ms + 999) / 1000);
+    }
     if (credentials_count(s->credentials)) {
         out->features |= SMTP_FEATURE_AUTH;
         out->auth_mechanisms = SMTP_AUTH_PLAIN | SMTP_AUTH_LOGIN |
@@ -72,8 +80,9 @@ static void relay_settings_machines(struct relay_settings *s)
 {
     const struct conf *conf = s->conf;
     s->headers = (struct mail_headers_config){
-        .strip = conf->headers.strip.items,
-        .strip_count = conf->headers.strip.count,
+        .strip = s->strip,
+        .strip_count = s->strip_count,
+        .take_count = s->take_count,
         .adds_fields = conf->headers.received == CONF_RECEIVED_ADD || conf->headers.add_missing,
     };
     for (size_t i = 0; i < RELAY_ROUTES; i++) {
@@ -81,7 +90,9 @@ static void relay_settings_machines(struct relay_settings *s)
             .helo_name = conf->delivery.helo_name,
             .pipelining = conf->delivery.pipelining,
             .chunking = conf->delivery.chunking,
-            .window = 2,
+            .window = 2, /* with DATA the commands of the next ride behind the final dot */
+            .chunk_window = (uint8_t)conf->delivery.chunking_window,
+            .careful = true,
             .tls = relay_settings_policy(i == RELAY_ROUTE_SMARTHOST ? conf->relay.tls
                                                                     : conf->delivery.tls),
         };
@@ -100,6 +111,23 @@ static void relay_settings_machines(struct relay_settings *s)
     for (size_t i = 0; i < conf->listeners.count; i++) {
         relay_settings_server(&s->listeners[i].server, s, &conf->listeners.items[i]);
     }
+}
+
+/* The fields of attributes come first: they are also read. */
+static bool relay_settings_strip(struct relay_settings *s, const struct relay_settings_messages *to)
+{
+    const struct conf_names *names = &s->conf->headers.strip;
+    s->strip = calloc(names->count + ATTRIBUTES_FIELDS, sizeof(*s->strip));
+    if (!s->strip) {
+        buf_add(to->errors, SLICE("headers.strip: out of memory\n"));
+        return false;
+    }
+    s->take_count = attributes_field_names(&s->conf->headers, s->strip);
+    for (size_t i = 0; i < names->count; i++) {
+        s->strip[s->take_count + i] = names->items[i];
+    }
+    s->strip_count = s->take_count + names->count;
+    return true;
 }
 
 /* ---- users ---- */
@@ -224,6 +252,7 @@ static void relay_settings_own(struct relay_settings *s, const struct relay_sett
 static void relay_settings_free(struct relay_settings *s)
 {
     free(s->own);
+    free(s->strip);
     relay_settings_close_tls(s);
     credentials_free(&s->credentials);
     dkim_table_put(&s->dkim);
@@ -244,9 +273,9 @@ struct relay_settings *relay_settings_new(struct conf *conf, const struct relay_
     atomic_init(&s->refs, 1);
     s->conf = conf;
     s->listener_count = count;
-    bool users_ok = relay_settings_users(s, to);
+    bool users_ok = relay_settings_users(s, to) && relay_settings_strip(s, to);
     users_ok = relay_settings_token(s, to) && users_ok;
-    if (s->credentials) {
+    if (s->credentials && s->strip) {
         relay_settings_machines(s);
     }
     s->dkim = dkim_keys_load(conf, to->errors, to->warnings);

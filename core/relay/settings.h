@@ -14,6 +14,7 @@
 #define RINGPOST_RELAY_SETTINGS_H
 
 #include "core/conf/conf.h"
+#include "core/policy/attributes.h"
 #include "core/policy/credentials.h"
 #include "core/policy/dkim.h"
 #include "proto/mail/headers.h"
@@ -46,6 +47,9 @@ struct relay_settings {
     struct credentials *credentials;
     struct dkim_table *dkim; /* never NULL; no rules: nothing is signed */
     struct shaping_table *shaping;
+    struct slice *strip; /* fields to be removed; the first take_count say attributes */
+    size_t strip_count;
+    size_t take_count;
     struct mail_headers_config headers;
     struct buf token;    /* of relay.token_file */
     struct ip_addr *own; /* conf->own */

@@ -90,7 +90,7 @@ static struct slice intro(enum dsn_action action)
     case DSN_FAILED:
         return SLICE("Your message could not be delivered to:\r\n\r\n");
     case DSN_EXPIRED:
-        return SLICE("Delivery was tried again and again, and has now been given up, for:\r\n\r\n");
+        return SLICE("Delivery was not possible in time, and has now been given up, for:\r\n\r\n");
     case DSN_DELAYED:
         return SLICE("Your message could not be delivered yet, and will be tried again, to:\r\n"
                      "(This is a warning only. You do not need to send your message again.)\r\n"
@@ -178,7 +178,8 @@ static struct enhanced status_of(const struct dsn_rcpt *r)
     uint8_t cls = 0;
     switch (r->action) {
     case DSN_EXPIRED:
-        return (struct enhanced){4, 4, 7}; /* delivery time expired */
+        /* Delivery time expired: of the message's own time that is final (RFC 2852 4). */
+        return (struct enhanced){e.cls == 5 && e.subject == 4 && e.detail == 7 ? 5 : 4, 4, 7};
     case DSN_FAILED:
         cls = 5;
         break;

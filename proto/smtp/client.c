@@ -371,7 +371,10 @@ struct smtp_client_body smtp_client_body(const struct smtp_client *c)
         }
     }
     must(s && s->body_given);
-    return (struct smtp_client_body){s->txn, !s->bdat && (s->txn->flags & SMTP_TXN_LEADING_DOT)};
+    return (struct smtp_client_body){.txn = s->txn,
+                                     .dot_stuff = !s->bdat &&
+                                                  (s->txn->flags & SMTP_TXN_LEADING_DOT),
+                                     .end_bytes = s->bdat ? 0 : 3};
 }
 
 /* --- the step -------------------------------------------------------------------------------- */

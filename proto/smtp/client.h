@@ -339,7 +339,8 @@ void smtp_client_begin(struct smtp_client *c, struct smtp_client_txn *txn);
 
 struct smtp_client_body {
     struct smtp_client_txn *txn;
-    bool dot_stuff; /* send it through mail_dot */
+    bool dot_stuff;     /* send it through mail_dot */
+    uint32_t end_bytes; /* smtp_client_body_end will append so many at least, before any command */
 };
 
 /* The body to send; only between SEND_BODY and smtp_client_body_end. */

@@ -143,6 +143,7 @@ static void answer_mail(struct smtp_client *c, struct smtp_client_slot *s,
     } else if (r->code == 503) {
         /* "Bad sequence" to MAIL: the peer's idea of the session differs from ours. That is no
          * verdict about this message, so it must not bounce it. */
+        s->settled = true;
         smtp_client_end_by_trouble(c, r, OUTCOME_STAGE_MAIL, SMTP_TROUBLE_REPLIES);
     } else {
         struct outcome o = slot_outcome(c, s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_MAIL);
@@ -348,6 +349,12 @@ static void answer_unexpected(struct smtp_client *c, const struct smtp_reply *r)
     }
 }
 
+/* A negative answer to it leaves no doubt that the message was not taken, wherever its end is by now. */
+static bool is_verdict(enum smtp_expect_kind kind)
+{
+    return kind == SMTP_EXPECT_MAIL || kind == SMTP_EXPECT_BDAT || kind == SMTP_EXPECT_END;
+}
+
 /* 421 as the answer to a command: see the top of this file. */
 static void answer_closing(struct smtp_client *c, enum smtp_expect_kind kind,
                            struct smtp_client_slot *s, const struct smtp_reply *r)
@@ -357,8 +364,8 @@ static void answer_closing(struct smtp_client *c, enum smtp_expect_kind kind,
         return;
     }
     bool end = kind == SMTP_EXPECT_END || kind == SMTP_EXPECT_BDAT;
-    if (end) {
-        s->settled = true; /* answered: not unknown */
+    if (is_verdict(kind)) {
+        s->settled = true;
     }
     c->closing = c->served > 0 && (!end || c->hint == SMTP_HINT_FULL);
     smtp_client_end_by_reply(c, r, rows[kind].stage, OUTCOME_TEMPORARY);
@@ -384,7 +391,7 @@ static bool answer_hint(struct smtp_client *c, enum smtp_expect_kind kind,
         if (c->mode == SMTP_MODE_STEPWISE) {
             return true;
         }
-        s->settled = s->settled || kind == SMTP_EXPECT_END || kind == SMTP_EXPECT_BDAT;
+        s->settled = s->settled || is_verdict(kind);
         smtp_client_end_by_trouble(c, r, rows[kind].stage, SMTP_TROUBLE_PIPELINE);
         return false;
     }
@@ -402,7 +409,7 @@ void smtp_client_answer(struct smtp_client *c, const struct smtp_reply *r)
     struct smtp_client_slot *s = rows[kind].has_slot ? &c->slots[row->slot] : NULL;
     if (s) {
         must(s->state != SMTP_SLOT_FREE && s->state != SMTP_SLOT_DONE);
-        s->txn->answered = true;
+        s->txn->answered = s->txn->answered || kind != SMTP_EXPECT_RSET;
     }
     if (!(code_class(r->code) & rows[kind].classes)) {
         smtp_client_end_protocol(c, SLICE("peer sent a reply that does not fit the command"));

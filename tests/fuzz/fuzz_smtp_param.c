@@ -49,8 +49,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (smtp_param_next(&rest, &param) == SMTP_PARAM_OK) {
         must(param.key.len > 0);
     }
-    if (smtp_mail_params_parse(input, SMTP_FEATURES_DEFAULT, &mail) == SMTP_PARAM_OK) {
+    uint32_t all = SMTP_FEATURES_DEFAULT | SMTP_FEATURE_FUTURERELEASE | SMTP_FEATURE_DELIVERBY;
+    if (smtp_mail_params_parse(input, all, &mail) == SMTP_PARAM_OK) {
         must(mail.envid.len <= LIMIT_ENVID_BYTES);
+        must(mail.hold == (mail.hold_for_s || mail.hold_until_s));
+        must(mail.by != SMTP_BY_RETURN || mail.by_s > 0);
+        must(mail.by_s > -1000000000 && mail.by_s < 1000000000);
     }
     for (int utf8 = 0; utf8 < 2; utf8++) {
         if (smtp_rcpt_params_parse(input, SMTP_FEATURES_DEFAULT, utf8 != 0, &rcpt) ==

@@ -69,6 +69,16 @@ static void fuzz_rows(struct slice payload)
                           row.payload));
         }
         (void)spool_seal_decode(row.payload, &s);
+        struct spool_memo memo;
+        uint64_t sequence;
+        if (spool_memo_decode(row.payload, &memo, &sequence)) {
+            static uint8_t copy[SPOOL_ROW_HEADER_BYTES + SPOOL_STATE_FIXED_BYTES +
+                                SPOOL_MEMO_KEY_BYTES_MAX + SPOOL_MEMO_VALUE_BYTES_MAX];
+            size_t n = spool_memo_encode(copy, &memo, sequence);
+            must(n == spool_memo_bytes(&memo));
+            must(slice_eq(slice_of(copy + SPOOL_ROW_HEADER_BYTES, n - SPOOL_ROW_HEADER_BYTES),
+                          row.payload));
+        }
         buf_clear(&line);
         (void)spool_row_describe(&line, &row);
         (void)spool_row_name(row.type);

@@ -42,9 +42,9 @@ class Load:
         run_all([lambda: self._session(count)] * sessions)
         return self
 
-    def start(self, sessions):
-        """In the background, until stop()."""
-        self.threads = [threading.Thread(target=self._session, args=(None,), daemon=True) for _ in range(sessions)]
+    def start(self, sessions, count=None):
+        """In the background, until stop(), or until each has submitted that many."""
+        self.threads = [threading.Thread(target=self._session, args=(count,), daemon=True) for _ in range(sessions)]
         for t in self.threads:
             t.start()
         return self

@@ -48,8 +48,11 @@ START_TEST(every_size_is_exact_and_clean)
                                  .sent_us = size * 7};
         struct bench_stamp back;
         buf_clear(&out);
-        bench_template_add(&t, &out, &in, size);
-        ck_assert_uint_eq(out.len, size);
+        struct slice fields = size % 2 ? SLICE("X-More: 1\r\nX-And: 2\r\n") : SLICE("");
+        bench_template_add(&t, &out, &in, fields, size + fields.len);
+        ck_assert_uint_eq(out.len, size + fields.len);
+        bool has = memmem(out.ptr, out.len, "\r\nX-And: 2\r\n\r\n", 14) != NULL;
+        ck_assert(has == (size % 2 == 1));
         ck_assert(message_is_clean(buf_slice(&out)));
         ck_assert(bench_stamp_find(buf_slice(&out), &back));
         ck_assert_uint_eq(back.run, in.run);

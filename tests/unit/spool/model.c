@@ -624,7 +624,7 @@ void model_run(struct model *m, unsigned turns)
 {
     for (unsigned t = 0; t < turns && !fake_dead() && m->dir; t++) {
         uint64_t what = rng_below(&m->rng, 100);
-        if (m->options.load && what % 11 == 0) {
+        if (m->options.load && !m->options.no_memos && what % 11 == 0) {
             model_memo_put(m);
         }
         if (what < 40 && m->appended < m->options.load && m->count + 2 < MODEL_MESSAGES) {

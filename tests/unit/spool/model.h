@@ -75,6 +75,7 @@ struct model_options {
     unsigned load;        /* messages to append in this run */
     bool lost_may_return; /* two faults: the seal may be missing */
     bool no_results;
+    bool no_memos;
 };
 
 struct model {

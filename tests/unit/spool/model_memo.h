@@ -71,6 +71,9 @@ static inline void on_memo(void *ctx, const struct spool_memo *memo)
     struct model *m = ctx;
     char key[16], value[SPOOL_MEMO_VALUE_BYTES_MAX];
     unsigned serial = 0;
+    if (memo->kind >= 200) {
+        return; /* a test's own */
+    }
     for (unsigned i = 0; i < MODEL_MEMOS; i++) {
         if (memo->kind == i % 3 && slice_eq(memo->key, memo_key(key, i))) {
             must(!m->memos[i].found && memo->value.len >= sizeof(serial));

@@ -272,6 +272,36 @@ START_TEST(other_rows)
 }
 END_TEST
 
+START_TEST(memo_row)
+{
+    uint8_t b[SPOOL_ROW_HEADER_BYTES + SPOOL_STATE_FIXED_BYTES + 16];
+    const struct spool_memo memo = {.kind = 7, .key = SLICE("key"), .value = SLICE("value")};
+    size_t n = spool_memo_encode(b, &memo, 0x1122334455667788);
+    ck_assert_uint_eq(n, spool_memo_bytes(&memo));
+    ck_assert_uint_eq(n, 8 + 12 + 3 + 5);
+    static const struct {
+        unsigned at, bytes;
+        uint64_t value;
+    } rows[] = {{0, 2, 5}, {4, 4, 20}, {8, 8, 0x1122334455667788}, {16, 1, 7}, {17, 1, 3}, {18, 2, 5}};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        ck_assert_uint_eq(number_at(b + rows[i].at, rows[i].bytes), rows[i].value);
+    }
+    ck_assert_mem_eq(b + 20, "keyvalue", 8);
+    struct slice payload = slice_of(b + 8, n - 8);
+    struct spool_memo out;
+    uint64_t sequence;
+    ck_assert(spool_memo_decode(payload, &out, &sequence) && sequence == 0x1122334455667788);
+    ck_assert(out.kind == 7 && slice_eq(out.key, memo.key) && slice_eq(out.value, memo.value));
+    for (size_t len = 0; len < payload.len; len++) {
+        ck_assert(!spool_memo_decode(slice_first(payload, len), &out, &sequence));
+    }
+    ck_assert(!spool_memo_decode(slice_of(b + 8, n - 7), &out, &sequence)); /* a byte too many */
+    b[17] = 0;                                                             /* no key */
+    b[18] = 8;
+    ck_assert(!spool_memo_decode(payload, &out, &sequence));
+}
+END_TEST
+
 START_TEST(rows_of_tomorrow_are_skipped)
 {
     uint8_t b[128] = {0x99, 0x01, 0, 0, 3, 0, 0, 0, 'x', 'y', 'z'};
@@ -304,6 +334,7 @@ int main(void)
     tcase_add_test(t, message_row);
     tcase_add_test(t, message_row_malformed);
     tcase_add_test(t, other_rows);
+    tcase_add_test(t, memo_row);
     tcase_add_test(t, rows_of_tomorrow_are_skipped);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -274,7 +274,7 @@ static const struct apply_case apply_cases[] = {
      {"listeners.port=1"},
      "--set listeners.port: not a key; set one of listeners[0]: "
      "address, port, mode, normalize_bare_lf, "
-     "tls, cert_file, key_file, client_ca_file, proxy_protocol, access, reject_at\n"},
+     "tls, cert_file, key_file, client_ca_file, proxy_protocol, access, reject_at, attributes, priority, tenant\n"},
     {NULL, {0}, {"limits.hop=1"}, "--set limits.hop: unknown key; did you mean hops?\n"},
     {NULL, {0}, {"limit.hops=1"}, "--set limit.hops: unknown key; did you mean limits?\n"},
     {NULL,

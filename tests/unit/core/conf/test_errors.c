@@ -151,6 +151,14 @@ static const struct bad_case bad_cases[] = {
      "n, no spaces)\n"
      "1:36: headers.strip[2]: \"A:\" is not a header field name, like X-Mailer (no colon"
      ", no spaces)\n"},
+    {TEXT("headers: {campaign: X-Ringpost-TENANT}\n"),
+     "1:21: headers.campaign: the same as headers.tenant\n"},
+    {TEXT("listeners: [{port: 25, priority: high}]\n"),
+     "1:34: listeners[0].priority: \"high\" is not one of: auto, urgent, normal, bulk\n"},
+    {TEXT("users: [{name: a, password: b, tenant: \"a b\"}]\n"),
+     "1:40: users[0].tenant: \"a b\" is not a name (letters, digits, - _ . @ +)\n"},
+    {TEXT("smtp: {future_release: 400d}\n"),
+     "1:24: smtp.future_release: 400d is out of range (0 or 1s–366d)\n"},
     {TEXT("headers: {strip: Received}\n"),
      "1:18: headers.strip: is a single value, must be a list, each item a header field n"
      "ame\n"},
@@ -221,13 +229,13 @@ static const struct bad_case bad_cases[] = {
     {TEXT("listeners: {port: 25}\n"),
      "1:12: listeners: is a group, must be a list of groups with the keys: address, port"
      ", mode, normalize_bare_lf, "
-     "tls, cert_file, key_file, client_ca_file, proxy_protocol, access, reject_at\n"},
+     "tls, cert_file, key_file, client_ca_file, proxy_protocol, access, reject_at, attributes, priority, tenant\n"},
     {TEXT("listeners: []\n"),
      "1:12: listeners: has 0 items, allowed are 1–64\n"},
     {TEXT("listeners: [25]\n"),
      "1:13: listeners[0]: is a single value, must be a group with the keys: address, por"
      "t, mode, normalize_bare_lf, "
-     "tls, cert_file, key_file, client_ca_file, proxy_protocol, access, reject_at\n"},
+     "tls, cert_file, key_file, client_ca_file, proxy_protocol, access, reject_at, attributes, priority, tenant\n"},
     {TEXT("listeners:\n"
      "  - port: 25\n"
      "    prot: 1\n"),
@@ -352,7 +360,7 @@ static const struct bad_case bad_cases[] = {
      "  - ~\n"),
      "3:5: listeners[1]: is a single value, must be a group with the keys: address, port"
      ", mode, normalize_bare_lf, "
-     "tls, cert_file, key_file, client_ca_file, proxy_protocol, access, reject_at\n"},
+     "tls, cert_file, key_file, client_ca_file, proxy_protocol, access, reject_at, attributes, priority, tenant\n"},
     {TEXT("dns: {servers: [127.0.0.1, 127.0.0.1, 127.0.0.1, 127.0.0.1, 127.0.0.1, 127.0.0.1, "
      "127.0.0.1, 127.0.0.1, 127.0.0.1]}\n"),
      "1:16: dns.servers: has 9 items, allowed are 0–8\n"},

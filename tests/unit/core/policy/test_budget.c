@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 enum { SECOND_US = 1000000 };
 
@@ -53,7 +54,7 @@ START_TEST(one_of_a_name)
     ck_assert_ptr_null(a);
     budget_put(table, &a); /* nothing */
     budget_put(table, &c);
-    ck_assert(budget_connection_take(b));
+    ck_assert(budget_connection_take(b, &table, true, 1));
     budget_connection_give(b);
     budget_put(table, &b);
     teardown();
@@ -64,15 +65,15 @@ START_TEST(connections_end_at_the_limit)
 {
     setup();
     struct budget *b = get("google", limits(2, 0, 0), 1);
-    ck_assert(budget_connection_take(b));
-    ck_assert(budget_connection_take(b));
-    ck_assert(!budget_is_wanted(b));
-    ck_assert(!budget_connection_take(b));
-    ck_assert(budget_is_wanted(b)); /* somebody who idles should know */
+    ck_assert(budget_connection_take(b, &table, true, 1));
+    ck_assert(budget_connection_take(b, &table, true, 1));
+    ck_assert(!budget_connection_yield(b, 1));
+    ck_assert(!budget_connection_take(b, &table, true, 1));
+    ck_assert(budget_connection_yield(b, 1)); /* somebody should make room */
     ck_assert_uint_eq(budget_connections(b), 2);
     budget_connection_give(b);
-    ck_assert(budget_connection_take(b));
-    ck_assert(!budget_is_wanted(b));
+    ck_assert(budget_connection_take(b, &table, true, 1));
+    ck_assert(!budget_connection_yield(b, 1 + BUDGET_YIELD_US));
     budget_connection_give(b);
     budget_connection_give(b);
     budget_put(table, &b);
@@ -85,10 +86,10 @@ START_TEST(no_limit_is_no_limit)
     setup();
     struct budget *b = get("free", limits(0, 0, 0), 1);
     for (unsigned i = 0; i < 1000; i++) {
-        ck_assert(budget_connection_take(b));
-        ck_assert(budget_rate_take(b, BUDGET_BYTE_RATE, 1 << 20, 5));
+        ck_assert(budget_connection_take(b, &table, true, 1));
+        ck_assert(budget_rate_take(b, BUDGET_BYTE_RATE, NULL, 1 << 20, 5));
     }
-    ck_assert_uint_eq(budget_rate_next_us(b, BUDGET_MESSAGE_RATE, 1, 77), 77);
+    ck_assert_uint_eq(budget_rate_next_us(b, BUDGET_MESSAGE_RATE, NULL, 1, 77), 77);
     for (unsigned i = 0; i < 1000; i++) {
         budget_connection_give(b);
     }
@@ -104,20 +105,20 @@ START_TEST(a_new_limit_goes_on_counting)
     uint64_t now_us = 1000 * SECOND_US;
     struct budget *old = get("t", limits(3, 10, 5), now_us);
     for (unsigned i = 0; i < 3; i++) {
-        ck_assert(budget_connection_take(old));
+        ck_assert(budget_connection_take(old, &table, true, 1));
     }
     for (unsigned i = 0; i < 5; i++) {
-        ck_assert(budget_rate_take(old, BUDGET_MESSAGE_RATE, 1, now_us));
+        ck_assert(budget_rate_take(old, BUDGET_MESSAGE_RATE, NULL, 1, now_us));
     }
-    ck_assert(!budget_rate_take(old, BUDGET_MESSAGE_RATE, 1, now_us));
+    ck_assert(!budget_rate_take(old, BUDGET_MESSAGE_RATE, NULL, 1, now_us));
     struct budget *newer = get("t", limits(4, 20, 5), now_us);
     ck_assert_ptr_ne(old, newer);
     ck_assert_uint_eq(budget_connections(newer), 3);
-    ck_assert(!budget_rate_take(newer, BUDGET_MESSAGE_RATE, 1, now_us)); /* no burst for a reload */
-    ck_assert(budget_rate_take(newer, BUDGET_MESSAGE_RATE, 1, now_us + SECOND_US / 20));
-    ck_assert(budget_connection_take(newer));
-    ck_assert(!budget_connection_take(newer));
-    ck_assert(!budget_connection_take(old));
+    ck_assert(!budget_rate_take(newer, BUDGET_MESSAGE_RATE, NULL, 1, now_us)); /* no burst for a reload */
+    ck_assert(budget_rate_take(newer, BUDGET_MESSAGE_RATE, NULL, 1, now_us + SECOND_US / 20));
+    ck_assert(budget_connection_take(newer, &table, true, 1));
+    ck_assert(!budget_connection_take(newer, &table, true, 1));
+    ck_assert(!budget_connection_take(old, &table, true, 1));
     for (unsigned i = 0; i < 3; i++) {
         budget_connection_give(old);
     }
@@ -128,6 +129,124 @@ START_TEST(a_new_limit_goes_on_counting)
     budget_put(table, &again);
     budget_connection_give(newer);
     budget_put(table, &newer);
+    teardown();
+}
+END_TEST
+
+/* The old one's holders learn of it later: until then they get nothing. */
+START_TEST(the_old_one_lets_nothing_pass)
+{
+    setup();
+    uint64_t now_us = 1000 * SECOND_US;
+    struct budget *old = get("t", limits(0, 10, 5), now_us);
+    struct budget *newer = get("t", limits(0, 20, 5), now_us);
+    ck_assert(!budget_rate_take(old, BUDGET_MESSAGE_RATE, NULL, 1, now_us));
+    ck_assert(!budget_rate_take(old, BUDGET_MESSAGE_RATE, NULL, 1, now_us + 10 * SECOND_US));
+    ck_assert_uint_gt(budget_rate_next_us(old, BUDGET_MESSAGE_RATE, NULL, 1, now_us), now_us);
+    for (unsigned i = 0; i < 5; i++) {
+        ck_assert(budget_rate_take(newer, BUDGET_MESSAGE_RATE, NULL, 1, now_us));
+    }
+    budget_put(table, &old);
+    budget_put(table, &newer);
+    teardown();
+}
+END_TEST
+
+/* Nobody holds it for a while: what was sent is not forgotten as long as it is not paid for. */
+START_TEST(there_is_no_second_burst_for_who_comes_back)
+{
+    setup();
+    uint64_t now_us = 1000 * SECOND_US;
+    struct budget *b = get("t", limits(0, 2, 2), now_us);
+    ck_assert(budget_rate_take(b, BUDGET_MESSAGE_RATE, NULL, 1, now_us));
+    ck_assert(budget_rate_take(b, BUDGET_MESSAGE_RATE, NULL, 1, now_us));
+    budget_put(table, &b);
+    for (unsigned i = 0; i < 300; i++) { /* more than are kept without a look */
+        char name[16];
+        snprintf(name, sizeof(name), "%u", i);
+        struct budget *other = get(name, limits(0, 2, 2), now_us);
+        budget_put(table, &other);
+    }
+    b = get("t", limits(0, 2, 2), now_us);
+    ck_assert(!budget_rate_take(b, BUDGET_MESSAGE_RATE, NULL, 1, now_us));
+    budget_put(table, &b);
+    b = get("t", limits(0, 3, 2), now_us); /* not even with another limit */
+    ck_assert(!budget_rate_take(b, BUDGET_MESSAGE_RATE, NULL, 1, now_us + SECOND_US / 4));
+    ck_assert(budget_rate_take(b, BUDGET_MESSAGE_RATE, NULL, 1, now_us + SECOND_US / 3 + 1));
+    budget_put(table, &b);
+    teardown();
+}
+END_TEST
+
+/* Three that ask whenever they may, in the same order each time. */
+START_TEST(a_rate_is_taken_in_turn)
+{
+    setup();
+    uint64_t next_us[3] = {0}, taken_by[3] = {0}, now_us = 1000 * SECOND_US, end_us = now_us;
+    struct budget *b = get("t", limits(0, 10, 1), now_us);
+    for (end_us += 60 * SECOND_US; now_us < end_us; now_us += 1000) {
+        for (unsigned i = 0; i < 3; i++) {
+            while (next_us[i] <= now_us &&
+                   budget_rate_take(b, BUDGET_MESSAGE_RATE, &taken_by[i], 1, now_us)) {
+                taken_by[i]++;
+            }
+            if (next_us[i] <= now_us) {
+                next_us[i] =
+                    budget_rate_next_us(b, BUDGET_MESSAGE_RATE, &taken_by[i], 1, now_us);
+            }
+        }
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_uint_ge(taken_by[i], 180);
+        ck_assert_uint_le(taken_by[i], 220);
+    }
+    ck_assert_uint_ge(taken_by[0] + taken_by[1] + taken_by[2], 590);
+    budget_put(table, &b);
+    teardown();
+}
+END_TEST
+
+/* Who has a turn and does not take it holds up the others for a moment only. */
+START_TEST(a_turn_that_is_not_taken_passes)
+{
+    setup();
+    uint64_t now_us = 1000 * SECOND_US;
+    int a, c;
+    struct budget *b = get("t", limits(0, 10, 1), now_us);
+    ck_assert(budget_rate_take(b, BUDGET_MESSAGE_RATE, &a, 1, now_us));
+    ck_assert(!budget_rate_take(b, BUDGET_MESSAGE_RATE, &c, 1, now_us));
+    now_us += SECOND_US / 10;
+    ck_assert(!budget_rate_take(b, BUDGET_MESSAGE_RATE, &a, 1, now_us));
+    ck_assert_uint_gt(budget_rate_next_us(b, BUDGET_MESSAGE_RATE, &a, 1, now_us), now_us);
+    ck_assert_uint_eq(budget_rate_next_us(b, BUDGET_MESSAGE_RATE, &c, 1, now_us), now_us);
+    ck_assert(budget_rate_take(b, BUDGET_MESSAGE_RATE, &a, 1, now_us + BUDGET_TURN_US));
+    budget_put(table, &b);
+    teardown();
+}
+END_TEST
+
+START_TEST(a_place_is_kept_for_who_has_none)
+{
+    setup();
+    int busy, late;
+    uint64_t now_us = SECOND_US;
+    struct budget *b = get("p", limits(1, 0, 0), now_us);
+    ck_assert(budget_connection_take(b, &busy, true, now_us));
+    ck_assert(!budget_connection_take(b, &busy, false, now_us));
+    ck_assert(!budget_connection_yield(b, now_us)); /* it only wants more */
+    ck_assert(!budget_connection_take(b, &late, true, now_us));
+    ck_assert(budget_connection_yield(b, now_us));
+    ck_assert(!budget_connection_yield(b, now_us)); /* one place, one connection */
+    budget_connection_give(b);
+    ck_assert(!budget_connection_take(b, &busy, true, now_us));
+    ck_assert(budget_connection_take(b, &late, true, now_us));
+    budget_connection_give(b);
+    ck_assert(budget_connection_take(b, &busy, true, now_us));
+    ck_assert(!budget_connection_take(b, &late, true, now_us));
+    budget_connection_give(b);
+    ck_assert(budget_connection_take(b, &busy, true, now_us + BUDGET_WANTED_US)); /* late has gone */
+    budget_connection_give(b);
+    budget_put(table, &b);
     teardown();
 }
 END_TEST
@@ -143,7 +262,7 @@ static void *compete(void *arg)
 {
     (void)arg;
     for (unsigned i = 0; i < ROUNDS; i++) {
-        if (budget_connection_take(shared)) {
+        if (budget_connection_take(shared, &table, true, 1)) {
             unsigned now = atomic_fetch_add(&holders, 1) + 1, seen = atomic_load(&most);
             while (now > seen && !atomic_compare_exchange_weak(&most, &seen, now)) {
             }
@@ -152,7 +271,7 @@ static void *compete(void *arg)
             budget_connection_give(shared);
         }
         /* The clock of all threads stands still: exactly the burst may pass. */
-        if (budget_rate_take(shared, BUDGET_MESSAGE_RATE, 1, SECOND_US)) {
+        if (budget_rate_take(shared, BUDGET_MESSAGE_RATE, NULL, 1, SECOND_US)) {
             atomic_fetch_add(&taken, 1u << 20);
         }
     }
@@ -182,6 +301,9 @@ END_TEST
 int main(void)
 {
     const TTest *tests[] = {one_of_a_name, connections_end_at_the_limit, no_limit_is_no_limit,
-                            a_new_limit_goes_on_counting, exact_under_threads};
+                            a_new_limit_goes_on_counting, the_old_one_lets_nothing_pass,
+                            there_is_no_second_burst_for_who_comes_back, a_rate_is_taken_in_turn,
+                            a_turn_that_is_not_taken_passes, a_place_is_kept_for_who_has_none,
+                            exact_under_threads};
     return testing_run("core/policy/budget", tests, ARRAY_COUNT(tests));
 }

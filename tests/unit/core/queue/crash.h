@@ -50,16 +50,10 @@ static inline void crash_copy(const struct rig *r, const struct rig *to)
     closedir(dir);
 }
 
+/* A parked one is a message again, until something settles it. */
 static inline struct queue_message *crash_find(struct queue *q, uint64_t id)
 {
-    for (uint32_t slot = 0; slot < q->messages.made; slot++) {
-        struct handle h;
-        struct queue_message *m = pool_at(&q->messages, slot, &h);
-        if (m && m->id == id) {
-            return m;
-        }
-    }
-    return NULL;
+    return queue_find(q, id);
 }
 
 enum { CRASH_PENDING_MAX = 8 };
@@ -127,11 +121,11 @@ static inline void crash_compare_rcpt(struct rig *r, struct rig *after, struct q
 /* Everything r answers for is there, and nothing else. */
 static inline void crash_compare(struct rig *r, struct rig *after)
 {
-    for (uint32_t slot = 0; slot < r->queue.messages.made; slot++) {
-        struct handle h;
-        struct queue_message *m = pool_at(&r->queue.messages, slot, &h);
-        struct queue_message *found = m ? crash_find(&after->queue, m->id) : NULL;
-        if (!m || !m->queued) {
+    struct queue_walk walk = {0};
+    struct queue_message *m;
+    while ((m = queue_walk_next(&r->queue, &walk))) {
+        struct queue_message *found = crash_find(&after->queue, m->id);
+        if (!m->queued) {
             continue; /* nobody was told of it yet: it may be there or not */
         }
         for (uint32_t i = 0; i < m->rcpt_count; i++) {
@@ -144,10 +138,9 @@ static inline void crash_compare(struct rig *r, struct rig *after)
             ck_assert(slice_eq(found->sender, m->sender) && slice_eq(found->envid, m->envid));
         }
     }
-    for (uint32_t slot = 0; slot < after->queue.messages.made; slot++) {
-        struct handle h;
-        struct queue_message *m = pool_at(&after->queue.messages, slot, &h);
-        ck_assert(!m || crash_find(&r->queue, m->id)); /* what had ended stays so */
+    walk = (struct queue_walk){0};
+    while ((m = queue_walk_next(&after->queue, &walk))) {
+        ck_assert_ptr_nonnull(crash_find(&r->queue, m->id)); /* what had ended stays so */
     }
     rig_check_sum(after);
     ck_assert_uint_eq(after->recovery.damaged, 0);

@@ -11,6 +11,7 @@
 #define RINGPOST_TESTS_QUEUE_RIG_H
 
 #include "core/app/recovered.h"
+#include "core/queue/far.h"
 #include "core/queue/queue.h"
 #include "proto/mail/notify.h"
 #include "tests/unit/core/base/testing.h"
@@ -40,6 +41,9 @@ struct rig {
     const char *smarthost; /* setting; NULL: by MX */
     const char *dns_server;
     struct conf *conf;
+    struct queue_group *group; /* NULL: alone; else `worker` is who this is */
+    unsigned worker;
+    struct mailbox box;
     struct budget_table *budgets;
     struct shaping_table *shaping;
     struct io *io;
@@ -60,6 +64,7 @@ struct rig {
     void (*on_other)(struct rig *r, const struct io_event *ev);
     void (*on_turn)(struct rig *r);
     bool peer_has_dsn;
+    bool keeps_messages;     /* nothing is parked: the test has pointers to messages */
     uint64_t schedule[4];    /* ms */
     uint64_t delay_after_ms; /* 0: as configured */
     struct rig_part parts[RIG_PARTS_MAX];
@@ -124,6 +129,22 @@ static inline void rig_on_body(void *ctx, const struct io_event *ev)
 static inline void rig_on_dns(void *ctx, const struct io_event *ev)
 {
     dns_on_io(((struct rig *)ctx)->dns, ev);
+}
+
+static inline void rig_on_mailbox(void *ctx, const struct io_event *ev)
+{
+    (void)ctx, (void)ev; /* it only ends the wait */
+}
+
+/* What core/app/worker.c does with the mails of other queues. */
+static inline void rig_read_mail(struct rig *r)
+{
+    struct mail *mail = mailbox_take(&r->box);
+    while (mail) {
+        struct mail *next = mail->next;
+        ck_assert(queue_far_on_mail(&r->queue, mail));
+        mail = next;
+    }
 }
 
 static inline void rig_on_other(void *ctx, const struct io_event *ev)
@@ -204,16 +225,16 @@ static inline void rig_check_sum(struct rig *r)
     const struct queue_counters *c = &r->queue.counters;
     testing_that(c->accepted == c->delivered + c->bounced + c->expired + c->cancelled + c->queued);
     uint64_t open = 0, messages = 0;
-    for (uint32_t slot = 0; slot < r->queue.messages.made; slot++) {
-        struct handle h;
-        struct queue_message *m = pool_at(&r->queue.messages, slot, &h);
+    struct queue_walk walk = {0};
+    struct queue_message *m;
+    while ((m = queue_walk_next(&r->queue, &walk))) {
         uint32_t mine = 0;
-        for (uint32_t i = 0; m && i < m->rcpt_count; i++) {
+        for (uint32_t i = 0; i < m->rcpt_count; i++) {
             mine += m->rcpts[i].state != QUEUE_RCPT_ENDED;
         }
-        testing_that(!m || m->open_count == mine);
-        open += m && m->queued ? mine : 0;
-        messages += m && m->queued ? 1 : 0;
+        testing_that(m->open_count == mine);
+        open += m->queued ? mine : 0;
+        messages += m->queued ? 1 : 0;
     }
     testing_that(open == c->queued && messages == c->messages);
 }
@@ -226,6 +247,7 @@ static inline void rig_turn(struct rig *r)
     bool busy = dns_pending(r->dns) || queue_pending(&r->queue);
     io_wait(r->io, busy ? 0 : next < soon ? next : soon);
     io_dispatch(r->io);
+    rig_read_mail(r);
     timer_wheel_run(&r->timers, io_now(r->io)->mono_ms, r);
     dns_run(r->dns);
     queue_run(&r->queue);
@@ -237,6 +259,7 @@ static inline void rig_turn(struct rig *r)
     if (r->on_turn) {
         r->on_turn(r);
     }
+    queue_far_run(&r->queue);
     rig_check_sum(r);
     spool_commit(r->spool);
     obs_flush(&r->log, io_now(r->io)->mono_ms);
@@ -255,11 +278,17 @@ static inline void rig_run_ms(struct rig *r, uint64_t ms)
     for (uint64_t rig_end_ms = io_now((r)->io)->mono_ms + 20000; !(cond); rig_turn(r))             \
     ck_assert_msg(io_now((r)->io)->mono_ms < rig_end_ms, "still not: %s", #cond)
 
+/* Messages in memory, parked or not. */
+static inline uint32_t rig_messages(const struct rig *r)
+{
+    return r->queue.messages.used + r->queue.park.lot.used;
+}
+
 /* Nothing is left of any message, in memory or held on disk. */
 static inline void rig_settle(struct rig *r)
 {
     struct spool_stats stats;
-    RIG_UNTIL(r, r->queue.messages.used == 0);
+    RIG_UNTIL(r, rig_messages(r) == 0);
     ck_assert_uint_eq(r->queue.counters.queued, 0);
     ck_assert_uint_eq(r->queue.counters.messages, 0);
     ck_assert_uint_eq(r->queue.memory_bytes, 0);
@@ -318,7 +347,7 @@ static inline void rig_on_recovered(void *ctx, unsigned worker, const struct spo
 static inline void rig_open_spool(struct rig *r)
 {
     struct spool_options options = {.segment_bytes = r->conf->spool.segment_bytes, .workers = 1};
-    struct spool_recovery_events events = {rig_on_recovered, NULL};
+    struct spool_recovery_events events = {.message = rig_on_recovered};
     struct buf error;
     buf_init(&error, 4096);
     r->dir = spool_dir_open(r->conf->spool.dir.ptr, &options, &error);
@@ -366,6 +395,7 @@ static inline void rig_start(struct rig *r, const char *const *extra)
     routes[IO_KIND_SPOOL] = (struct io_route){"spool", rig_on_spool};
     routes[IO_KIND_BODY_READ] = (struct io_route){"body", rig_on_body};
     routes[IO_KIND_DNS] = (struct io_route){"dns", rig_on_dns};
+    routes[IO_KIND_MAILBOX] = (struct io_route){"mailbox", rig_on_mailbox};
     static const struct queue_events events = {.accepted = rig_on_accepted, .space = rig_on_space};
     int error = 0;
     char path[128];
@@ -376,6 +406,7 @@ static inline void rig_start(struct rig *r, const char *const *extra)
     obs_log_init(&r->log, r->sink, OBS_DEBUG);
     r->io = io_open(64, routes, r, &error);
     ck_assert_msg(r->io != NULL, "io_uring: %s", strerror(error));
+    mailbox_init(&r->box, io_wake_fd(r->io));
     timer_wheel_init(&r->timers, io_now(r->io)->mono_ms);
     rig_open_dns(r);
     rig_open_spool(r);
@@ -390,10 +421,12 @@ static inline void rig_start(struct rig *r, const char *const *extra)
                                 .dns = r->dns,
                                 .budgets = r->budgets,
                                 .shaping = r->shaping,
-                                .worker = 0,
-                                .workers = 1,
+                                .group = r->group,
+                                .worker = r->worker,
+                                .workers = r->group ? r->group->workers : 1,
                                 .id_floor = r->recovery.id_max};
     ck_assert(queue_open(&r->queue, &parts, &events, r));
+    r->queue.park.off = r->keeps_messages;
     r->spool = spool_open(r->dir, 0, r->io, &r->timers, &queue_spool_events, &r->queue);
     ck_assert_ptr_nonnull(r->spool);
     queue_set_spool(&r->queue, r->spool);

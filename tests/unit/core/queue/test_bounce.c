@@ -69,7 +69,7 @@ START_TEST(a_report_waits_for_its_signature)
     RIG_UNTIL(&rig, signer.count == 1);
     rig_run_ms(&rig, 50);
     ck_assert_uint_eq(rig.queue.counters.bounced, 1);
-    ck_assert_uint_eq(rig.queue.messages.used, 1);
+    ck_assert_uint_eq(rig_messages(&rig), 1);
     ck_assert(list_empty(&rig.queue.batches) && list_empty(&rig.queue.unsaved));
     queue_bounce_signed(signer.reports[0], SLICE(SIGNATURE));
     rig_settle(&rig);

@@ -13,6 +13,7 @@ static void setup(void)
 {
     rig_init(&rig);
     rig.schedule[0] = 60 * 60 * 1000; /* who waits, waits */
+    rig.keeps_messages = true;
     rig.script = rig_by_name;
     rig_start(&rig, NULL);
 }
@@ -80,7 +81,7 @@ START_TEST(a_message_moves)
         assert_content(m);
         ck_assert_uint_eq(m->rcpts[0].due_ms, due_ms);
         ck_assert_uint_eq(rig.queue.counters.queued, 1);
-        RIG_UNTIL(&rig, rig.queue.messages.used == 1);
+        RIG_UNTIL(&rig, rig_messages(&rig) == 1);
         spool_stats(rig.spool, &stats);
         ck_assert_uint_gt(stats.segments_reclaimed, 0);
         rig_init(&after);

@@ -166,7 +166,7 @@ START_TEST(strings_are_copied)
     ck_assert_ptr_eq(queue_message_resolve(&rig.queue, h), m);
     queue_message_free(&rig.queue, m);
     ck_assert_ptr_null(queue_message_resolve(&rig.queue, h)); /* stale */
-    ck_assert_uint_eq(rig.queue.messages.used, 0);
+    ck_assert_uint_eq(rig_messages(&rig), 0);
     teardown();
 }
 END_TEST

@@ -18,7 +18,7 @@ START_TEST(a_queue_survives_the_end)
     const char *rcpts[] = {"ok@one.test", "temp1@one.test", "perm@one.test", "temp2@two.test"};
     uint64_t id = rig_submit(&rig, &(struct rig_mail){"a@sender.test", rcpts, 4, 0, 0});
     RIG_UNTIL(&rig, rig.queue.counters.deferrals == 2 && rig.queue.counters.dsn == 1 &&
-                        rig.queue.messages.used == 1);
+                        rig_messages(&rig) == 1);
     uint64_t due_ms = crash_find(&rig.queue, id)->rcpts[1].due_ms;
     rig_stop(&rig);
     rig_start(&rig, NULL);

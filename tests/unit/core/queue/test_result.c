@@ -46,7 +46,7 @@ START_TEST(a_lost_commit_is_nobodys_mail)
     RIG_UNTIL(&rig, rig.accepted_lost == 1);
     ck_assert_uint_eq(rig.accepted_ok, 0);
     ck_assert_uint_eq(rig.queue.counters.accepted, 0);
-    ck_assert_uint_eq(rig.queue.messages.used, 0);
+    ck_assert_uint_eq(rig_messages(&rig), 0);
     ck_assert_uint_eq(rig.queue.memory_bytes, 0);
     ck_assert_uint_eq(rig.queue.lost_commits, 1);
     disk_works(true);
@@ -72,7 +72,7 @@ START_TEST(a_result_is_written_until_it_is_durable)
     RIG_UNTIL(&rig, rig.queue.lost_commits > 0);
     ck_assert_uint_eq(rig.queue.counters.delivered, 1);
     ck_assert_uint_eq(rig.queue.counters.queued, 0);
-    ck_assert_uint_eq(rig.queue.messages.used, 1); /* not forgotten */
+    ck_assert_uint_eq(rig_messages(&rig), 1); /* not forgotten */
     ck_assert(!list_empty(&rig.queue.unsaved));
     rig_run_ms(&rig, 100);
     ck_assert_uint_eq(rig.part_count, 1);

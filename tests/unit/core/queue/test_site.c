@@ -289,10 +289,10 @@ START_TEST(a_site_that_fails)
     RIG_UNTIL(&rig, queue_site_work(s) == 2);
     struct outcome down = outcome_local(OUTCOME_TEMPORARY, OUTCOME_SITE, OUTCOME_STAGE_CONNECT,
                                         (struct enhanced){4, 4, 1}, SLICE("connection refused"));
-    queue_site_failed(&rig.queue, s, &down);
+    queue_site_failed(&rig.queue, s, &down, false);
     ck_assert_uint_eq(rig.queue.counters.deferrals, 0); /* once is no reason */
     timer_stop(&rig.timers, &s->sched->pause);
-    queue_site_failed(&rig.queue, s, &down);
+    queue_site_failed(&rig.queue, s, &down, false);
     ck_assert_uint_eq(queue_site_work(s), 0);
     ck_assert_uint_eq(rig.queue.counters.deferrals, 2);
     assert_states(p->message, "r");

@@ -35,6 +35,44 @@ static void done(struct relay_settings *s)
 #define SETTINGS(...)                                                                              \
     settings((const char *const[]){__VA_ARGS__}, ARRAY_COUNT(((const char *const[]){__VA_ARGS__})))
 
+/* The fields of attributes are removed from all mail, and read; those of headers.strip are only removed. */
+START_TEST(fields_to_take_and_to_strip)
+{
+    struct relay_settings *s = SETTINGS("identity.hostname=relay.example.test",
+                                        "headers.strip=X-Mailer,Received", "headers.tenant=",
+                                        "headers.expire=X-End");
+    static const char *const want[] = {"X-Ringpost-Priority", "X-Ringpost-Campaign",
+                                       "X-Ringpost-Send-At",  "X-End",
+                                       "X-Mailer",            "Received"};
+    ck_assert_msg(s != NULL, "%.*s", SLICE_ARG(buf_slice(&errors)));
+    ck_assert_uint_eq(s->headers.strip_count, ARRAY_COUNT(want));
+    ck_assert_uint_eq(s->headers.take_count, 4);
+    for (size_t i = 0; i < ARRAY_COUNT(want); i++) {
+        ck_assert(slice_eq(s->headers.strip[i], slice_str(want[i])));
+    }
+    done(s);
+}
+END_TEST
+
+START_TEST(times_are_offered_where_they_are_configured)
+{
+    struct relay_settings *s = SETTINGS("identity.hostname=relay.example.test",
+                                        "listeners.0.port=2525", "listeners.1.port=2526",
+                                        "listeners.1.mode=submission", "smtp.future_release=2h",
+                                        "smtp.deliver_by=1500ms");
+    enum { HOLD = SMTP_FEATURE_FUTURERELEASE, BY = SMTP_FEATURE_DELIVERBY };
+    ck_assert_msg(s != NULL, "%.*s", SLICE_ARG(buf_slice(&errors)));
+    ck_assert_uint_eq(s->listeners[0].server.features & (HOLD | BY), BY);
+    ck_assert_uint_eq(s->listeners[1].server.features & (HOLD | BY), HOLD | BY);
+    ck_assert_uint_eq(s->listeners[1].server.future_release_s, 7200);
+    ck_assert_uint_eq(s->listeners[1].server.deliver_by_s, 2);
+    done(s);
+    s = SETTINGS("identity.hostname=relay.example.test", "listeners.0.mode=submission");
+    ck_assert_uint_eq(s->listeners[0].server.features & (HOLD | BY), 0);
+    done(s);
+}
+END_TEST
+
 START_TEST(limits_reach_the_server)
 {
     struct relay_settings *s = SETTINGS("identity.hostname=relay.example.test",
@@ -140,8 +178,8 @@ START_TEST(headers)
         struct relay_settings *s = SETTINGS(rows[i].received, rows[i].missing,
                                             "headers.strip=X-Secret,Bcc");
         ck_assert_msg(s->headers.adds_fields == rows[i].adds, "row %zu", i);
-        ck_assert_uint_eq(s->headers.strip_count, 2);
-        ck_assert(slice_eq(s->headers.strip[0], SLICE("X-Secret")));
+        ck_assert_uint_eq(s->headers.strip_count, ATTRIBUTES_FIELDS + 2);
+        ck_assert(slice_eq(s->headers.strip[ATTRIBUTES_FIELDS], SLICE("X-Secret")));
         done(s);
     }
 }
@@ -286,7 +324,9 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {limits_reach_the_server,  features, long_lines,
+    const TTest *tests[] = {fields_to_take_and_to_strip,
+                            times_are_offered_where_they_are_configured,
+                            limits_reach_the_server,  features, long_lines,
                             the_client_side,          headers,  references_between_threads,
                             files_that_are_not_there, risks,    self_signed_stays};
     return testing_run("core/relay/settings", tests, ARRAY_COUNT(tests));

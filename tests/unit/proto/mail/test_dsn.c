@@ -163,6 +163,7 @@ START_TEST(actions)
     } rows[] = {
         {DSN_FAILED, {4, 2, 2}, "Undelivered", "Action: failed\r\nStatus: 5.0.0\r\n", true},
         {DSN_EXPIRED, {4, 4, 1}, "Undelivered", "Action: failed\r\nStatus: 4.4.7\r\n", true},
+        {DSN_EXPIRED, {5, 4, 7}, "Undelivered", "Action: failed\r\nStatus: 5.4.7\r\n", true},
         {DSN_DELAYED, {4, 4, 1}, "Delayed", "Action: delayed\r\nStatus: 4.4.1\r\n", false},
         {DSN_DELAYED, {0, 0, 0}, "Delayed", "Action: delayed\r\nStatus: 4.0.0\r\n", false},
         {DSN_RELAYED, {2, 1, 5}, "Successful", "Action: relayed\r\nStatus: 2.1.5\r\n", false},

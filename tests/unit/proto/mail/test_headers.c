@@ -104,7 +104,7 @@ static void feed(struct mail_headers *h, struct buf *got, struct slice part)
 /* cut: SIZE_MAX for single bytes, else two parts. */
 static void run_row(int i, size_t cut)
 {
-    struct mail_headers_config config = {strip_names, (size_t)rows[i].strip, rows[i].adds != 0};
+    struct mail_headers_config config = {strip_names, (size_t)rows[i].strip, rows[i].adds != 0, 0};
     struct mail_headers h;
     struct slice in = slice_str(rows[i].in);
     struct slice out;
@@ -139,11 +139,52 @@ START_TEST(table)
 }
 END_TEST
 
+/* What was removed of the first names is kept, however it was cut; the others' is gone. */
+START_TEST(taken)
+{
+    static const char text[] = "X-Strip : a\r\nFrom: a\r\nRECEIVED: 1\r\n\t2\r\nBcc: secret\r\n"
+                               "X-Strip:\r\n folded\r\n\r\nX-Strip: body\r\n";
+    static const char want[] = "X-Strip : a\r\nRECEIVED: 1\r\n\t2\r\nX-Strip:\r\n folded\r\n";
+    struct mail_headers_config config = {strip_names, 3, false, 2};
+    struct slice in = slice_str(text);
+    for (size_t cut = 0; cut <= in.len; cut++) {
+        struct mail_headers h;
+        struct buf got;
+        buf_init(&got, 10000);
+        mail_headers_init(&h, &config);
+        feed(&h, &got, slice_first(in, cut));
+        feed(&h, &got, slice_skip(in, cut));
+        ck_assert_msg(slice_eq(buf_slice(&h.taken), slice_str(want)), "%zu: %.*s", cut,
+                      SLICE_ARG(buf_slice(&h.taken)));
+        mail_headers_deinit(&h);
+        buf_deinit(&got);
+    }
+}
+END_TEST
+
+START_TEST(too_much_to_take)
+{
+    struct mail_headers_config config = {strip_names, 3, false, 2};
+    struct mail_headers h;
+    struct buf got;
+    buf_init(&got, 100000);
+    mail_headers_init(&h, &config);
+    for (int i = 0; i < 300; i++) {
+        feed(&h, &got, SLICE("X-Strip: 0123456789\r\n"));
+        ck_assert_uint_le(h.taken.len, MAIL_TAKEN_BYTES_MAX);
+    }
+    ck_assert(h.taken.overflow);
+    ck_assert_uint_eq(got.len, 0);
+    mail_headers_deinit(&h);
+    buf_deinit(&got);
+}
+END_TEST
+
 /* With nothing to strip the header comes back as the very bytes, in one piece. */
 START_TEST(zero_copy)
 {
     static const char text[] = "From: a\r\nX: b\r\n c\r\n\r\nbody\r\n";
-    struct mail_headers_config config = {NULL, 0, true};
+    struct mail_headers_config config = {NULL, 0, true, 0};
     struct mail_headers h;
     struct slice in = slice_str(text);
     struct slice out;
@@ -162,7 +203,7 @@ END_TEST
 /* A name without end is no field and costs no memory beyond its limit. */
 START_TEST(endless_name)
 {
-    struct mail_headers_config config = {NULL, 0, true};
+    struct mail_headers_config config = {NULL, 0, true, 0};
     struct mail_headers h;
     struct buf got;
     buf_init(&got, 10000);
@@ -233,6 +274,8 @@ int main(void)
     TCase *tc = tcase_create("filter");
     tcase_add_loop_test(tc, table, 0, (int)ARRAY_COUNT(rows));
     tcase_add_test(tc, zero_copy);
+    tcase_add_test(tc, taken);
+    tcase_add_test(tc, too_much_to_take);
     tcase_add_test(tc, endless_name);
     tcase_add_loop_test(tc, add_missing, 0, (int)ARRAY_COUNT(missing));
     tcase_add_test(tc, add_missing_without_from);

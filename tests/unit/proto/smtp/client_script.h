@@ -64,6 +64,9 @@ struct script_row {
     bool plaintext; /* the connection must end with wants_plaintext */
     bool implicit;  /* TLS first: the first step is "!TLS" or "!BADTLS" */
     bool relay;     /* the peer is a relay host */
+    const char *trouble; /* "none", "replies overlapped"; NULL: not asked */
+    const char *again;   /* a letter per transaction in the order they were taken: y, n; NULL: not asked */
+    uint32_t full;
 };
 
 struct script {
@@ -72,7 +75,7 @@ struct script {
     struct smtp_client_txn txns[SCRIPT_TXNS];
     struct smtp_client_rcpt rcpts[SCRIPT_TXNS][SCRIPT_RCPTS];
     unsigned count, begun, taken;
-    struct buf wire, out, result;
+    struct buf wire, out, result, again;
     bool closed;
     bool body_due; /* SEND_BODY was seen; done when the step's bytes are all in */
     bool tls_due; /* START_TLS was seen; the steps "!TLS" and "!BADTLS" end it. A "!BADTLS" behind a
@@ -168,6 +171,7 @@ static inline void script_take(struct script *s)
         buf_add(&s->result, s->result.len ? SLICE("; ") : SLICE(""));
         script_outcome_add(&s->result, &txn->rcpts[i].outcome);
     }
+    buf_add_byte(&s->again, txn->again ? 'y' : 'n');
     if (s->row->unanswered) {
         ck_assert(!txn->answered);
     }
@@ -274,6 +278,30 @@ static inline void script_peer(struct script *s, const char *peer, size_t cut)
     }
 }
 
+/* What is to be learned of the peer. */
+static inline void script_check_learned(struct script *s)
+{
+    static const char *const troubles[] = {"none", "replies", "bdat", "pipeline", "lost", "silent"};
+    static const char *const modes[] = {" stepwise", " pipelined", " overlapped"};
+    const struct script_row *row = s->row;
+    enum smtp_client_mode mode;
+    enum smtp_client_trouble trouble = smtp_client_trouble(&s->client, &mode);
+    buf_clear(&s->result);
+    buf_add(&s->result, slice_str(troubles[trouble]));
+    buf_add(&s->result, slice_str(trouble ? modes[mode] : ""));
+    if (row->trouble) {
+        ck_assert_msg(slice_eq(buf_slice(&s->result), slice_str(row->trouble)),
+                      "%s: trouble is <%.*s>, not <%s>", row->name,
+                      SLICE_ARG(buf_slice(&s->result)), row->trouble);
+    }
+    if (row->again) {
+        ck_assert_msg(slice_eq(buf_slice(&s->again), slice_str(row->again)),
+                      "%s: again is <%.*s>, not <%s>", row->name, SLICE_ARG(buf_slice(&s->again)),
+                      row->again);
+    }
+    ck_assert_msg(smtp_client_full(&s->client) == row->full, "%s: full", row->name);
+}
+
 static inline void script_play(const struct script_row *row, size_t cut)
 {
     struct script *s = calloc(1, sizeof(*s));
@@ -298,6 +326,7 @@ static inline void script_play(const struct script_row *row, size_t cut)
     buf_init(&s->wire, 1 << 20);
     buf_init(&s->out, SMTP_CLIENT_OUT_BYTES);
     buf_init(&s->result, 1 << 20);
+    buf_init(&s->again, 1 << 10);
     script_load(s);
     smtp_client_init(&s->client, &config);
     smtp_client_start(&s->client);
@@ -321,6 +350,7 @@ static inline void script_play(const struct script_row *row, size_t cut)
     ck_assert_msg(s->closed == (row->end != NULL), "%s: closed %d", row->name, s->closed);
     ck_assert_msg(smtp_client_wants_plaintext(&s->client) == row->plaintext, "%s: plaintext",
                   row->name);
+    script_check_learned(s);
     if (row->end) {
         buf_clear(&s->result);
         if (smtp_client_outcome(&s->client)->kind == OUTCOME_NONE) {
@@ -340,6 +370,7 @@ static inline void script_play(const struct script_row *row, size_t cut)
     buf_deinit(&s->wire);
     buf_deinit(&s->out);
     buf_deinit(&s->result);
+    buf_deinit(&s->again);
     free(s);
 }
 

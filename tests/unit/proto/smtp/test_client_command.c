@@ -59,12 +59,45 @@ START_TEST(values)
 }
 END_TEST
 
+/* BY goes only to who offers DELIVERBY, with what is left of the time (RFC 2852 4). */
+START_TEST(deliver_by)
+{
+    static const struct {
+        bool offered;
+        char mode;
+        bool trace;
+        int32_t s;
+        const char *want;
+    } by[] = {
+        {true, 'R', false, 120, "MAIL FROM:<a@b> BY=120;R\r\n"},
+        {true, 'R', true, 1, "MAIL FROM:<a@b> BY=1;RT\r\n"},
+        {true, 'N', false, -7, "MAIL FROM:<a@b> BY=-7;N\r\n"},
+        {true, '\0', true, 120, "MAIL FROM:<a@b>\r\n"},
+        {false, 'R', false, 120, "MAIL FROM:<a@b>\r\n"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(by); i++) {
+        struct smtp_caps caps = {.esmtp = true, .deliverby = by[i].offered};
+        struct smtp_client_txn txn = {.sender = SLICE("a@b"),
+                                      .by_mode = by[i].mode,
+                                      .by_trace = by[i].trace,
+                                      .by_s = by[i].s};
+        struct buf out;
+        buf_init(&out, 1024);
+        smtp_command_mail(&out, &txn, &caps);
+        ck_assert_msg(slice_eq(buf_slice(&out), slice_str(by[i].want)), "%.*s",
+                      SLICE_ARG(buf_slice(&out)));
+        buf_deinit(&out);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("proto/smtp/client_command");
     TCase *tc = tcase_create("command");
     tcase_add_test(tc, addresses);
     tcase_add_test(tc, values);
+    tcase_add_test(tc, deliver_by);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

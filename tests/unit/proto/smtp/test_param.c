@@ -110,6 +110,67 @@ START_TEST(mail_table)
 }
 END_TEST
 
+/* HOLDFOR, HOLDUNTIL, BY. */
+static const struct {
+    struct slice text;
+    int result;
+    uint64_t hold_for, hold_until;
+    int by, by_s;
+    bool trace;
+} times[] = {
+    {SLICE_INIT(" HOLDFOR=1"), OK, 1, 0, 0, 0, false},
+    {SLICE_INIT(" holdfor=999999999"), OK, 999999999, 0, 0, 0, false},
+    {SLICE_INIT(" HOLDFOR=1000000000"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" HOLDFOR=0"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" HOLDFOR=01"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" HOLDFOR=-1"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" HOLDFOR="), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" HOLDFOR"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" HOLDUNTIL=2026-11-21T19:00:00Z"), OK, 0, 1795287600, 0, 0, false},
+    {SLICE_INIT(" HOLDUNTIL=2026-11-21T19:00:00.1Z"), OK, 0, 1795287601, 0, 0, false},
+    {SLICE_INIT(" HOLDUNTIL=2026-11-21T20:00:00+01:00"), OK, 0, 1795287600, 0, 0, false},
+    {SLICE_INIT(" HOLDUNTIL=1970-01-01T00:00:00Z"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" HOLDUNTIL=2026-11-21"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" HOLDUNTIL="), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" HOLDFOR=1 HOLDFOR=1"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" HOLDFOR=1 HOLDUNTIL=2026-11-21T19:00:00Z"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" HOLDUNTIL=2026-11-21T19:00:00Z HOLDFOR=1"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" BY=120;R"), OK, 0, 0, SMTP_BY_RETURN, 120, false},
+    {SLICE_INIT(" by=+120;rt"), OK, 0, 0, SMTP_BY_RETURN, 120, true},
+    {SLICE_INIT(" BY=-5;N"), OK, 0, 0, SMTP_BY_NOTIFY, -5, false},
+    {SLICE_INIT(" BY=0;NT"), OK, 0, 0, SMTP_BY_NOTIFY, 0, true},
+    {SLICE_INIT(" BY=-999999999;N"), OK, 0, 0, SMTP_BY_NOTIFY, -999999999, false},
+    {SLICE_INIT(" BY=1000000000;N"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" BY=0;R"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" BY=-1;R"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" BY=1"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" BY=1;"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" BY=;R"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" BY=+;R"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" BY=+-1;N"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" BY=1;T"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" BY=1;TR"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" BY=1;RTT"), B, 0, 0, 0, 0, false},
+    {SLICE_INIT(" BY=1;R;T"), B, 0, 0, 0, 0, false},
+};
+
+START_TEST(time_table)
+{
+    uint32_t features = SMTP_FEATURE_FUTURERELEASE | SMTP_FEATURE_DELIVERBY;
+    struct smtp_mail_params p = {0};
+    int result = (int)smtp_mail_params_parse(times[_i].text, features, &p);
+    ck_assert_msg(result == times[_i].result, "%.*s: %d", SLICE_ARG(times[_i].text), result);
+    ck_assert_uint_eq(p.hold_for_s, times[_i].hold_for);
+    ck_assert_uint_eq(p.hold_until_s, times[_i].hold_until);
+    ck_assert_int_eq(p.hold, times[_i].hold_for || times[_i].hold_until);
+    ck_assert_int_eq((int)p.by, times[_i].by);
+    ck_assert_int_eq(p.by_s, times[_i].by_s);
+    ck_assert_int_eq(p.by_trace, times[_i].trace);
+    /* Not offered: not known. */
+    ck_assert_int_eq((int)smtp_mail_params_parse(times[_i].text, SMTP_FEATURES_DEFAULT, &p), U);
+}
+END_TEST
+
 static const struct {
     struct slice text;
     bool utf8;
@@ -219,6 +280,7 @@ int main(void)
 {
     Suite *suite = suite_create("param");
     TCase *tc = tcase_create("tables");
+    tcase_add_loop_test(tc, time_table, 0, (int)ARRAY_COUNT(times));
     tcase_add_loop_test(tc, mail_table, 0, (int)ARRAY_COUNT(mails));
     tcase_add_loop_test(tc, rcpt_table, 0, (int)ARRAY_COUNT(rcpts));
     tcase_add_test(tc, features_off);

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * One message of an order.
+ */
+#include "core/queue/order.h"
+#include "core/queue/queue.h"
+#include "core/queue/recall.h"
+
+#include <stdatomic.h>
+/* Recipients of one message that the same is done with. */
+struct order_pick {
+    enum queue_action action;
+    uint32_t count;
+    uint32_t rcpts[QUEUE_BATCH_RCPTS_MAX];
+};
+
+static bool order_is_suspended(struct queue *q, const struct queue_message *m,
+                               const struct queue_rcpt *r)
+{
+    return queue_suspend_covers(q, m, r) || (q->suspensions.count[QUEUE_SCOPE_SITE] &&
+                                             queue_suspend_site(q, queue_rcpt_site(q, r)));
+}
+
+bool queue_order_concerns(struct queue *q, enum queue_action action, const struct queue_message *m,
+                          const struct queue_rcpt *r)
+{
+    if (r->state == QUEUE_RCPT_ENDED) {
+        return false;
+    }
+    bool waits = r->state == QUEUE_RCPT_WAITING;
+    if (!waits && r->order == action) {
+        return false; /* it is known already */
+    }
+    switch (action) {
+    case QUEUE_ACT_NONE:
+        return false;
+    case QUEUE_ACT_COUNT:
+    case QUEUE_ACT_LIST:
+    case QUEUE_ACT_BOUNCE:
+    case QUEUE_ACT_BOUNCE_QUIETLY:
+    case QUEUE_ACT_DELETE:
+        return true;
+    case QUEUE_ACT_RETRY:
+        return waits && r->due_ms < QUEUE_DUE_HELD && r->due_ms > io_now(q->io)->wall_us / 1000;
+    case QUEUE_ACT_HOLD:
+        return !waits || r->due_ms != QUEUE_DUE_HELD;
+    case QUEUE_ACT_RELEASE:
+        return (waits && r->due_ms == QUEUE_DUE_HELD) || r->order == QUEUE_ACT_HOLD;
+    case QUEUE_ACT_SUSPEND:
+        /* What waits for its time meets the suspension when it is due. */
+        return !waits && order_is_suspended(q, m, r);
+    case QUEUE_ACT_RESUME:
+        return waits && r->due_ms == QUEUE_DUE_SUSPENDED && !order_is_suspended(q, m, r);
+    }
+    return false;
+}
+
+static void pick_tell(struct queue *q, struct queue_message *m, struct order_pick *pick)
+{
+    if (pick->count == 0) {
+        return;
+    }
+    uint64_t now_ms = io_now(q->io)->wall_us / 1000;
+    struct queue_ordered what = {.kind = SPOOL_RESULT_DEFERRED, .due_ms = now_ms};
+    switch (pick->action) {
+    case QUEUE_ACT_HOLD:
+        what.due_ms = QUEUE_DUE_HELD;
+        break;
+    case QUEUE_ACT_BOUNCE:
+    case QUEUE_ACT_BOUNCE_QUIETLY:
+        what.kind = SPOOL_RESULT_BOUNCED;
+        what.quiet = pick->action == QUEUE_ACT_BOUNCE_QUIETLY;
+        break;
+    case QUEUE_ACT_DELETE:
+        what.kind = SPOOL_RESULT_CANCELLED;
+        break;
+    case QUEUE_ACT_RETRY:
+    case QUEUE_ACT_RELEASE:
+    case QUEUE_ACT_NONE:
+    case QUEUE_ACT_COUNT:
+    case QUEUE_ACT_LIST:
+    case QUEUE_ACT_SUSPEND:
+    case QUEUE_ACT_RESUME:
+        break;
+    }
+    queue_results_ordered(q, m, pick->rcpts, pick->count, &what);
+    pick->count = 0;
+}
+
+static void pick_add(struct queue *q, struct queue_message *m, struct order_pick *pick,
+                     uint32_t index)
+{
+    struct queue_rcpt *r = &m->rcpts[index];
+    r->order = QUEUE_ACT_NONE;
+    if (pick->action == QUEUE_ACT_SUSPEND) {
+        return; /* it is routed, and meets the suspension there */
+    }
+    if (pick->action == QUEUE_ACT_RESUME) {
+        r->due_ms = io_now(q->io)->wall_us / 1000; /* nothing of this is on the disk */
+        return;
+    }
+    pick->rcpts[pick->count++] = index;
+    if (pick->count == QUEUE_BATCH_RCPTS_MAX) {
+        pick_tell(q, m, pick);
+    }
+}
+
+/* The part's recipients that are meant are marked. Returns how many. */
+static uint32_t order_mark(struct queue *q, const struct queue_order_init *o,
+                           struct queue_message *m, const struct queue_part *p)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->count; i++) {
+        struct queue_rcpt *r = &m->rcpts[p->rcpts[i]];
+        if (!queue_select_rcpt(q, &o->select, m, r) ||
+            !queue_order_concerns(q, o->action, m, r)) {
+            continue;
+        }
+        n++;
+        /* A release takes the mark of a hold away. */
+        r->order = (uint8_t)(o->action == QUEUE_ACT_RELEASE ? QUEUE_ACT_NONE : o->action);
+    }
+    return n;
+}
+
+/* Those in parts: taken back, or marked for when they come. Returns how many are not back yet. */
+static uint32_t order_parts(struct queue *q, const struct queue_order_init *o,
+                            struct queue_message *m, uint64_t *sending)
+{
+    uint32_t away = 0;
+    struct list *node, *tmp;
+    LIST_FOR_EACH(node, tmp, &m->parts) {
+        struct queue_part *p = LIST_ENTRY(node, struct queue_part, of_message);
+        uint32_t n = order_mark(q, o, m, p);
+        if (n == 0) {
+            continue;
+        }
+        m->marked = true;
+        bool sends = atomic_load_explicit(&p->sending, memory_order_relaxed);
+        if (!queue_part_recall(q, p)) {
+            away += n;
+            *sending += sends ? n : 0;
+        }
+    }
+    return away;
+}
+
+/* Let go at the end of a walk over m: what is to be attempted is routed, what has ended goes. */
+static void order_let_go(struct queue *q, struct queue_message *m, bool route)
+{
+    m->readers--;
+    if (route && m->open_count && !list_linked(&m->link) && !q->stopping) {
+        list_push_back(&q->due, &m->link);
+        return;
+    }
+    queue_body_unused(q, m);
+    queue_schedule(q, m);
+    queue_settle(q, m);
+}
+
+uint32_t queue_order_apply(struct queue *q, const struct queue_order_init *o,
+                           struct queue_message *m, uint64_t *sending)
+{
+    struct order_pick pick = {.action = o->action};
+    m->readers++; /* neither results nor a part that comes back may end it meanwhile */
+    uint32_t n = order_parts(q, o, m, sending);
+    for (uint32_t i = 0; i < m->rcpt_count; i++) {
+        struct queue_rcpt *r = &m->rcpts[i];
+        bool marked = r->state == QUEUE_RCPT_WAITING && r->order == o->action;
+        if (r->state != QUEUE_RCPT_WAITING ||
+            (!marked && (!queue_select_rcpt(q, &o->select, m, r) ||
+                         !queue_order_concerns(q, o->action, m, r)))) {
+            continue;
+        }
+        n++;
+        pick_add(q, m, &pick, i);
+    }
+    pick_tell(q, m, &pick);
+    bool route = n && (o->action == QUEUE_ACT_RETRY || o->action == QUEUE_ACT_RELEASE ||
+                       o->action == QUEUE_ACT_RESUME || o->action == QUEUE_ACT_SUSPEND);
+    order_let_go(q, m, route);
+    return n;
+}
+
+void queue_order_marked(struct queue *q, struct queue_message *m)
+{
+    static const enum queue_action actions[] = {QUEUE_ACT_HOLD, QUEUE_ACT_BOUNCE,
+                                                QUEUE_ACT_BOUNCE_QUIETLY, QUEUE_ACT_DELETE,
+                                                QUEUE_ACT_SUSPEND};
+    bool left = false;
+    for (size_t a = 0; a < ARRAY_COUNT(actions); a++) {
+        struct order_pick pick = {.action = actions[a]};
+        for (uint32_t i = 0; i < m->rcpt_count; i++) {
+            struct queue_rcpt *r = &m->rcpts[i];
+            if (r->order == actions[a] && r->state == QUEUE_RCPT_WAITING) {
+                pick_add(q, m, &pick, i);
+            }
+            left = left || (r->order != QUEUE_ACT_NONE && r->state == QUEUE_RCPT_READY);
+        }
+        pick_tell(q, m, &pick);
+    }
+    m->marked = left;
+}
