@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What every row of ./dev bench uses: servers that are started and stopped, runs through them, medians of
 interleaved rounds, tables. A line with a lost, doubled or refused message is not printed: it says why."""
+import fcntl
 import json
 import os
 import resource
@@ -88,6 +89,11 @@ class Bench:
                 raise Failed(f'no {program}: run ./dev build')
         self.server_cores, self.load_cores = ({0}, {1}) if o.pin else (None, None)
         self.folder = work_folder(o.dir)
+        self.lock = open(f'{self.folder}/lock', 'w', encoding='ascii')  # until the process ends
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Failed(f'another ./dev bench is at work in {self.folder}: use --dir') from None
         self.refused = []  # what was not printed, and why
         self.absent = {}   # server -> why
         self.sink = None
@@ -165,15 +171,27 @@ class Bench:
         sink.wait(sent['run'], expected, PATIENCE_S, server.alive)
         return sent, sink.run(sent['run']), expected
 
+    @staticmethod
+    def settle(server, patience_s=5):
+        """Until it rests: what a start costs (segments made ahead, processes, compiling) is no message's."""
+        until = time.monotonic() + patience_s
+        cpu = server.group.cpu_us()
+        while time.monotonic() < until:
+            time.sleep(0.3)
+            now = server.group.cpu_us()
+            if now - cpu < 3000:  # of 300,000 us
+                return
+            cpu = now
+
     def cell(self, server, size, sessions, sink=None, load=(), least=200):
         """A warm-up, then as many messages as fit the time."""
         load = ('--size', size, '--sessions', sessions, *load)
         sink = sink or self.sink
-        started = time.monotonic()
-        warm, _ = self.send(server, sink, max(least // 2, 2 * sessions if sessions > 1 else 1),
-                            *load)
-        rate = warm['accepted'] / max(0.001, time.monotonic() - started)
+        warm, came = self.send(server, sink, max(least // 2, 2 * sessions if sessions > 1 else 1),
+                               *load)
+        rate = warm['accepted'] * 1e6 / max(1000, came['last_us'] - warm['start_us'])
         messages = int(min(400000, max(least, 5 * sessions if sessions > 1 else 1, rate * self.o.seconds)))
+        self.settle(server)
         disk, peak = Disk(self.folder), PeakMemory(server.group)
         wrote, cpu = disk.written(), server.group.cpu_us()
         sent, seen = self.send(server, sink, messages, *load)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """(d) 100 destinations, one a tarpit and one that says 4xx: what the other 98 feel of them."""
-import os
 import sys
 
 from load import Sink

@@ -33,7 +33,7 @@ static void usage(FILE *out)
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
         fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].help);
     }
-    fputs("Side by side with Postfix: ./dev bench (bench/run)\n", out);
+    fputs("Beside other mail servers: ./dev bench (bench/run)\n", out);
 }
 
 int main(int argc, char **argv)

@@ -92,7 +92,8 @@ ROWS = [
     *(Latency(rtt_ms, chunking) for rtt_ms in (50, 200) for chunking in (False, True)),
     Fanout(),
     # Rates that each of them bears here.
-    Destinations(100, ('Exim', 'Haraka')), Destinations(200, ('Ringpost', 'Postfix')), Destinations(3000, ('Ringpost',)),
+    Destinations(100, ('Exim', 'Haraka')), Destinations(200, ('Ringpost', 'Postfix')),
+    Destinations(3000, ('Ringpost',)),
     Urgent(), Secure(), Idle(),
 ]
 

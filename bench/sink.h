@@ -51,7 +51,8 @@ struct sink_options {
     uint64_t addresses; /* listens on so many from `listen` on, IPv4 only; each in a thread */
     uint64_t threads;   /* at least as many as addresses */
     uint64_t latency_ms[SINK_STAGE_COUNT]; /* of one reply: the session waits for it */
-    uint64_t delay_ms; /* a round trip: every reply leaves so long after it was made, nobody waits */
+    uint64_t
+        delay_ms; /* a round trip: every reply leaves so long after it was made, nobody waits */
     uint64_t connections_max; /* at a time, then 421; 0 = no limit */
     struct sink_fault faults[SINK_STAGE_COUNT][SINK_FAULTS_PER_STAGE];
     bool without[SINK_KEYWORDS];      /* EHLO keywords not offered, by row of sink_keywords */

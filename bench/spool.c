@@ -227,8 +227,8 @@ static const struct bench_option fill_options[] = {
      "without a first attempt that failed"},
 };
 
-static const struct bench_command fill_command = {
-    "spool", "Fills a spool with messages that wait.", fill_options, ARRAY_COUNT(fill_options)};
+static const struct bench_command fill_command = {"spool", "Fills a spool with messages that wait.",
+                                                  fill_options, ARRAY_COUNT(fill_options)};
 
 static bool fill_body(struct fill *f)
 {

@@ -51,8 +51,8 @@ struct spool_dir {
     struct spool_past *past; /* ascending numbers */
     size_t past_count;
     struct spool_memos memos; /* found at start; spool_open of their worker takes them */
-    atomic_size_t past_gone; /* so many of the first are gone, durably */
-    atomic_bool past_busy;   /* one worker at a time removes from the past */
+    atomic_size_t past_gone;  /* so many of the first are gone, durably */
+    atomic_bool past_busy;    /* one worker at a time removes from the past */
     atomic_uint bad_count;
     atomic_bool reclaim_stopped; /* a directory fsync has failed */
     atomic_uint room;            /* enum spool_room: the verdict on new mail */

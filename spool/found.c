@@ -14,8 +14,7 @@ static bool found_equal(const struct map_node *node, const void *key)
 
 static struct spool_found *found_find(const struct spool_found_set *found, uint64_t id)
 {
-    struct map_node *n = map_find(&found->by_id, map_hash_u64(&found->by_id, id), found_equal,
-                                  &id);
+    struct map_node *n = map_find(&found->by_id, map_hash_u64(&found->by_id, id), found_equal, &id);
     return n ? container_of(n, struct spool_found, node) : NULL;
 }
 

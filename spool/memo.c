@@ -191,7 +191,8 @@ enum spool_append spool_memo_put(struct spool *spool, const struct spool_memo *m
         free(e);
         return SPOOL_FAILED;
     }
-    enum spool_append verdict = spool_frame_begin(spool, SPOOL_CLASS_RESULT, spool_memo_bytes(memo));
+    enum spool_append verdict = spool_frame_begin(spool, SPOOL_CLASS_RESULT,
+                                                  spool_memo_bytes(memo));
     if (verdict != SPOOL_APPENDED) {
         free(e);
         return verdict;

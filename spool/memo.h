@@ -21,8 +21,8 @@
 #include "spool/format.h"
 
 struct spool_memos {
-    struct map map;         /* struct spool_memo_entry, durable ones */
-    struct list pending;    /* appended, in the order of their lsn */
+    struct map map;      /* struct spool_memo_entry, durable ones */
+    struct list pending; /* appended, in the order of their lsn */
     uint32_t pending_count;
     uint64_t sequence_last;
 };

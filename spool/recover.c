@@ -4,7 +4,8 @@
  *
  *   1. heads     every segment's header and first frame: seals must be known before the segments they
  *                speak of are read
- *   2. scan      all frames in the order of (segment number, offset): a map id → place and state
+ *   2. scan      all frames in the order of (segment number, offset): a map id → place and state;
+ *                meanwhile the next file is read (ahead.h)
  *   3. tidy      segments without a single frame (made ahead, never used) become spares; the tails of
  *                a crash are flushed, so that nothing is built on what only the page cache has
  *   4. replay    every live message is read from its place and handed to a worker (replay.c)
@@ -247,7 +248,10 @@ static void scan_broken(void *ctx, enum spool_damage kind, uint32_t offset, uint
 static bool recover_segment(struct spool_recovering *r, struct spool_past *p)
 {
     const struct spool_file *file = &r->bytes;
-    int e = spool_file_load(&r->bytes, p->fd);
+    int e = spool_ahead_take(&r->ahead, p->fd, &r->bytes);
+    if (p + 1 < r->past + r->past_count && p[1].fd >= 0) {
+        spool_ahead_start(&r->ahead, p[1].fd);
+    }
     if (e == -ENOMEM) {
         r->no_memory = true;
         return false;
@@ -294,10 +298,12 @@ static bool recover_scan(struct spool_recovering *r)
         r->file = name;
         spool_name_make(name, SPOOL_NAME_SEGMENT, r->at->number);
         if (r->at->fd >= 0 && !recover_segment(r, r->at)) {
-            return false;
+            break;
         }
     }
-    return true;
+    spool_ahead_stop(&r->ahead);
+    spool_file_deinit(&r->bytes);
+    return !r->no_memory;
 }
 
 /* ---- 3. tidy ---- */
@@ -391,7 +397,6 @@ bool spool_recover(struct spool_dir *dir, const struct spool_recovery_events *ev
     free(r.rcpts);
     free(r.fragments);
     free(r.raw);
-    spool_file_deinit(&r.bytes);
     /* Also after a failure: spool_dir_close owns the descriptors. */
     dir->past = r.past;
     dir->past_count = r.past ? r.past_count : 0;

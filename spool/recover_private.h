@@ -10,8 +10,8 @@
 #define RINGPOST_SPOOL_RECOVER_PRIVATE_H
 
 #include "spool/dir.h"
+#include "spool/ahead.h"
 #include "spool/found.h"
-#include "spool/scan.h"
 
 struct spool_recovering {
     struct spool_dir *dir;
@@ -28,6 +28,7 @@ struct spool_recovering {
     struct spool_past *at;
     const char *file;
     struct spool_file bytes; /* used again for each */
+    struct spool_ahead ahead;
     uint64_t broken;
 
     /* of the replay */

@@ -173,7 +173,8 @@ void spool_hold_fold(struct spool *spool, struct spool_hold *hold)
     hold->bytes = 0;
 }
 
-void spool_hold_unfold(struct spool *spool, struct spool_hold *hold, uint64_t segment, uint32_t bytes)
+void spool_hold_unfold(struct spool *spool, struct spool_hold *hold, uint64_t segment,
+                       uint32_t bytes)
 {
     struct spool_segment *s = spool_segment_find(spool, segment);
     must(s != NULL && s->folded_count > 0 && hold->segment == 0);

@@ -346,7 +346,8 @@ void spool_release(struct spool *spool, struct spool_hold *hold);
 /* A hold that only counts: fold turns it into a number that the owner keeps as segment and bytes (hold is
  * empty then), unfold turns that back into the same hold. In between it is in force. */
 void spool_hold_fold(struct spool *spool, struct spool_hold *hold);
-void spool_hold_unfold(struct spool *spool, struct spool_hold *hold, uint64_t segment, uint32_t bytes);
+void spool_hold_unfold(struct spool *spool, struct spool_hold *hold, uint64_t segment,
+                       uint32_t bytes);
 
 /* A message of the oldest segments that should move so that space can be given back; NULL: nothing to
  * do. The queue appends it again (same id, same recipients, current states, SPOOL_CLASS_COMPACT;

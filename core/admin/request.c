@@ -20,6 +20,7 @@ static const struct slice verbs[ADMIN_VERB_COUNT] = {
     [ADMIN_SUSPEND_LS] = SLICE_INIT("suspend ls"),
     [ADMIN_SUSPEND] = SLICE_INIT("suspend"),
     [ADMIN_RESUME] = SLICE_INIT("resume"),
+    [ADMIN_EXPLAIN] = SLICE_INIT("explain"),
 };
 
 enum {
@@ -31,6 +32,7 @@ enum {
     OF_SELECTION = OF_LS | OF_ORDERS | 1 << ADMIN_QUEUE_STATS,
     OF_SUSPEND = 1 << ADMIN_SUSPEND,
     OF_SCOPE = OF_SUSPEND | 1 << ADMIN_RESUME,
+    OF_EXPLAIN = 1 << ADMIN_EXPLAIN,
 };
 
 struct admin_param {
@@ -40,6 +42,8 @@ struct admin_param {
     /* Appends the value; nothing: it is not given. */
     void (*add)(struct buf *out, const struct admin_request *req);
     const char *allowed;
+    size_t text_at; /* instead of set and add: text, in this field */
+    size_t text_cap;
 };
 
 /* ---- text ---- */
@@ -85,22 +89,6 @@ static bool admin_text(struct slice value, char *dst, size_t cap)
     buf_deinit(&text);
     return ok;
 }
-
-#define ADMIN_TEXT_PARAM(name, field)                                                              \
-    static bool admin_set_##name(struct admin_request *req, struct slice value)                    \
-    {                                                                                              \
-        return admin_text(value, req->field, sizeof(req->field));                                  \
-    }                                                                                              \
-    static void admin_add_##name(struct buf *out, const struct admin_request *req)                 \
-    {                                                                                              \
-        admin_text_add(out, slice_str(req->field));                                                \
-    }
-
-ADMIN_TEXT_PARAM(recipient, select.recipient)
-ADMIN_TEXT_PARAM(tenant, select.tenant)
-ADMIN_TEXT_PARAM(campaign, select.campaign)
-ADMIN_TEXT_PARAM(last_reply, select.last_reply)
-ADMIN_TEXT_PARAM(reason, reason)
 
 /* ---- the others ---- */
 
@@ -276,6 +264,18 @@ static void admin_add_quiet(struct buf *out, const struct admin_request *req)
     buf_add(out, req->quiet ? SLICE("1") : SLICE(""));
 }
 
+static bool admin_set_site_id(struct admin_request *req, struct slice value)
+{
+    return slice_to_u64(value, &req->site_id) && req->site_id != 0;
+}
+
+static void admin_add_site_id(struct buf *out, const struct admin_request *req)
+{
+    if (req->site_id) {
+        buf_add_u64(out, req->site_id);
+    }
+}
+
 static bool admin_set_scope(struct admin_request *req, struct slice value)
 {
     return queue_scope_parse(value, req->scope);
@@ -288,27 +288,33 @@ static void admin_add_scope(struct buf *out, const struct admin_request *req)
 
 #define ADMIN_PARAM(key, verbs, name, allowed)                                                     \
     {                                                                                              \
-        SLICE_INIT(key), verbs, admin_set_##name, admin_add_##name, allowed                        \
+        SLICE_INIT(key), verbs, admin_set_##name, admin_add_##name, allowed, 0, 0                  \
+    }
+#define ADMIN_TEXT(key, verbs, field, allowed)                                                     \
+    {                                                                                              \
+        SLICE_INIT(key), verbs, NULL, NULL, allowed, offsetof(struct admin_request, field),        \
+            sizeof(((struct admin_request *)NULL)->field)                                          \
     }
 
 static const struct admin_param params[] = {
     ADMIN_PARAM("limit", OF_LS, limit, "a number from 1 to 100000"),
-    ADMIN_PARAM("domain", OF_SELECTION, domain, "a domain"),
+    ADMIN_PARAM("domain", OF_SELECTION | OF_EXPLAIN, domain, "a domain"),
     ADMIN_PARAM("id", OF_SHOW | OF_SELECTION, id, "a message id"),
     ADMIN_PARAM("after", OF_LS, after, "a message id"),
-    ADMIN_PARAM("recipient", OF_SELECTION, recipient, "an address"),
+    ADMIN_TEXT("recipient", OF_SELECTION, select.recipient, "an address"),
     ADMIN_PARAM("sender", OF_SELECTION, sender, "an address or <>"),
     ADMIN_PARAM("site", OF_SELECTION, site, "the name of a mail host"),
-    ADMIN_PARAM("tenant", OF_SELECTION, tenant, "a tenant's name"),
-    ADMIN_PARAM("campaign", OF_SELECTION, campaign, "a campaign's name"),
-    ADMIN_PARAM("last_reply", OF_SELECTION, last_reply, "at most 200 bytes of a reply"),
+    ADMIN_TEXT("tenant", OF_SELECTION, select.tenant, "a tenant's name"),
+    ADMIN_TEXT("campaign", OF_SELECTION, select.campaign, "a campaign's name"),
+    ADMIN_TEXT("last_reply", OF_SELECTION, select.last_reply, "at most 200 bytes of a reply"),
     ADMIN_PARAM("older", OF_SELECTION, older, "a number of seconds"),
     ADMIN_PARAM("all", OF_ORDERS, all, "1"),
     ADMIN_PARAM("dry_run", OF_ORDERS, dry_run, "1"),
     ADMIN_PARAM("quiet", OF_BOUNCE, quiet, "1"),
     ADMIN_PARAM("scope", OF_SCOPE, scope, "all, a domain, site:, tenant: or campaign: and a name"),
+    ADMIN_PARAM("site_id", OF_EXPLAIN, site_id, "a number that an answer said"),
     ADMIN_PARAM("for", OF_SUSPEND, for, "a number of seconds"),
-    ADMIN_PARAM("reason", OF_SUSPEND, reason, "at most 200 bytes of text"),
+    ADMIN_TEXT("reason", OF_SUSPEND, reason, "at most 200 bytes of text"),
 };
 
 must_static(ADMIN_LIMIT_MAX == 100000, "the text of limit above names it");
@@ -358,7 +364,9 @@ static bool admin_parse_param(struct slice word, struct admin_request *req, uint
             return false;
         }
         *seen |= UINT32_C(1) << i;
-        if (!p->set(req, value)) {
+        bool ok = p->text_cap ? admin_text(value, (char *)req + p->text_at, p->text_cap)
+                              : p->set(req, value);
+        if (!ok) {
             buf_addf(why, "%.*s must be %s, not ", SLICE_ARG(key), p->allowed);
             admin_add_quoted(why, value);
             return false;
@@ -393,6 +401,10 @@ static bool admin_request_complete(struct admin_request *req, struct buf *why)
     if (OF_ORDERS & 1u << req->verb && queue_select_empty(&req->select)) {
         buf_addf(why, "%s needs to be told which messages; all=1 means all",
                  admin_verb_name(req->verb));
+        return false;
+    }
+    if (req->verb == ADMIN_EXPLAIN && !req->select.domain[0] == !req->site_id) {
+        buf_add(why, SLICE("explain needs domain= or site_id="));
         return false;
     }
     if (OF_SCOPE & 1u << req->verb && req->scope[0] == '\0') {
@@ -440,7 +452,11 @@ void admin_request_add(struct buf *out, const struct admin_request *req)
         size_t before = out->len;
         buf_addf(out, " %.*s=", SLICE_ARG(params[i].key));
         size_t value = out->len;
-        params[i].add(out, req);
+        if (params[i].text_cap) {
+            admin_text_add(out, slice_str((const char *)req + params[i].text_at));
+        } else {
+            params[i].add(out, req);
+        }
         if (out->len == value && !out->overflow) {
             out->len = before;
         }

@@ -8,7 +8,7 @@
  *            request = verb *( SP key "=" value ) LF        at most ADMIN_REQUEST_BYTES_MAX with LF
  *            verb    = "queue stats" / "queue ls" / "queue show"
  *                    / "queue retry" / "queue hold" / "queue release" / "queue bounce" / "queue delete"
- *                    / "suspend ls" / "suspend" / "resume"
+ *                    / "suspend ls" / "suspend" / "resume" / "explain"
  *            key     = a row of the table in request.c, where it says of which verbs
  *            value   = bytes without SP; %XX stands for a byte where the row says text
  *            reply   = *( JSON-object LF ) last LF
@@ -48,20 +48,22 @@ enum admin_verb {
     ADMIN_SUSPEND_LS,
     ADMIN_SUSPEND,
     ADMIN_RESUME,
+    ADMIN_EXPLAIN,
     ADMIN_VERB_COUNT
 };
 
 struct admin_request {
     enum admin_verb verb;
-    uint32_t limit;                      /* queue ls: lines wanted, never 0; others 0 */
-    bool dry_run;                        /* orders: only count */
-    bool quiet;                          /* queue bounce: without a report to the sender */
-    uint64_t for_ms;                     /* suspend: 0: until it is resumed */
-    char id[ADMIN_ID_BYTES_MAX + 1];     /* as given; "" otherwise */
-    char after[ADMIN_ID_BYTES_MAX + 1];  /* queue ls: ids above this one */
+    uint32_t limit;                        /* queue ls: lines wanted, never 0; others 0 */
+    bool dry_run;                          /* orders: only count */
+    bool quiet;                            /* queue bounce: without a report to the sender */
+    uint64_t for_ms;                       /* suspend: 0: until it is resumed */
+    uint64_t site_id;                      /* explain: 0: by domain */
+    char id[ADMIN_ID_BYTES_MAX + 1];       /* as given; "" otherwise */
+    char after[ADMIN_ID_BYTES_MAX + 1];    /* queue ls: ids above this one */
     char scope[QUEUE_SCOPE_KEY_BYTES + 1]; /* suspend, resume: queue_scope_parse */
     char reason[QUEUE_SUSPEND_REASON_BYTES + 1];
-    struct queue_select select;          /* all but the id */
+    struct queue_select select; /* all but the id */
 };
 
 /* line: without its LF. why gets a reason (no LF), at most some 100 bytes. */

@@ -41,4 +41,7 @@ struct conf_source cli_conf_source(const struct cli *cli, const struct cli_args 
 /* Errors and warnings go to cli->err; NULL after errors: exit CLI_CONFIG. */
 struct conf *cli_conf_load(struct cli *cli, const struct conf_source *src);
 
+/* The admin socket: as args say, or as the configuration does. */
+int cli_find_socket(struct cli *cli, const struct cli_args *args, struct buf *path);
+
 #endif

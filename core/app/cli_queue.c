@@ -44,6 +44,7 @@ static bool view_render(struct queue_view *v, struct slice json)
     case ADMIN_SUSPEND:
     case ADMIN_RESUME:
         return cli_table_add_order(&v->text, json);
+    case ADMIN_EXPLAIN:
     case ADMIN_VERB_COUNT:
         break;
     }
@@ -69,7 +70,7 @@ static void view_line(void *ctx, struct slice json)
 }
 
 /* --socket, or admin.socket of the configuration; `path` gets a copy. */
-static int queue_find_socket(struct cli *cli, const struct cli_args *args, struct buf *path)
+int cli_find_socket(struct cli *cli, const struct cli_args *args, struct buf *path)
 {
     if (args->socket) {
         buf_add(path, slice_str(args->socket));
@@ -115,7 +116,7 @@ static int queue_ask(struct cli *cli, const struct cli_args *args, const struct 
     buf_init(&path, 8192);
     buf_init(&error, ADMIN_REQUEST_BYTES_MAX);
     buf_init(&view.text, 2 * ADMIN_CLIENT_LINE_MAX);
-    int status = queue_find_socket(cli, args, &path);
+    int status = cli_find_socket(cli, args, &path);
     if (status != CLI_OK) {
         goto out;
     }

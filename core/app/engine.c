@@ -5,6 +5,7 @@
  * The end: STOP to all workers, CUT at shutdown.deadline, the log is written out, exit.
  */
 #include "core/app/engine_private.h"
+#include "core/base/heap.h"
 #include "core/io/net.h"
 #include "core/io/signals.h"
 #include "ringpost_version.h"
@@ -184,9 +185,12 @@ static void engine_on_mail(struct engine *e, struct worker_mail *m)
 {
     switch ((enum control_mail_type)m->mail.type) {
     case CONTROL_MAIL_READY:
-        if (++e->ready == e->worker_count && engine_event(e, OBS_READY)) {
-            obs_u64(&e->log, OBS_F_PID, (uint64_t)getpid());
-            engine_event_end(e);
+        if (++e->ready == e->worker_count) {
+            heap_purge(); /* of what recovery found */
+            if (engine_event(e, OBS_READY)) {
+                obs_u64(&e->log, OBS_F_PID, (uint64_t)getpid());
+                engine_event_end(e);
+            }
         }
         break;
     case CONTROL_MAIL_ANSWER:

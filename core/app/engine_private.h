@@ -30,7 +30,7 @@ struct engine_query {
     struct worker_stats sum;
     uint64_t spool_ready;
     enum worker_verdict verdict; /* the worst */
-    bool applies; /* a suspension is stored; all workers are told now */
+    bool applies;                /* a suspension is stored; all workers are told now */
     uint64_t since_ms;
     struct queue_order_counts counts;
     struct buf *lists; /* queue ls: by worker; NULL otherwise */

@@ -182,6 +182,7 @@ static void engine_query_reply(struct engine *e, struct engine_query *q)
         break;
     case ADMIN_QUEUE_SHOW:
     case ADMIN_SUSPEND_LS:
+    case ADMIN_EXPLAIN:
     case ADMIN_VERB_COUNT:
         break;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/app/engine_private.h"
+#include "core/base/heap.h"
 
 static void engine_on_recovered(void *ctx, unsigned worker, const struct spool_recovered *found)
 {
@@ -54,11 +55,11 @@ bool engine_open_spool(struct engine *e, struct buf *error)
         obs_str(&e->log, OBS_F_PATH, conf->spool.dir);
         engine_event_end(e);
     }
-    struct spool_recovery_events events = {engine_on_recovered, engine_on_damage,
-                                           engine_on_memo};
+    struct spool_recovery_events events = {engine_on_recovered, engine_on_damage, engine_on_memo};
     if (!spool_recover(e->spool_dir, &events, e, &e->recovery, error)) {
         return false;
     }
+    heap_purge();
     if (e->no_memory) {
         buf_add(error, SLICE("the queue in the spool does not fit into memory"));
         return false;

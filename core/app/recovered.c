@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/app/recovered.h"
 #include "core/base/must.h"
+#include "spool/format.h"
 
 #include <stdlib.h>
 
@@ -10,63 +11,50 @@ void recovered_init(struct recovered_list *l)
     l->last = &l->first;
 }
 
-static size_t recovered_text_bytes(const struct spool_message *m)
-{
-    size_t n = m->sender.len + m->envid.len + m->meta.len;
-    for (uint32_t i = 0; i < m->rcpt_count; i++) {
-        n += m->rcpts[i].address.len + m->rcpts[i].orcpt.len;
-    }
-    return n;
-}
-
-static struct slice recovered_copy(char **at, struct slice s)
-{
-    struct slice copy = {*at, s.len};
-    if (s.len) {
-        memcpy(*at, s.ptr, s.len);
-    }
-    *at += s.len;
-    return copy;
-}
+/* As it waits here: a row without content, and what such a row does not say. */
+struct recovered_row {
+    struct recovered_row *next;
+    struct spool_ref ref;
+    uint64_t body_bytes;
+    uint32_t inline_bytes;
+    uint32_t header_bytes;
+    uint32_t bytes;
+    bool damaged;
+    uint8_t row[];
+};
 
 bool recovered_add(struct recovered_list *l, const struct spool_recovered *found)
 {
-    const struct spool_message *m = &found->message;
-    size_t rcpt_bytes = m->rcpt_count * sizeof(struct spool_rcpt);
-    size_t fragment_bytes = m->fragment_count * sizeof(struct spool_fragment_ref);
-    struct recovered_item *item = malloc(sizeof(*item) + rcpt_bytes + fragment_bytes +
-                                         recovered_text_bytes(m));
+    struct spool_message m = found->message;
+    m.body_count = 0;
+    m.header_bytes = 0;
+    m.body_bytes = 0;
+    for (uint32_t i = 0; i < m.fragment_count; i++) {
+        m.body_bytes += m.fragments[i].body_bytes;
+    }
+    size_t bytes = spool_message_bytes(&m);
+    struct recovered_row *item = malloc(sizeof(*item) + bytes);
     if (!item) {
         return false;
     }
-    struct spool_rcpt *rcpts = (struct spool_rcpt *)(void *)(item + 1);
-    struct spool_fragment_ref *fragments = (struct spool_fragment_ref *)(void *)(rcpts +
-                                                                                 m->rcpt_count);
-    char *text = (char *)(fragments + m->fragment_count);
-    item->next = NULL;
-    item->found = *found;
-    item->found.message.sender = recovered_copy(&text, m->sender);
-    item->found.message.envid = recovered_copy(&text, m->envid);
-    item->found.message.meta = recovered_copy(&text, m->meta);
-    for (uint32_t i = 0; i < m->rcpt_count; i++) {
-        rcpts[i] = m->rcpts[i];
-        rcpts[i].address = recovered_copy(&text, m->rcpts[i].address);
-        rcpts[i].orcpt = recovered_copy(&text, m->rcpts[i].orcpt);
-    }
-    for (uint32_t i = 0; i < m->fragment_count; i++) {
-        fragments[i] = m->fragments[i];
-    }
-    item->found.message.rcpts = rcpts;
-    item->found.message.fragments = fragments;
+    *item = (struct recovered_row){
+        .ref = found->ref,
+        .body_bytes = found->message.body_bytes,
+        .inline_bytes = found->inline_bytes,
+        .header_bytes = found->message.header_bytes,
+        .bytes = (uint32_t)spool_message_encode(item->row, &m),
+        .damaged = found->damaged,
+    };
+    must(item->bytes == bytes);
     *l->last = item;
     l->last = &item->next;
     l->count++;
     return true;
 }
 
-struct recovered_item *recovered_pop(struct recovered_list *l)
+static struct recovered_row *recovered_take(struct recovered_list *l)
 {
-    struct recovered_item *item = l->first;
+    struct recovered_row *item = l->first;
     if (item) {
         l->first = item->next;
         if (!l->first) {
@@ -78,10 +66,57 @@ struct recovered_item *recovered_pop(struct recovered_list *l)
     return item;
 }
 
+static struct recovered_item *recovered_open(const struct recovered_row *from)
+{
+    struct slice rest = slice_of((const char *)from->row, from->bytes);
+    struct spool_row row;
+    struct spool_message_view v;
+    must(spool_row_next(&rest, &row) && spool_message_decode(row.payload, &v));
+    struct recovered_item *item = malloc(sizeof(*item) + v.rcpt_count * sizeof(item->rcpts[0]) +
+                                         v.fragment_count * sizeof(struct spool_fragment_ref));
+    if (!item) {
+        return NULL;
+    }
+    struct spool_fragment_ref *fragments = (void *)(item->rcpts + v.rcpt_count);
+    item->found = (struct spool_recovered){.message = spool_message_of(&v),
+                                           .ref = from->ref,
+                                           .inline_bytes = from->inline_bytes,
+                                           .damaged = from->damaged};
+    item->found.message.body_bytes = from->body_bytes;
+    item->found.message.header_bytes = from->header_bytes;
+    for (uint32_t i = 0; i < v.rcpt_count; i++) {
+        must(spool_message_next_rcpt(&v.rcpts, &item->rcpts[i]));
+    }
+    for (uint32_t i = 0; i < v.fragment_count; i++) {
+        must(spool_message_next_fragment(&v.fragments, &fragments[i]));
+    }
+    item->found.message.rcpts = item->rcpts;
+    item->found.message.fragments = fragments;
+    return item;
+}
+
+struct recovered_item *recovered_pop(struct recovered_list *l)
+{
+    struct recovered_row *row = recovered_take(l);
+    if (!row) {
+        return NULL;
+    }
+    struct recovered_item *item = recovered_open(row);
+    must(item != NULL); /* start-up: a queue that does not fit into memory must not start half */
+    item->row = row;
+    return item;
+}
+
+void recovered_item_free(struct recovered_item *item)
+{
+    free(item->row);
+    free(item);
+}
+
 void recovered_deinit(struct recovered_list *l)
 {
-    struct recovered_item *item;
-    while ((item = recovered_pop(l))) {
-        free(item);
+    struct recovered_row *row;
+    while ((row = recovered_take(l))) {
+        free(row);
     }
 }

@@ -13,21 +13,25 @@
 
 #include "spool/spool.h"
 
+struct recovered_row;
+
 struct recovered_item {
-    struct recovered_item *next;
-    struct spool_recovered found; /* all it points to lies behind this struct */
+    struct spool_recovered found;
+    struct recovered_row *row; /* its texts */
+    struct spool_rcpt rcpts[];
 };
 
 struct recovered_list {
-    struct recovered_item *first;
-    struct recovered_item **last;
+    struct recovered_row *first;
+    struct recovered_row **last;
     uint64_t count;
 };
 
 void recovered_init(struct recovered_list *l);
 bool recovered_add(struct recovered_list *l, const struct spool_recovered *found);
-/* The oldest; the caller frees it with free(). NULL: empty. */
+/* The oldest; the caller frees it with recovered_item_free. NULL: empty. */
 struct recovered_item *recovered_pop(struct recovered_list *l);
+void recovered_item_free(struct recovered_item *item);
 void recovered_deinit(struct recovered_list *l);
 
 #endif

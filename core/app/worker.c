@@ -103,9 +103,10 @@ static bool worker_open_dns(struct worker *w, struct buf *error)
 static void worker_recover(struct worker *w)
 {
     struct recovered_item *item;
+    queue_recover_begin(&w->queue, w->parts.recovered->count);
     while ((item = recovered_pop(w->parts.recovered))) {
         queue_recover(&w->queue, &item->found);
-        free(item);
+        recovered_item_free(item);
     }
     spool_adopted(w->spool);
 }

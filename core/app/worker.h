@@ -44,8 +44,8 @@ struct worker_mail {
     bool apply;        /* QUERY of a suspension: it is stored, now it counts; else: store it */
     enum worker_verdict {
         WORKER_DONE,
-        WORKER_CUT,        /* the answer is cut short */
-        WORKER_REFUSED,    /* too much is under way */
+        WORKER_CUT,     /* the answer is cut short */
+        WORKER_REFUSED, /* too much is under way */
         WORKER_NOT_FOUND,
         WORKER_NOT_STORED,
     } verdict;

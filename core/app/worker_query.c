@@ -4,6 +4,7 @@
  * answered when it is done.
  */
 #include "core/app/worker.h"
+#include "core/queue/live.h"
 
 static void worker_stats(struct worker *w, struct worker_stats *s)
 {
@@ -62,6 +63,7 @@ static enum queue_action worker_action(const struct admin_request *r)
         return QUEUE_ACT_RESUME;
     case ADMIN_QUEUE_SHOW:
     case ADMIN_SUSPEND_LS:
+    case ADMIN_EXPLAIN:
     case ADMIN_VERB_COUNT:
         break;
     }
@@ -167,6 +169,10 @@ void worker_query(struct worker *w, struct worker_mail *m)
         return;
     case ADMIN_SUSPEND_LS:
         queue_suspend_report(&w->queue, &m->answer);
+        break;
+    case ADMIN_EXPLAIN:
+        queue_live_report(&w->queue, slice_str(m->request.select.domain), m->request.site_id,
+                          &m->answer);
         break;
     case ADMIN_VERB_COUNT:
         break;

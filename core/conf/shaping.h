@@ -20,7 +20,7 @@
 #include "core/conf/tree.h"
 
 enum {
-    CONF_SHAPING_NAME_BYTES_MAX = 64,  /* conf_label_valid: providers, sources, tenants, campaigns */
+    CONF_SHAPING_NAME_BYTES_MAX = 64, /* conf_label_valid: providers, sources, tenants, campaigns */
     CONF_SHAPING_HOST_BYTES_MAX = 253, /* RFC 1035 2.3.4, as text */
 };
 

@@ -11,8 +11,8 @@ bool attributes_trusted(const struct conf *conf, const struct access_client *c)
 {
     switch (c->listener->attributes) {
     case CONF_ATTRIBUTES_CLIENTS:
-        return c->authenticated || ip_nets_contain(conf->access.networks.items,
-                                                   conf->access.networks.count, &c->addr);
+        return c->authenticated ||
+               ip_nets_contain(conf->access.networks.items, conf->access.networks.count, &c->addr);
     case CONF_ATTRIBUTES_AUTH:
         return c->authenticated;
     case CONF_ATTRIBUTES_NOBODY:

@@ -41,7 +41,8 @@ struct attributes {
 
 struct attributes_source {
     const struct conf_headers *names;
-    struct slice fields; /* whole fields one after the other, with their CRLF; empty: none that count */
+    struct slice
+        fields; /* whole fields one after the other, with their CRLF; empty: none that count */
     const struct conf_listener *listener;
     const struct credential *user; /* NULL: nobody we know */
     /* Of the envelope; 0: not said. */

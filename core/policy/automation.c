@@ -231,7 +231,9 @@ static void held_hear(const struct firing *f, struct automation_held *h)
     uint32_t factor = automation_held_factor(h, now);
     bool grown = factor != h->factor;
     h->factor = factor;
-    h->grow_ms = now + clean > h->grow_ms || grown ? now + clean : h->grow_ms;
+    if (grown || now + clean > h->grow_ms) {
+        h->grow_ms = now + clean;
+    }
     if (grown || h->grow_ms > h->written_grow_ms + clean / 8) {
         h->written_grow_ms = h->grow_ms;
         automation_held_changed(f->a, h);

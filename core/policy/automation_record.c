@@ -236,6 +236,7 @@ bool automation_restore(struct automation *a, uint64_t id, struct slice bytes, u
         return false;
     }
     pthread_mutex_lock(&a->mutex);
+    automation_sweep(a, now_ms);
     struct automation_held *h = id_taken(a, id) ? NULL : record_take(a, id, &r);
     if (h) {
         a->next_id = id >= a->next_id ? id + 1 : a->next_id;

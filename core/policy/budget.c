@@ -354,34 +354,46 @@ static uint32_t budget_turns_find(const struct budget_turns *t, uintptr_t who)
     return i;
 }
 
-/* With the mutex held: passes if it is who's turn. */
-static bool budget_turns_take(struct budget *b, enum budget_rate rate, uintptr_t who, uint64_t n,
-                              uint64_t now_us)
+/* With the mutex held: who takes a seat, or keeps his. */
+static void budget_turns_wait(struct budget_turns *t, uintptr_t who, uint64_t due_us)
 {
-    struct budget_turns *t = &b->turns[rate];
-    budget_turns_forget(t, now_us);
     uint32_t count = atomic_load_explicit(&t->count, memory_order_relaxed);
     uint32_t seat = budget_turns_find(t, who);
-    if ((count == 0 || t->seats[0].who == who) &&
-        rate_take(&b->rates[rate], &b->limits.rules[rate], n, now_us)) {
-        if (seat < count) {
-            budget_turns_leave(t, seat);
-        }
-        t->last = who;
-        return true;
-    }
-    uint64_t due_us = rate_next_us(&b->rates[rate], &b->limits.rules[rate], n, now_us);
     if (seat == count && count < BUDGET_TURNS - (t->last == who ? 1 : 0)) {
         t->seats[count].who = who;
         atomic_store_explicit(&t->count, count + 1, memory_order_relaxed);
     } else if (seat == count) {
-        return false;
+        return;
     }
     if (seat > 0 && t->seats[0].due_us + BUDGET_TURN_US > due_us) {
         due_us = t->seats[0].due_us + BUDGET_TURN_US; /* the first may take all of its time */
     }
     t->seats[seat].due_us = due_us;
-    return false;
+}
+
+/* With the mutex held: it is somebody else's turn. */
+static bool budget_turns_is_anothers(struct budget_turns *t, uintptr_t who, uint64_t now_us)
+{
+    budget_turns_forget(t, now_us);
+    return atomic_load_explicit(&t->count, memory_order_relaxed) > 0 && t->seats[0].who != who;
+}
+
+/* With the mutex held: passes if it is who's turn. */
+static bool budget_turns_take(struct budget *b, enum budget_rate rate, uintptr_t who, uint64_t n,
+                              uint64_t now_us)
+{
+    struct budget_turns *t = &b->turns[rate];
+    const struct rate_rule *rule = &b->limits.rules[rate];
+    if (budget_turns_is_anothers(t, who, now_us) || !rate_take(&b->rates[rate], rule, n, now_us)) {
+        budget_turns_wait(t, who, rate_next_us(&b->rates[rate], rule, n, now_us));
+        return false;
+    }
+    uint32_t seat = budget_turns_find(t, who);
+    if (seat < atomic_load_explicit(&t->count, memory_order_relaxed)) {
+        budget_turns_leave(t, seat);
+    }
+    t->last = who;
+    return true;
 }
 
 bool budget_rate_take(struct budget *b, enum budget_rate rate, const void *who, uint64_t n,
@@ -422,15 +434,17 @@ uint64_t budget_rate_next_us(struct budget *b, enum budget_rate rate, const void
         return now_us + BUDGET_OLD_US;
     }
     uint64_t next_us = rate_next_us(&b->rates[rate], &b->limits.rules[rate], n, now_us);
-    if (atomic_load_explicit(&t->count, memory_order_relaxed) == 0) {
+    if (next_us <= now_us && atomic_load_explicit(&t->count, memory_order_relaxed) == 0) {
         return next_us;
     }
     pthread_mutex_lock(&t->mutex);
-    budget_turns_forget(t, now_us);
-    if (atomic_load_explicit(&t->count, memory_order_relaxed) && t->seats[0].who != (uintptr_t)who) {
+    if (budget_turns_is_anothers(t, (uintptr_t)who, now_us)) {
+        budget_turns_wait(t, (uintptr_t)who, next_us);
         uint64_t due_us = t->seats[0].due_us;
         uint64_t after_us = (due_us > now_us ? due_us : now_us) + 1000;
         next_us = after_us > next_us ? after_us : next_us;
+    } else if (next_us > now_us) {
+        budget_turns_wait(t, (uintptr_t)who, next_us);
     }
     pthread_mutex_unlock(&t->mutex);
     return next_us;

@@ -72,7 +72,8 @@ bool budget_connection_yield(struct budget *b, uint64_t now_us);
 bool budget_rate_take(struct budget *b, enum budget_rate rate, const void *who, uint64_t n,
                       uint64_t now_us);
 void budget_rate_give(struct budget *b, enum budget_rate rate, uint64_t n);
-/* When it is worth while to try again: n would pass if nobody else took any, and it is not another's turn. */
+/* When it is worth while to try again: n would pass if nobody else took any, and it is not another's turn. Later
+ * than now: who is expected then. */
 uint64_t budget_rate_next_us(struct budget *b, enum budget_rate rate, const void *who, uint64_t n,
                              uint64_t now_us);
 

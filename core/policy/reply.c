@@ -230,38 +230,43 @@ static size_t time_len(struct slice s)
 
 /* ---- atoms --------------------------------------------------------------------------------------- */
 
-/* Letters and digits, with '-' and '_' between them; with dots too if asked. */
-static size_t atom_len(struct slice s, bool dots)
+/* Letters and digits, with '-' and '_' between them. */
+static size_t atom_len(struct slice s)
 {
     size_t end = 0;
     for (size_t i = 0; i < s.len; i++) {
         char c = s.ptr[i];
         if (is_alnum(c)) {
             end = i + 1;
-        } else if (c != '-' && c != '_' && !(dots && c == '.')) {
+        } else if (c != '-' && c != '_') {
             break;
         }
     }
     return end;
 }
 
-/* As many labels of it as make a host's name: two and more, the last of letters only. What stands behind
- * has no part in it, for it may be replaced. */
-static size_t host_len(struct slice atom)
+static bool is_label(char c)
+{
+    return is_alnum(c) || c == '-' || c == '_';
+}
+
+/* As many labels as make a host's name: two and more, the last of letters only. What stands behind has no part
+ * in it, for it may be replaced. */
+static size_t host_len(struct slice s)
 {
     size_t end = 0;
     size_t label = 0; /* where it begins */
     bool letters = true;
-    for (size_t i = 0; i <= atom.len; i++) {
-        if (i < atom.len && atom.ptr[i] != '.') {
-            letters = letters && ascii_is_alpha(atom.ptr[i]);
+    for (size_t i = 0; i <= s.len; i++) {
+        if (i < s.len && is_label(s.ptr[i])) {
+            letters = letters && ascii_is_alpha(s.ptr[i]);
             continue;
-        }
-        if (i == label) {
-            break; /* two dots are none of a name */
         }
         if (letters && label > 0 && i - label >= 2) {
             end = i;
+        }
+        if (i == label || i == s.len || s.ptr[i] != '.') {
+            break; /* also at two dots: they are in no name */
         }
         label = i + 1;
         letters = true;
@@ -328,6 +333,7 @@ static bool is_amount(struct slice unit)
 
 static void host_put(struct reader *r, struct slice host)
 {
+    const size_t begin = r->len;
     size_t labels = 1;
     for (size_t i = 0; i < host.len; i++) {
         labels += host.ptr[i] == '.';
@@ -341,6 +347,9 @@ static void host_put(struct reader *r, struct slice host)
         if (--labels > 0) {
             put(r, SLICE("."));
         }
+    }
+    if (r->full) {
+        r->len = begin; /* half a name would be read as something else */
     }
 }
 
@@ -387,12 +396,12 @@ static void word_put(struct reader *r)
         put_mark(r, SLICE("<time>"), n);
         return;
     }
-    n = host_len(slice_first(s, atom_len(s, true)));
+    n = host_len(s);
     if (n) {
         host_put(r, slice_first(s, n));
         return;
     }
-    atom_put(r, slice_first(s, atom_len(s, false)));
+    atom_put(r, slice_first(s, atom_len(s)));
 }
 
 size_t reply_normalise(char dst[REPLY_TEXT_BYTES], struct slice text)

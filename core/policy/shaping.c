@@ -288,6 +288,13 @@ void shaping_resolve(const struct shaping_table *t, const struct shaping_query *
     out->group = (uint64_t)(rule ? rule->index : 0) << 32 | (by_domain ? by_domain->index : 0);
 }
 
+bool shaping_has_total(const struct shaping_table *t, enum conf_shaping_scope scope,
+                       struct slice name)
+{
+    must(scope > CONF_SHAPING_DOMAIN && scope < CONF_SHAPING_SCOPES);
+    return name_find(t, NAME_RULE + (unsigned)scope, name) != NULL;
+}
+
 bool shaping_resolve_total(const struct shaping_table *t, enum conf_shaping_scope scope,
                            struct slice name, struct shaping_settings *out)
 {

@@ -94,6 +94,9 @@ bool shaping_table_names(const struct shaping_table *t, enum conf_shaping_option
 /* No allocation; a few hash lookups per label and host: once per site and reload. */
 void shaping_resolve(const struct shaping_table *t, const struct shaping_query *q,
                      struct shaping_settings *out);
+/* Does a rule name it? */
+bool shaping_has_total(const struct shaping_table *t, enum conf_shaping_scope scope,
+                       struct slice name);
 /* Total budgets and weight of a source, tenant or campaign; only options of that scope mean anything.
  * False: no rule names it; *out is then all defaults (no limits, weight 1). */
 bool shaping_resolve_total(const struct shaping_table *t, enum conf_shaping_scope scope,

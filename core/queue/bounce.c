@@ -151,6 +151,7 @@ static void queue_bounce_write(struct queue_bounce *bounce, struct slice origina
         .arrival_us = m->arrival_us,
         .now_us = io_now(q->io)->wall_us,
         .retry_until_us = queue_message_end_ms(m, &q->conf->queue) * 1000,
+        .deliver_by_us = queue_message_by_s(m) * 1000000,
         .unique = bounce->id,
         .ret = queue_bounce_headers_only(b) ? MAIL_RET_HDRS : (enum mail_ret)m->ret,
         .smtputf8 = (m->flags & QUEUE_MSG_SMTPUTF8) != 0,

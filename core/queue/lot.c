@@ -309,6 +309,13 @@ void lot_remove(struct lot *l, struct lot_item *item)
     l->item_bytes -= offsetof(struct lot_item, data) + item->data_bytes;
 }
 
+void lot_delay(struct lot *l, struct lot_item *item, uint64_t due_ms)
+{
+    lot_list_remove(l, item);
+    item->due_ms = due_ms;
+    lot_place(l, item);
+}
+
 struct lot_item *lot_due(const struct lot *l)
 {
     uint32_t first = l->lists[LOT_LIST_DUE].first;

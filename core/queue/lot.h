@@ -31,6 +31,7 @@ struct lot_item {
     uint32_t prev;
     uint32_t slot;
     uint16_t list;
+    uint16_t tag; /* the owner's */
     uint8_t data[];
 };
 
@@ -63,11 +64,13 @@ void lot_deinit(struct lot *l);
 /* Room for so many more at once, so that none of them moves the tables. Best effort. */
 void lot_reserve(struct lot *l, uint32_t more);
 
-/* malloc'ed with room for data_bytes; the caller fills id, due_ms, segment, held_bytes and data. NULL: no
+/* malloc'ed with room for data_bytes; the caller fills id, due_ms, segment, held_bytes, tag and data. NULL: no
  * memory. */
 struct lot_item *lot_item_new(size_t data_bytes);
 bool lot_put(struct lot *l, struct lot_item *item);
 void lot_remove(struct lot *l, struct lot_item *item);
+/* It waits until another time; the rest of it stays. */
+void lot_delay(struct lot *l, struct lot_item *item, uint64_t due_ms);
 struct lot_item *lot_find(const struct lot *l, uint64_t id);
 
 /* Sorts out what is due at now_ms. */

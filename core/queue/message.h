@@ -73,6 +73,7 @@ struct queue_hold {
     struct queue_message *message;
 };
 
+/* What is to outlive a wait stands in park_bytes.c too (and in tests/unit/core/queue/test_park.c). */
 struct queue_message {
     struct handle self;
     struct queue *queue;
@@ -95,8 +96,8 @@ struct queue_message {
     struct spool_fragment_ref *fragments; /* Owned. */
     struct queue_hold hold;               /* on ref's segment */
     struct queue_hold *fragment_holds;    /* one per fragment; Owned. */
-    struct queue_label *label; /* tenant and campaign; NULL: neither */
-    uint32_t not_before_s;     /* see struct attributes */
+    struct queue_label *label;            /* tenant and campaign; NULL: neither */
+    uint32_t not_before_s;                /* see struct attributes */
     uint32_t expire_s;
     uint32_t notify_s;
     struct queue_rcpt *rcpts;
@@ -123,7 +124,7 @@ struct queue_message_init {
     uint8_t ret;
     uint32_t flags;
     uint32_t rcpt_count;
-    size_t rcpt_bytes; /* sum of address and orcpt lengths */
+    size_t rcpt_bytes;                   /* sum of address and orcpt lengths */
     const struct attributes *attributes; /* NULL: an ordinary message */
 };
 

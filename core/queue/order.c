@@ -77,8 +77,7 @@ void queue_orders_stop(struct queue *q)
 
 static bool order_only_reads(const struct queue_order *o)
 {
-    return o->init.dry_run || o->init.action == QUEUE_ACT_COUNT ||
-           o->init.action == QUEUE_ACT_LIST;
+    return o->init.dry_run || o->init.action == QUEUE_ACT_COUNT || o->init.action == QUEUE_ACT_LIST;
 }
 
 static void order_count_rcpt(struct queue *q, struct queue_order_counts *c,
@@ -223,8 +222,7 @@ static bool order_walk(struct queue *q, struct queue_order *o, uint64_t until_us
             order_walked(q, o);
             return false;
         }
-        if (m->queued && m->id <= o->id_max &&
-            queue_select_message(&o->init.select, m, now_us)) {
+        if (m->queued && m->id <= o->id_max && queue_select_message(&o->init.select, m, now_us)) {
             order_see(q, o, m);
         }
         if ((n % ORDER_CHECK_CLOCK == 0 && clock_read().mono_us > until_us) ||

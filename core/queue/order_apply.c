@@ -17,8 +17,8 @@ struct order_pick {
 static bool order_is_suspended(struct queue *q, const struct queue_message *m,
                                const struct queue_rcpt *r)
 {
-    return queue_suspend_covers(q, m, r) || (q->suspensions.count[QUEUE_SCOPE_SITE] &&
-                                             queue_suspend_site(q, queue_rcpt_site(q, r)));
+    return queue_suspend_covers(q, m, r) ||
+           (q->suspensions.count[QUEUE_SCOPE_SITE] && queue_suspend_site(q, queue_rcpt_site(q, r)));
 }
 
 bool queue_order_concerns(struct queue *q, enum queue_action action, const struct queue_message *m,
@@ -112,8 +112,7 @@ static uint32_t order_mark(struct queue *q, const struct queue_order_init *o,
     uint32_t n = 0;
     for (uint32_t i = 0; i < p->count; i++) {
         struct queue_rcpt *r = &m->rcpts[p->rcpts[i]];
-        if (!queue_select_rcpt(q, &o->select, m, r) ||
-            !queue_order_concerns(q, o->action, m, r)) {
+        if (!queue_select_rcpt(q, &o->select, m, r) || !queue_order_concerns(q, o->action, m, r)) {
             continue;
         }
         n++;

@@ -50,13 +50,40 @@ static bool park_only_waits(struct queue *q, const struct queue_message *m)
 {
     return m->queued && m->open_count > 0 && m->pending_count == 0 && m->readers == 0 &&
            list_empty(&m->parts) && !list_linked(&m->link) && timer_armed(&m->timer) &&
-           !m->damaged && !m->marked && m->fragment_count == 0 && m->inline_bytes == m->body_bytes &&
-           m->compact_after_ms <= io_now(q->io)->mono_ms && !queue_compact_has(q, m) &&
-           m->hold.hold.segment == m->ref.segment && m->hold.hold.bytes == m->ref.bytes;
+           !m->damaged && !m->marked && m->fragment_count == 0 &&
+           m->inline_bytes == m->body_bytes && m->compact_after_ms <= io_now(q->io)->mono_ms &&
+           !queue_compact_has(q, m) && m->hold.hold.segment == m->ref.segment &&
+           m->hold.hold.bytes == m->ref.bytes;
 }
 
-static struct lot_item *park_item(struct queue_park *p, const struct queue_message *m)
+/* ---- how much is under way ---- */
+
+static unsigned park_crowd(const struct queue *q, const struct queue_message *m)
 {
+    uint32_t i = 0;
+    while (i + 1 < m->rcpt_count && m->rcpts[i].state != QUEUE_RCPT_WAITING) {
+        i++;
+    }
+    struct queue_key key = queue_key_of(q, &m->rcpts[i]);
+    uint64_t hash = map_hash_nocase(&q->domains, key.name) + (uint64_t)key.kind;
+    return (unsigned)(hash % QUEUE_CROWDS);
+}
+
+static bool park_is_crowded(const struct queue *q, unsigned crowd)
+{
+    const struct queue_park *p = &q->park;
+    return q->messages.used > p->active_max &&
+           p->crowds[crowd] >= p->active_max / QUEUE_CROWD_SHARE;
+}
+
+static uint64_t park_later(struct queue *q)
+{
+    return io_now(q->io)->mono_ms + PARK_AGAIN_MS + rng_u64(q->rng) % (8 * PARK_AGAIN_MS);
+}
+
+static struct lot_item *park_item(struct queue *q, const struct queue_message *m)
+{
+    struct queue_park *p = &q->park;
     if (!buf_reserve(&p->scratch, park_bound(m))) {
         buf_clear(&p->scratch);
         return NULL;
@@ -73,6 +100,7 @@ static struct lot_item *park_item(struct queue_park *p, const struct queue_messa
     item->due_ms = m->timer.due_ms;
     item->segment = m->hold.hold.segment;
     item->held_bytes = m->hold.hold.bytes;
+    item->tag = (uint16_t)(m->priority == CONF_PRIORITY_URGENT ? 0 : park_crowd(q, m) + 1);
     return item;
 }
 
@@ -82,7 +110,7 @@ bool queue_park(struct queue *q, struct queue_message *m)
     if (p->off || !park_only_waits(q, m)) {
         return false;
     }
-    struct lot_item *item = park_item(p, m);
+    struct lot_item *item = park_item(q, m);
     if (!item) {
         return false;
     }
@@ -149,7 +177,11 @@ void queue_unpark_due(struct queue *q)
 {
     struct queue_park *p = &q->park;
     struct lot_item *item;
-    for (unsigned n = 0; n < PARK_DUE_PER_TURN && (item = lot_due(&p->lot)); n++) {
+    for (unsigned n = 0; !q->stopping && n < PARK_DUE_PER_TURN && (item = lot_due(&p->lot)); n++) {
+        if (item->tag && park_is_crowded(q, item->tag - 1u)) {
+            lot_delay(&p->lot, item, park_later(q));
+            continue;
+        }
         struct queue_message *m = park_take(q, item);
         if (m) {
             list_push_back(&q->due, &m->link);
@@ -163,7 +195,7 @@ void queue_unpark_due(struct queue *q)
 
 bool queue_park_pending(const struct queue *q)
 {
-    return q->park.lot.ready > 0 || q->park.seek_segment != 0;
+    return !q->stopping && (q->park.lot.ready > 0 || q->park.seek_segment != 0);
 }
 
 void queue_unpark_seek(struct queue *q, uint64_t segment)
@@ -243,37 +275,21 @@ struct queue_message *queue_walk_next(struct queue *q, struct queue_walk *w)
     return NULL;
 }
 
-/* ---- how much is under way ---- */
-
-static unsigned park_crowd(const struct queue *q, const struct queue_message *m)
-{
-    uint32_t i = 0;
-    while (i + 1 < m->rcpt_count && m->rcpts[i].state != QUEUE_RCPT_WAITING) {
-        i++;
-    }
-    struct queue_key key = queue_key_of(q, &m->rcpts[i]);
-    uint64_t hash = map_hash_nocase(&q->domains, key.name) + (uint64_t)key.kind;
-    return (unsigned)(hash % QUEUE_CROWDS);
-}
-
 bool queue_park_crowded(struct queue *q, struct queue_message *m)
 {
-    struct queue_park *p = &q->park;
     if (m->crowd) {
         return false; /* it is counted already */
     }
     unsigned crowd = park_crowd(q, m);
-    if (q->messages.used > p->active_max && p->crowds[crowd] >= p->active_max / QUEUE_CROWD_SHARE &&
-        m->priority != CONF_PRIORITY_URGENT && !list_linked(&m->link)) {
-        uint64_t wait_ms = PARK_AGAIN_MS + rng_u64(q->rng) % (8 * PARK_AGAIN_MS);
-        timer_start(q->timers, &m->timer, io_now(q->io)->mono_ms + wait_ms);
+    if (m->priority != CONF_PRIORITY_URGENT && park_is_crowded(q, crowd)) {
+        timer_start(q->timers, &m->timer, park_later(q));
         queue_body_unused(q, m);
         if (queue_park(q, m)) {
             return true;
         }
         timer_stop(q->timers, &m->timer);
     }
-    p->crowds[crowd]++;
+    q->park.crowds[crowd]++;
     m->crowd = (uint16_t)(crowd + 1);
     return false;
 }

@@ -239,10 +239,9 @@ struct slice park_init(const struct lot_item *item, struct queue_message_init *i
 }
 
 void park_take_message(struct queue_park *p, const struct lot_item *item, struct slice from,
-                              struct queue_message *m, bool keep)
+                       struct queue_message *m, bool keep)
 {
-    m->ref = (struct spool_ref){item->segment, (uint32_t)park_take_number(&from),
-                                item->held_bytes};
+    m->ref = (struct spool_ref){item->segment, (uint32_t)park_take_number(&from), item->held_bytes};
     m->arrival_us = park_take_number(&from);
     m->body_bytes = park_take_number(&from);
     m->header_bytes = park_take_number(&from);

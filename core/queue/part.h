@@ -37,13 +37,14 @@ struct queue_part {
     uint16_t executor; /* … to this one */
     uint8_t returns;   /* times it came back unsent from a connection that had died */
     bool grant;        /* on the way to an executor: it may open one more connection */
+    bool paid;         /* its share of all rates; while a connection has it */
     bool front;        /* on the way back: before the others */
     _Atomic bool sending;
-    _Atomic bool recalled;    /* core/queue/recall.h: who receives it lets it go */
-    _Atomic uint16_t holder;  /* the worker that has it, written by that one */
-    uint16_t recalls;         /* the home's: recalls that name it */
-    bool over;                /* the home's: freed when they are back */
-    uint32_t rcpts[]; /* indexes */
+    _Atomic bool recalled;   /* core/queue/recall.h: who receives it lets it go */
+    _Atomic uint16_t holder; /* the worker that has it, written by that one */
+    uint16_t recalls;        /* the home's: recalls that name it */
+    bool over;               /* the home's: freed when they are back */
+    uint32_t rcpts[];        /* indexes */
 };
 
 /* NULL: no memory. Empty, in no list. s: where it goes, NULL: not known yet. */

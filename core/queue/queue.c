@@ -70,6 +70,7 @@ bool queue_open(struct queue *q, const struct queue_parts *parts, const struct q
     pool_init(&q->readers, queue_reader_size, QUEUE_READERS_MAX);
     map_init(&q->by_id, rng_u64(q->rng));
     map_init(&q->labels, rng_u64(q->rng));
+    queue_tolls_open(q);
     q->names_seed = rng_u64(q->rng);
     map_init(&q->domains, rng_u64(q->rng));
     map_init(&q->sites, rng_u64(q->rng));
@@ -98,6 +99,7 @@ void queue_set_conf(struct queue *q, const struct conf *conf, const struct shapi
 {
     q->conf = conf;
     q->shaping = shaping;
+    queue_tolls_forget(q);
     q->serial++; /* each worker is told of each configuration once */
     queue_routes_expire(q);
 }
@@ -126,61 +128,6 @@ bool queue_is_full(const struct queue *q, uint32_t more_rcpts)
 bool queue_memory_short(const struct queue *q, uint64_t more_bytes)
 {
     return q->memory_bytes + more_bytes > q->conf->limits.memory_bytes / q->workers;
-}
-
-static enum spool_rcpt_status queue_rcpt_status(const struct queue_rcpt *r)
-{
-    if (r->state != QUEUE_RCPT_ENDED) {
-        return SPOOL_RCPT_QUEUED;
-    }
-    switch ((enum spool_result_kind)r->result) {
-    case SPOOL_RESULT_DELIVERED:
-        return SPOOL_RCPT_DELIVERED;
-    case SPOOL_RESULT_BOUNCED:
-        return SPOOL_RCPT_BOUNCED;
-    case SPOOL_RESULT_EXPIRED:
-        return SPOOL_RCPT_EXPIRED;
-    case SPOOL_RESULT_CANCELLED:
-        return SPOOL_RCPT_CANCELLED;
-    case SPOOL_RESULT_DEFERRED:
-        break;
-    }
-    must(!"an ended recipient has a final result");
-    return SPOOL_RCPT_QUEUED;
-}
-
-void queue_message_record(const struct queue_message *m, struct queue_record *parts,
-                          struct spool_message *out)
-{
-    struct spool_rcpt *rcpts = parts->rcpts;
-    struct attributes attributes;
-    queue_message_attributes(m, &attributes);
-    for (uint32_t i = 0; i < m->rcpt_count; i++) {
-        const struct queue_rcpt *r = &m->rcpts[i];
-        rcpts[i] = (struct spool_rcpt){
-            .address = r->address,
-            .orcpt = r->orcpt,
-            .notify = r->notify,
-            .status = queue_rcpt_status(r),
-            .attempts = r->attempts,
-            .next_due_ms = queue_due_stored(r),
-        };
-    }
-    *out = (struct spool_message){
-        .id = m->id,
-        .arrival_us = m->arrival_us,
-        .flags = m->flags,
-        .ret = m->ret,
-        .header_bytes = (uint32_t)m->header_bytes,
-        .body_bytes = m->body_bytes,
-        .sender = m->sender,
-        .envid = m->envid,
-        .meta = queue_meta_encode(&attributes, parts->meta),
-        .rcpts = rcpts,
-        .rcpt_count = m->rcpt_count,
-        .fragments = m->fragments,
-        .fragment_count = m->fragment_count,
-    };
 }
 
 enum spool_append queue_submit(struct queue *q, struct queue_message *m, struct slice rest)
@@ -382,7 +329,7 @@ void queue_part_sent(struct queue *q, struct queue_part *p, const struct queue_p
 {
     must(q->sending >= p->count);
     q->sending -= p->count;
-    queue_site_done(q, p->site);
+    queue_site_sent(q, p->site, &end->outcomes[0]);
     if (queue_part_is_guest(q, p)) {
         queue_far_result(q, p, end, pinned);
     } else {
@@ -502,6 +449,7 @@ void queue_close(struct queue *q)
     map_deinit(&q->by_id);
     must(q->labels.count == 0);
     map_deinit(&q->labels);
+    queue_tolls_close(q);
     map_deinit(&q->domains);
     map_deinit(&q->sites);
 }

@@ -28,6 +28,7 @@
 #include "core/queue/park.h"
 #include "core/queue/reader.h"
 #include "core/queue/routing.h"
+#include "core/queue/toll.h"
 #include "core/queue/suspend.h"
 #include "dns/dns.h"
 
@@ -95,6 +96,7 @@ struct queue {
     struct queue_park park;
     struct map by_id;
     struct map labels;
+    struct map tolls; /* core/queue/toll.h */
     uint64_t names_seed; /* without a group */
     struct map domains;
     struct map sites;
@@ -154,7 +156,9 @@ bool queue_memory_short(const struct queue *q, uint64_t more_bytes);
  * SPOOL_APPENDED the queue owns m and events->accepted follows; else m stays the caller's. */
 enum spool_append queue_submit(struct queue *q, struct queue_message *m, struct slice rest);
 
-/* A message found at start: filed without a commit. */
+/* So many messages were found at start. */
+void queue_recover_begin(struct queue *q, uint64_t count);
+/* One of them: filed without a commit. */
 void queue_recover(struct queue *q, const struct spool_recovered *found);
 
 /* The transaction of p is over: outcomes[i] belongs to rcpts[i]. peer: "mx.example.net [192.0.2.1]".
@@ -281,9 +285,6 @@ bool queue_rcpt_is_sending(const struct queue_message *m, const struct queue_rcp
 /* One JSON object without LF; at most rcpts_max recipients of it. */
 void queue_report_message(struct queue *q, const struct queue_message *m, uint32_t rcpts_max,
                           struct buf *out);
-/* Up to limit messages, one per line, that have a recipient at domain (empty: all); returns how many. */
-uint32_t queue_report_list(struct queue *q, struct slice domain, uint32_t limit, uint32_t rcpts_max,
-                           struct buf *out);
 /* False: no such message here. */
 bool queue_report_one(struct queue *q, uint64_t id, uint32_t rcpts_max, struct buf *out);
 /* Recipients that wait after a failure. Walks all messages that are not parked. */

@@ -55,7 +55,8 @@ static uint32_t queue_recover_rcpts(struct queue *q, struct queue_message *m,
 static void queue_recover_attributes(struct queue *q, const struct spool_message *s,
                                      struct attributes *out)
 {
-    if (queue_meta_decode(s->meta, out) || !obs_begin(q->log, OBS_SPOOL_NOTE, io_now(q->io)->wall_us)) {
+    if (queue_meta_decode(s->meta, out) ||
+        !obs_begin(q->log, OBS_SPOOL_NOTE, io_now(q->io)->wall_us)) {
         return;
     }
     char id[QUEUE_ID_TEXT_BYTES + 1];
@@ -63,6 +64,11 @@ static void queue_recover_attributes(struct queue *q, const struct spool_message
     obs_str(q->log, OBS_F_REASON,
             SLICE("priority, tenant and times of this message cannot be read: it is sent without"));
     obs_end(q->log, io_now(q->io)->mono_ms);
+}
+
+void queue_recover_begin(struct queue *q, uint64_t count)
+{
+    lot_reserve(&q->park.lot, count < UINT32_MAX / 2 ? (uint32_t)count : 0);
 }
 
 void queue_recover(struct queue *q, const struct spool_recovered *found)

@@ -28,7 +28,7 @@ static struct slice queue_state_name(const struct queue_message *m, const struct
         if (r->due_ms >= QUEUE_DUE_HELD) {
             return r->due_ms == QUEUE_DUE_HELD ? SLICE("held") : SLICE("suspended");
         }
-        return r->attempts                 ? SLICE("deferred")
+        return r->attempts                    ? SLICE("deferred")
                : m->not_before_s && r->due_ms ? SLICE("scheduled")
                                               : SLICE("waiting");
     case QUEUE_RCPT_READY:
@@ -134,41 +134,6 @@ void queue_report_message(struct queue *q, const struct queue_message *m, uint32
         queue_report_rcpt(m, &m->rcpts[i], out);
     }
     buf_add(out, SLICE("]}"));
-}
-
-static bool queue_message_has_domain(const struct queue_message *m, struct slice domain)
-{
-    for (uint32_t i = 0; i < m->rcpt_count; i++) {
-        struct slice a = m->rcpts[i].address;
-        if (a.len > domain.len && a.ptr[a.len - domain.len - 1] == '@' &&
-            slice_ends_nocase(a, domain)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-uint32_t queue_report_list(struct queue *q, struct slice domain, uint32_t limit, uint32_t rcpts_max,
-                           struct buf *out)
-{
-    uint32_t n = 0;
-    struct queue_walk walk = {0};
-    const struct queue_message *m;
-    while (n < limit && !out->overflow && (m = queue_walk_next(q, &walk))) {
-        if (!m->queued || (domain.len && !queue_message_has_domain(m, domain))) {
-            continue;
-        }
-        size_t before = out->len;
-        queue_report_message(q, m, rcpts_max, out);
-        buf_add_byte(out, '\n');
-        if (out->overflow) {
-            out->len = before;
-            break;
-        }
-        n++;
-    }
-    queue_walk_end(&walk);
-    return n;
 }
 
 bool queue_report_one(struct queue *q, uint64_t id, uint32_t rcpts_max, struct buf *out)

@@ -23,6 +23,22 @@ static void sched_on_retry(struct timer *t, void *ctx)
     queue_sched_wake(container_of(t, struct queue_sched, retry));
 }
 
+static void sched_unhold(struct queue_sched *d)
+{
+    uint64_t next_ms = ready_unhold(&d->waiting, sched_now(d));
+    if (next_ms != UINT64_MAX) {
+        timer_start(d->queue->timers, &d->unhold, next_ms);
+    }
+}
+
+static void sched_on_unhold(struct timer *t, void *ctx)
+{
+    (void)ctx;
+    struct queue_sched *d = container_of(t, struct queue_sched, unhold);
+    sched_unhold(d);
+    queue_sched_wake(d);
+}
+
 struct queue_sched *queue_sched_new(struct queue *q, struct queue_site *s)
 {
     unsigned workers = q->group ? q->group->workers : q->worker + 1;
@@ -33,6 +49,7 @@ struct queue_sched *queue_sched_new(struct queue *q, struct queue_site *s)
         d->lane_count = workers;
         d->pause.fire = sched_on_pause_over;
         d->retry.fire = sched_on_retry;
+        d->unhold.fire = sched_on_unhold;
         ready_init(&d->waiting, rng_u64(q->rng));
     }
     return d;
@@ -46,6 +63,7 @@ void queue_sched_free(struct queue_sched *d)
     }
     timer_stop(d->queue->timers, &d->pause);
     timer_stop(d->queue->timers, &d->retry);
+    timer_stop(d->queue->timers, &d->unhold);
     budget_connections_move(d->site->provider, NULL, d->granted);
     ready_deinit(&d->waiting);
     free(d);
@@ -62,7 +80,7 @@ void queue_sched_wake(struct queue_sched *d)
     }
 }
 
-static struct ready_flow sched_flow(const struct queue_part *p)
+static struct ready_flow sched_flow(struct queue_sched *d, const struct queue_part *p)
 {
     static const enum ready_class classes[] = {
         [CONF_PRIORITY_AUTO] = READY_NORMAL,
@@ -73,19 +91,31 @@ static struct ready_flow sched_flow(const struct queue_part *p)
     const struct queue_message *m = p->message;
     const struct queue_label *l = m->label;
     must(m->priority < ARRAY_COUNT(classes));
-    return (struct ready_flow){
+    struct ready_flow flow = {
         .class = classes[m->priority],
         .tenant = l ? l->tenant_hash : 0,
         .campaign = l ? l->campaign_hash : 0,
-        .tenant_weight = 1, /* of shaping, by queue_label_tenant(l) */
-        .campaign_weight = 1,
     };
+    queue_toll_weights(d->queue, l, &flow);
+    return flow;
+}
+
+void queue_sched_hold(struct queue_sched *d, const struct queue_part *p,
+                      const struct queue_toll_wait *wait, uint64_t until_ms)
+{
+    struct ready_flow flow = sched_flow(d, p);
+    ready_hold(&d->waiting, &flow, wait->by == QUEUE_TOLL_TENANT ? READY_TENANT : READY_CAMPAIGN,
+               until_ms);
+    d->holds_for = *wait;
+    if (!timer_armed(&d->unhold) || until_ms < d->unhold.due_ms) {
+        timer_start(d->queue->timers, &d->unhold, until_ms);
+    }
 }
 
 void queue_sched_push(struct queue_sched *d, struct queue_part *p, bool front)
 {
     must(p->count > 0);
-    struct ready_flow flow = sched_flow(p);
+    struct ready_flow flow = sched_flow(d, p);
     p->site = d->site;
     p->ready.cost = p->count;
     if (!ready_push(&d->waiting, &p->ready, &flow, front)) {
@@ -153,18 +183,27 @@ static void sched_retry_at(struct queue_sched *d, uint64_t at_ms)
 }
 
 /* ramp_up: few connections at first, a step more after each interval. */
-static uint64_t sched_ramp(struct queue_sched *d)
+static uint64_t sched_ramp_steps(const struct queue_sched *d)
+{
+    uint64_t interval_ms = sched_number(d, CONF_SHAPING_RAMP_UP_INTERVAL), now_ms = sched_now(d);
+    bool rested = d->granted == 0 &&
+                  (d->ramp_since_ms == 0 || now_ms - d->ramp_idle_ms >= interval_ms);
+    return rested ? 0 : (now_ms - d->ramp_since_ms) / interval_ms;
+}
+
+uint64_t queue_sched_ramp(const struct queue_sched *d)
 {
     uint64_t first = sched_number(d, CONF_SHAPING_RAMP_UP_FIRST);
-    uint64_t interval_ms = sched_number(d, CONF_SHAPING_RAMP_UP_INTERVAL);
-    if (first == 0) {
-        return UINT64_MAX;
-    }
-    uint64_t now_ms = sched_now(d);
-    uint64_t steps = d->granted ? (now_ms - d->ramp_since_ms) / interval_ms : 0;
-    uint64_t limit = first + steps * sched_number(d, CONF_SHAPING_RAMP_UP_STEP);
+    return first ? first + sched_ramp_steps(d) * sched_number(d, CONF_SHAPING_RAMP_UP_STEP)
+                 : UINT64_MAX;
+}
+
+static uint64_t sched_ramp(struct queue_sched *d)
+{
+    uint64_t limit = queue_sched_ramp(d);
     if (d->granted && d->granted >= limit) {
-        sched_retry_at(d, d->ramp_since_ms + (steps + 1) * interval_ms);
+        sched_retry_at(d, d->ramp_since_ms + (sched_ramp_steps(d) + 1) *
+                                                 sched_number(d, CONF_SHAPING_RAMP_UP_INTERVAL));
     }
     return limit;
 }
@@ -212,6 +251,7 @@ static bool sched_pay_connection(struct queue_sched *d)
             budget_rate_give(budgets[0], BUDGET_CONNECTION_RATE, 1);
         }
         sched_retry_at(d, now->mono_ms + 1 + (next_us - now->mono_us) / 1000);
+        d->connect_wait = i ? QUEUE_CONNECT_PROVIDER : QUEUE_CONNECT_RATE;
         return false;
     }
     if (d->site->provider &&
@@ -222,8 +262,10 @@ static bool sched_pay_connection(struct queue_sched *d)
             }
         }
         sched_retry_at(d, now->mono_ms + QUEUE_SCHED_RETRY_MS);
+        d->connect_wait = QUEUE_CONNECT_PROVIDER;
         return false;
     }
+    d->connect_wait = QUEUE_CONNECT_FREE;
     return true;
 }
 
@@ -233,7 +275,7 @@ bool queue_sched_grant(struct queue_sched *d, unsigned worker)
     if (!sched_may_grant(d, worker) || !sched_pay_connection(d)) {
         return false;
     }
-    if (d->granted == 0) {
+    if (d->granted == 0 && sched_ramp_steps(d) == 0) {
         d->ramp_since_ms = sched_now(d);
     }
     d->lanes[worker].granted++;
@@ -250,6 +292,10 @@ void queue_sched_credit(struct queue_sched *d, unsigned worker, const struct que
     d->assigned -= c->done;
     lane->granted -= c->granted;
     d->granted -= c->granted;
+    d->ramp_idle_ms = c->granted && d->granted == 0 ? sched_now(d) : d->ramp_idle_ms;
+    if (c->sent) {
+        queue_meter_add(&d->sent, c->sent, sched_now(d));
+    }
     budget_connections_move(d->site->provider, NULL, c->granted);
     must((int64_t)lane->working + c->working >= 0);
     lane->working = (uint32_t)((int64_t)lane->working + c->working);
@@ -387,8 +433,11 @@ static void sched_spread(struct queue_sched *d, bool local)
 {
     struct queue_part *p;
     while ((p = queue_sched_peek(d)) && !timer_armed(&d->site->rest)) {
-        bool grant;
-        if (!queue_site_may_send(d->queue, d->site, p)) {
+        bool grant, others;
+        if (!queue_site_may_send(d->queue, d->site, p, &others)) {
+            if (others) {
+                continue;
+            }
             return;
         }
         unsigned worker = sched_choose(d, p, local, &grant);

@@ -19,6 +19,7 @@
 #ifndef RINGPOST_QUEUE_SCHED_H
 #define RINGPOST_QUEUE_SCHED_H
 
+#include "core/queue/meter.h"
 #include "core/queue/site.h"
 
 enum {
@@ -34,6 +35,9 @@ struct queue_lane {
     uint64_t full_until_ms;
 };
 
+/* Why no connection could be opened when one was asked for last. */
+enum queue_connect_wait { QUEUE_CONNECT_FREE, QUEUE_CONNECT_RATE, QUEUE_CONNECT_PROVIDER };
+
 struct queue_sched {
     struct queue *queue;
     struct queue_site *site;
@@ -45,7 +49,12 @@ struct queue_sched {
     uint32_t limit; /* 0: the configured one */
     uint64_t limit_until_ms;
     struct timer retry;     /* armed: a connection may be possible then */
-    uint64_t ramp_since_ms; /* when the first of its connections was allowed; ramp_up */
+    enum queue_connect_wait connect_wait;
+    struct queue_meter sent; /* parts */
+    uint64_t ramp_since_ms;  /* when the first of its connections was allowed after a rest; ramp_up */
+    uint64_t ramp_idle_ms;   /* when it had none any more */
+    struct timer unhold;    /* armed: a tenant or campaign may go on then */
+    struct queue_toll_wait holds_for; /* the newest reason why one may not */
     struct timer pause;     /* armed: the second try after a failure waits for it */
     uint64_t down_until_ms; /* rest after no host could be reached twice */
     struct outcome down;    /* why */
@@ -64,6 +73,9 @@ void queue_sched_push(struct queue_sched *d, struct queue_part *p, bool front);
 /* The next part; NULL: none may go. */
 struct queue_part *queue_sched_peek(struct queue_sched *d);
 struct queue_part *queue_sched_take(struct queue_sched *d);
+/* p's tenant or campaign may not go before until_ms; p stands first. */
+void queue_sched_hold(struct queue_sched *d, const struct queue_part *p,
+                      const struct queue_toll_wait *wait, uint64_t until_ms);
 /* Everything that waits is let go. */
 void queue_sched_release(struct queue_sched *d);
 /* It has something to decide in this turn. */
@@ -74,8 +86,10 @@ bool queue_sched_grant(struct queue_sched *d, unsigned worker);
 /* Nobody has a connection, and it is only for want of a place. */
 static inline bool queue_sched_wants_place(const struct queue_sched *d)
 {
-    return d && d->waiting.count && d->granted == 0 && !timer_armed(&d->pause);
+    return d && ready_may_go(&d->waiting) && d->granted == 0 && !timer_armed(&d->pause);
 }
+/* How many connections ramp_up allows now. */
+uint64_t queue_sched_ramp(const struct queue_sched *d);
 /* What an executor tells; failed: NULL, or why its last connection found no host. */
 void queue_sched_credit(struct queue_sched *d, unsigned worker, const struct queue_credit *credit);
 /* dropped: see queue_site_failed. */

@@ -85,8 +85,7 @@ bool queue_select_rcpt(struct queue *q, const struct queue_select *s, const stru
     if (s->recipient[0] && !slice_eq_nocase(r->address, slice_str(s->recipient))) {
         return false;
     }
-    if (s->domain[0] &&
-        !slice_eq_nocase(queue_address_domain(r->address), slice_str(s->domain))) {
+    if (s->domain[0] && !slice_eq_nocase(queue_address_domain(r->address), slice_str(s->domain))) {
         return false;
     }
     if (s->last_reply[0] && !select_reply(r, slice_str(s->last_reply))) {

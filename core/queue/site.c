@@ -66,6 +66,7 @@ static struct queue_site *queue_site_find(struct queue *q, struct slice key, boo
     char *text = (char *)(s + 1);
     memcpy(text, key.ptr, key.len);
     s->key = slice_of(text, key.len);
+    s->id = queue_label_hash(q, s->key);
     s->local = local;
     s->queue = q;
     s->rest.fire = queue_site_on_rest_over;
@@ -127,6 +128,7 @@ void queue_site_free(struct queue *q, struct queue_site *s)
     route_plan_put(&s->plan);
     map_remove(&q->sites, &s->by_key);
     free(s->bad);
+    free(s->replies);
     free(s);
 }
 
@@ -298,70 +300,34 @@ uint32_t queue_site_work(const struct queue_site *s)
 
 /* ---- rates ---- */
 
-static uint64_t queue_site_amount(const struct queue_part *p, enum budget_rate rate)
-{
-    return rate == BUDGET_BYTE_RATE && p->message->body_bytes ? p->message->body_bytes : 1;
-}
-
-static const enum budget_rate queue_part_rates[] = {BUDGET_MESSAGE_RATE, BUDGET_BYTE_RATE};
-
-/* When every rate would let p pass. */
-static uint64_t queue_site_next_us(const struct queue_site *s, const struct queue_part *p,
-                                   uint64_t now_us)
-{
-    struct budget *const budgets[] = {s->own, s->provider};
-    uint64_t next_us = now_us;
-    for (size_t i = 0; i < ARRAY_COUNT(budgets); i++) {
-        for (size_t k = 0; budgets[i] && k < ARRAY_COUNT(queue_part_rates); k++) {
-            enum budget_rate rate = queue_part_rates[k];
-            uint64_t t = budget_rate_next_us(budgets[i], rate, s, queue_site_amount(p, rate), now_us);
-            next_us = t > next_us ? t : next_us;
-        }
-    }
-    return next_us;
-}
-
-bool queue_site_may_send(struct queue *q, struct queue_site *s, const struct queue_part *p)
+/* The part stands first here. True: another may go. */
+static bool queue_site_wait(struct queue *q, struct queue_site *s, struct queue_part *p,
+                            const struct queue_toll_wait *wait)
 {
     const struct clock_now *now = io_now(q->io);
-    uint64_t next_us = queue_site_next_us(s, p, now->mono_us);
-    if (next_us <= now->mono_us) {
+    must(wait->next_us > now->mono_us);
+    uint64_t until_ms = now->mono_ms + (wait->next_us - now->mono_us + 999) / 1000;
+    if (wait->by == QUEUE_TOLL_SITE || wait->by == QUEUE_TOLL_PROVIDER) {
+        s->rests_for = *wait;
+        timer_start(q->timers, &s->rest, until_ms);
+        return false;
+    }
+    if (!list_empty(&s->lane)) { /* others in the lane need not wait for it */
+        struct queue_part *first = queue_lane_pop(q, s);
+        must(first == p);
+        queue_far_return(q, p, s);
         return true;
     }
-    timer_start(q->timers, &s->rest, now->mono_ms + (next_us - now->mono_us + 999) / 1000);
-    return false;
-}
-
-static void queue_site_unpay(struct queue_site *s, const struct queue_part *p, size_t upto)
-{
-    struct budget *const budgets[] = {s->own, s->provider};
-    for (size_t i = 0; i < upto; i++) {
-        struct budget *b = budgets[i / ARRAY_COUNT(queue_part_rates)];
-        enum budget_rate rate = queue_part_rates[i % ARRAY_COUNT(queue_part_rates)];
-        if (b) {
-            budget_rate_give(b, rate, queue_site_amount(p, rate));
-        }
-    }
-}
-
-enum { QUEUE_SITE_PAYMENTS = 2 * ARRAY_COUNT(queue_part_rates) };
-
-/* Takes p's share of all rates, or of none. Other workers take from the same. */
-static bool queue_site_pay(struct queue *q, struct queue_site *s, const struct queue_part *p)
-{
-    struct budget *const budgets[] = {s->own, s->provider};
-    for (size_t i = 0; i < QUEUE_SITE_PAYMENTS; i++) {
-        struct budget *b = budgets[i / ARRAY_COUNT(queue_part_rates)];
-        enum budget_rate rate = queue_part_rates[i % ARRAY_COUNT(queue_part_rates)];
-        if (b && !budget_rate_take(b, rate, s, queue_site_amount(p, rate), io_now(q->io)->mono_us)) {
-            queue_site_unpay(s, p, i);
-            if (queue_site_may_send(q, s, p)) { /* somebody gave back what he had taken */
-                timer_start(q->timers, &s->rest, io_now(q->io)->mono_ms + 1);
-            }
-            return false;
-        }
-    }
+    queue_sched_hold(s->sched, p, wait, until_ms);
     return true;
+}
+
+bool queue_site_may_send(struct queue *q, struct queue_site *s, struct queue_part *p, bool *others)
+{
+    struct queue_toll_wait wait;
+    bool may = queue_toll_check(q, s, p, &wait);
+    *others = may || queue_site_wait(q, s, p, &wait);
+    return may;
 }
 
 static struct queue_part *queue_site_peek(const struct queue_site *s)
@@ -393,13 +359,24 @@ static void queue_site_drop_late(struct queue *q, struct queue_site *s)
 
 struct queue_part *queue_site_take(struct queue *q, struct queue_site *s)
 {
-    queue_site_drop_late(q, s);
-    struct queue_part *p = queue_site_peek(s);
-    if (!p || timer_armed(&s->rest) || !queue_site_pay(q, s, p)) {
-        return NULL;
+    struct queue_toll_wait wait;
+    struct queue_part *p;
+    for (;;) {
+        queue_site_drop_late(q, s);
+        p = queue_site_peek(s);
+        if (!p || timer_armed(&s->rest)) {
+            return NULL;
+        }
+        if (queue_toll_pay(q, s, p, &wait)) {
+            break;
+        }
+        if (!queue_site_wait(q, s, p, &wait)) {
+            return NULL;
+        }
     }
     queue_site_pop(q, s, p);
     p->site = s;
+    p->paid = true;
     atomic_store_explicit(&p->sending, true, memory_order_relaxed);
     q->sending += p->count;
     s->used_ms = io_now(q->io)->mono_ms;
@@ -411,9 +388,11 @@ static void queue_site_come_back(struct queue *q, struct queue_part *p, bool fro
     struct queue_site *s = p->site;
     atomic_store_explicit(&p->sending, false, memory_order_relaxed);
     q->sending -= p->count;
-    queue_site_unpay(s, p, QUEUE_SITE_PAYMENTS);
-    if (s->stale || q->leaving ||
-        atomic_load_explicit(&p->recalled, memory_order_relaxed)) {
+    if (front && p->paid) { /* else the peer may have seen it */
+        queue_toll_give(q, s, p);
+    }
+    p->paid = false;
+    if (s->stale || q->leaving || atomic_load_explicit(&p->recalled, memory_order_relaxed)) {
         queue_site_done(q, s);
         queue_part_release(q, p);
     } else if (s->sched) {

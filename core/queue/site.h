@@ -17,6 +17,7 @@
 
 #include "core/policy/route.h"
 #include "core/queue/part.h"
+#include "core/queue/toll.h"
 
 enum {
     QUEUE_SITE_LINGER_MS = 60 * 1000,
@@ -36,15 +37,31 @@ struct queue_bad {
 /* What an executor has not told the owner yet. */
 struct queue_credit {
     uint32_t done;    /* parts that are no longer here */
+    uint32_t sent;    /* of them, those that the peer has judged */
     uint32_t granted; /* connections it gives back */
     int32_t working;
     bool served; /* the hosts work */
     bool full;   /* no place for a connection here at the moment */
 };
 
+/* For `ringpost explain`: the last good and the last bad answer to a message, of this worker's connections. */
+enum { QUEUE_REPLY_TEXT_BYTES = 200 };
+
+struct queue_reply {
+    uint64_t at_ms; /* 0: none */
+    uint16_t code;
+    uint16_t len;
+    char text[QUEUE_REPLY_TEXT_BYTES];
+};
+
+struct queue_replies {
+    struct queue_reply last[2];
+};
+
 struct queue_site {
     struct map_node by_key;
     struct slice key;        /* behind the struct */
+    uint64_t id;             /* of the key, the same in all workers */
     struct route_plan *plan; /* newest route */
     bool local;              /* mailboxes of this machine: there is no plan */
     bool stale;              /* it was found by an older configuration: parts are routed anew */
@@ -62,7 +79,8 @@ struct queue_site {
     struct queue *queue;
     struct budget *own;      /* the site's rates; NULL: none are limited */
     struct budget *provider; /* shared with other sites; NULL: nothing is */
-    struct timer rest;       /* armed: a rate lets nothing pass before */
+    struct timer rest;       /* armed: a rate lets nothing pass before … */
+    struct queue_toll_wait rests_for; /* … which one */
 
     /* Parts of this worker's connections, and the connection pool's own (core/relay/pool.c). */
     struct list lane;
@@ -80,6 +98,7 @@ struct queue_site {
     struct list credit_link; /* in queue->credits */
     struct queue_bad *bad;   /* at most LIMIT_ADDRESSES_PER_SITE */
     uint32_t bad_count;
+    struct queue_replies *replies; /* NULL: none yet */
 };
 
 /* Found or made; NULL: no memory. */
@@ -119,8 +138,9 @@ void queue_site_release(struct queue *q, struct queue_site *s);
 void queue_site_activate(struct queue *q, struct queue_site *s);
 /* Parts that a connection of this worker could take now. */
 uint32_t queue_site_work(const struct queue_site *s);
-/* May one more part go now, as far as rates are concerned? False: the site rests until then. */
-bool queue_site_may_send(struct queue *q, struct queue_site *s, const struct queue_part *p);
+/* May p, the first of the owner's order, go now, as far as rates are concerned? False: the site rests until it
+ * may, or (*others) only its tenant or campaign does. */
+bool queue_site_may_send(struct queue *q, struct queue_site *s, struct queue_part *p, bool *others);
 /* The next of them, leased to a connection, its share of the rates taken; NULL: none. */
 struct queue_part *queue_site_take(struct queue *q, struct queue_site *s);
 /* Back to the front, nothing was sent. */
@@ -131,6 +151,8 @@ void queue_site_return_last(struct queue *q, struct queue_part *p);
 
 /* A part that another worker had assigned to this one is no longer here. */
 void queue_site_done(struct queue *q, struct queue_site *s);
+/* A connection has sent p: the same, and what the peer said. */
+void queue_site_sent(struct queue *q, struct queue_site *s, const struct outcome *last);
 
 /* May this worker have one more connection? True: it has the right to it. */
 bool queue_site_grant(struct queue *q, struct queue_site *s);

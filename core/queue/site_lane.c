@@ -8,6 +8,9 @@
 #include "core/queue/queue.h"
 #include "core/queue/sched.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 /* The owner here learns at once, another with the next mail. */
 static void queue_site_tell(struct queue *q, struct queue_site *s, const struct queue_credit *c)
 {
@@ -16,6 +19,7 @@ static void queue_site_tell(struct queue *q, struct queue_site *s, const struct 
         return;
     }
     s->credit.done += c->done;
+    s->credit.sent += c->sent;
     s->credit.granted += c->granted;
     s->credit.working += c->working;
     s->credit.served = s->credit.served || c->served;
@@ -115,6 +119,37 @@ void queue_site_done(struct queue *q, struct queue_site *s)
 {
     if (!s->sched) {
         queue_site_tell(q, s, &(struct queue_credit){.done = 1});
+    }
+}
+
+static void queue_site_keep_reply(struct queue *q, struct queue_site *s, const struct outcome *o)
+{
+    enum { OFTEN_MS = 1000 };
+    uint64_t now_ms = io_now(q->io)->mono_ms;
+    if (!s->replies && !(s->replies = calloc(1, sizeof(*s->replies)))) {
+        return;
+    }
+    struct queue_reply *r = &s->replies->last[o->kind == OUTCOME_DELIVERED ? 0 : 1];
+    if (r->at_ms && now_ms - r->at_ms < OFTEN_MS && o->kind == OUTCOME_DELIVERED) {
+        return;
+    }
+    r->at_ms = now_ms;
+    r->code = o->code;
+    r->len = (uint16_t)(o->text.len < sizeof(r->text) ? o->text.len : sizeof(r->text));
+    if (r->len) {
+        memcpy(r->text, o->text.ptr, r->len);
+    }
+}
+
+void queue_site_sent(struct queue *q, struct queue_site *s, const struct outcome *last)
+{
+    if (!s->local) {
+        queue_site_keep_reply(q, s, last);
+        if (s->sched) {
+            queue_meter_add(&s->sched->sent, 1, io_now(q->io)->mono_ms);
+        } else {
+            queue_site_tell(q, s, &(struct queue_credit){.done = 1, .sent = 1});
+        }
     }
 }
 

@@ -16,8 +16,8 @@ struct suspend_entry {
 };
 
 static const struct slice scope_names[] = {
-    [QUEUE_SCOPE_ALL] = SLICE_INIT("all"),       [QUEUE_SCOPE_DOMAIN] = SLICE_INIT("domain"),
-    [QUEUE_SCOPE_SITE] = SLICE_INIT("site"),     [QUEUE_SCOPE_TENANT] = SLICE_INIT("tenant"),
+    [QUEUE_SCOPE_ALL] = SLICE_INIT("all"),           [QUEUE_SCOPE_DOMAIN] = SLICE_INIT("domain"),
+    [QUEUE_SCOPE_SITE] = SLICE_INIT("site"),         [QUEUE_SCOPE_TENANT] = SLICE_INIT("tenant"),
     [QUEUE_SCOPE_CAMPAIGN] = SLICE_INIT("campaign"),
 };
 

@@ -21,6 +21,14 @@ uint64_t queue_message_end_ms(const struct queue_message *m, const struct conf_q
 /* When a report of delay is due. */
 uint64_t queue_message_late_ms(const struct queue_message *m, const struct conf_dsn *c);
 
+/* The time of DELIVERBY, seconds since 1970; 0: it was not asked for. */
+static inline uint64_t queue_message_by_s(const struct queue_message *m)
+{
+    return m->by & ATTRIBUTES_BY_RETURN   ? m->expire_s
+           : m->by & ATTRIBUTES_BY_NOTIFY ? m->notify_s
+                                          : 0;
+}
+
 /* Nobody may be sent it any more. */
 static inline bool queue_message_is_over(const struct queue_message *m, uint64_t wall_us)
 {

@@ -31,7 +31,8 @@ struct body_in {
     struct mail_headers_config filter_config;
     struct mail_authors authors; /* while wants_authors */
     const struct relay_settings *settings;
-    struct attributes attributes; /* decided before body_in_submit; names: of the filter, the settings */
+    struct attributes
+        attributes;  /* decided before body_in_submit; names: of the filter, the settings */
     bool submission; /* Date and Message-ID are added when missing (RFC 6409 8) */
     bool wants_authors;
     bool header_over;

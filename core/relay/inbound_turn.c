@@ -28,7 +28,8 @@ bool inbound_blocked(const struct inbound *s)
 /* Steps until blocked or out of input; returns what is left of the input. */
 static struct slice inbound_step(struct inbound *s, struct slice in)
 {
-    smtp_server_set_now(&s->smtp, io_now(s->relay->io)->wall_us / 1000000);
+    /* Rounded up: what is held for a time is held that long. */
+    smtp_server_set_now(&s->smtp, (io_now(s->relay->io)->wall_us + 999999) / 1000000);
     while (!inbound_blocked(s)) {
         switch (smtp_server_step(&s->smtp, &in, &s->out)) {
         case SMTP_SERVER_WANT_INPUT:

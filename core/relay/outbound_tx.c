@@ -3,6 +3,7 @@
  * A part of a message on its way through a connection: from the site's list into a transaction, and its
  * outcomes from there to the queue.
  */
+#include "core/queue/times.h"
 #include "core/relay/outbound_private.h"
 
 #include <stdlib.h>
@@ -16,8 +17,7 @@ static char outbound_by_mode(const struct queue_message *m)
 static int32_t outbound_by_left(const struct queue_message *m, uint64_t now_s)
 {
     enum { BY_MAX = 999999999 };
-    int64_t left = (int64_t)(m->by & ATTRIBUTES_BY_RETURN ? m->expire_s : m->notify_s) -
-                   (int64_t)now_s;
+    int64_t left = (int64_t)queue_message_by_s(m) - (int64_t)now_s;
     left = left > BY_MAX ? BY_MAX : left < -BY_MAX ? -BY_MAX : left;
     return (int32_t)left;
 }
@@ -209,8 +209,8 @@ void outbound_finish(struct outbound *o, struct outbound_tx *t)
     };
     outbound_tell_tls(o, &end);
     o->yields = o->yields ||
-                (o->site->provider && budget_connection_yield(o->site->provider,
-                                                              io_now(o->relay->io)->mono_us));
+                (o->site->provider &&
+                 budget_connection_yield(o->site->provider, io_now(o->relay->io)->mono_us));
     bool pinned = outbound_is_pinned(o, t->part);
     o->sending_pinned = o->sending_pinned || pinned;
     queue_part_sent(o->relay->queue, t->part, &end, pinned);

@@ -93,6 +93,7 @@ static void relay_settings_machines(struct relay_settings *s)
             .window = 2, /* with DATA the commands of the next ride behind the final dot */
             .chunk_window = (uint8_t)conf->delivery.chunking_window,
             .careful = true,
+            .check_order = true,
             .tls = relay_settings_policy(i == RELAY_ROUTE_SMARTHOST ? conf->relay.tls
                                                                     : conf->delivery.tls),
         };

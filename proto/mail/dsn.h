@@ -53,6 +53,7 @@ struct dsn {
     uint64_t arrival_us;
     uint64_t now_us;
     uint64_t retry_until_us; /* for DSN_DELAYED; 0: leave out */
+    uint64_t deliver_by_us;  /* the time of DELIVERBY (RFC 2852 5); 0: leave out */
     uint64_t unique;         /* random: boundary and Message-ID */
     enum mail_ret ret;
     bool smtputf8;        /* original needed SMTPUTF8: message/global parts (RFC 6533) */

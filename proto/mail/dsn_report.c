@@ -278,6 +278,7 @@ void dsn_add_status(struct buf *out, const struct dsn *d, bool global)
         buf_add(out, SLICE("\r\n"));
     }
     add_date_field(out, SLICE("Arrival-Date: "), d->arrival_us);
+    add_date_field(out, SLICE("Deliver-By-Date: "), d->deliver_by_us);
     for (uint32_t i = 0; i < d->rcpt_count; i++) {
         add_rcpt_fields(out, d, &d->rcpts[i], global);
     }

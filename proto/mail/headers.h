@@ -53,7 +53,7 @@ enum {
 struct mail_headers_config {
     const struct slice *strip; /* field names without colon, ASCII case ignored */
     size_t strip_count;
-    bool adds_fields; /* the driver puts fields above or at END: a header that does not end in an
+    bool adds_fields;  /* the driver puts fields above or at END: a header that does not end in an
                          empty line then gets one, or the body would look like header */
     size_t take_count; /* so many of the first names in `strip`: their fields are kept in `taken` */
 };
@@ -67,7 +67,8 @@ enum mail_headers_event {
 struct mail_headers {
     const struct mail_headers_config *config;
     struct buf held;
-    struct buf taken;  /* whole fields that were removed, with their CRLF; overflow: there were more */
+    struct buf
+        taken; /* whole fields that were removed, with their CRLF; overflow: there were more */
     uint64_t stripped; /* bytes removed so far */
     uint32_t present;  /* MAIL_FIELD_*; final at END. Stripped fields do not count */
     uint8_t state;

@@ -192,7 +192,7 @@ void smtp_client_end(struct smtp_client *c, const struct outcome *why)
         if (s->state == SMTP_SLOT_DONE) {
             continue;
         }
-        struct outcome o = c->outcome;
+        struct outcome o = s->doubt && c->trouble != SMTP_TROUBLE_BDAT ? s->verdict : c->outcome;
         o.unknown = s->ended && !s->settled;
         if (o.unknown) {
             o.stage = s->bdat ? OUTCOME_STAGE_BDAT : OUTCOME_STAGE_FINAL_DOT;
@@ -212,7 +212,9 @@ void smtp_client_end_protocol(struct smtp_client *c, struct slice text)
 {
     struct outcome o = outcome_local(OUTCOME_TEMPORARY, OUTCOME_CONNECTION, smtp_client_stage(c),
                                      (struct enhanced){4, 5, 0}, text);
-    smtp_client_note_trouble(c, SMTP_TROUBLE_REPLIES, c->mode);
+    bool doubt = smtp_client_doubtful(c);
+    smtp_client_note_trouble(c, doubt ? SMTP_TROUBLE_BDAT : SMTP_TROUBLE_REPLIES,
+                             doubt ? SMTP_MODE_OVERLAPPED : c->mode);
     smtp_client_end(c, &o);
 }
 
@@ -242,7 +244,9 @@ void smtp_client_fail(struct smtp_client *c, enum smtp_client_cause cause)
     }
     struct outcome o = outcome_local(OUTCOME_TEMPORARY, OUTCOME_CONNECTION, smtp_client_stage(c),
                                      rows[cause].enhanced, rows[cause].text);
-    if (cause != SMTP_FAIL_LOCAL) {
+    if (cause != SMTP_FAIL_LOCAL && smtp_client_doubtful(c)) {
+        smtp_client_note_trouble(c, SMTP_TROUBLE_BDAT, SMTP_MODE_OVERLAPPED);
+    } else if (cause != SMTP_FAIL_LOCAL) {
         smtp_client_note_trouble(c, cause == SMTP_FAIL_TIMEOUT ? SMTP_TROUBLE_SILENT
                                                                : SMTP_TROUBLE_LOST,
                                  smtp_client_mode_now(c));

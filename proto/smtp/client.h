@@ -56,9 +56,13 @@
  * which mode we spoke, for whoever remembers it. Transactions for which that was the end have `again`:
  * nothing definite was said of them. It is trouble when a peer pipelined to answers what does not fit,
  * answers too much, calls accepted commands out of sequence or complains of pipelining; when it offers
- * CHUNKING and does not know BDAT; and (LOST, SILENT) when the connection ends with more than one reply due.
- * In this, a positive answer to the end of a message that reads 2.1.x (RFC 3463: of an address) or is for
- * no recipient, with others under way, is one that was shifted: it delivers nothing.
+ * CHUNKING and does not know BDAT (500 to 504, and it does not understand the RSET behind it: it took the
+ * message for commands; if it does, the reply is the message's); and (LOST, SILENT) when the connection ends with more than one reply due.
+ * A reply that a peer leaves out shifts those behind it, and 250 is 250: a message would count as taken that
+ * was not. So a positive answer to the end of a message, with others under way, delivers nothing when it
+ * reads 2.1.x (RFC 3463: of an address), is for no recipient, or (check_order) looks like this peer's answer
+ * to what comes next: RSET after BDAT, MAIL after the dot. What that looks like is known from the first of
+ * each on the connection. Where both look the same from the beginning nothing is sent behind a message.
  *
  * "Too many messages on this connection" (smtp/hint.h), after a message was taken, is no failure of the
  * message: it has `again`, and the connection ends in order. So is a 421 to a command before the end of
@@ -121,6 +125,7 @@ struct smtp_client_config {
     uint8_t window;
     uint8_t chunk_window; /* the same with BDAT; 0: as 1 */
     bool careful;         /* the peer has not shown yet that it bears overlapped transactions */
+    bool check_order;     /* see above; costs a RSET per connection */
     enum smtp_tls_policy tls;
     bool tls_implicit; /* TLS from the first byte (RFC 8314 3.3); tls is not NONE */
     bool relay; /* a server of the configuration's: what it wants of us is no fault of mail */
@@ -235,8 +240,11 @@ struct smtp_client_slot {
     bool bdat;
     bool body_given; /* SEND_BODY was returned */
     bool ended;      /* smtp_client_body_end was called for it */
+    bool behind;     /* its commands were sent behind a message that was not answered */
     bool settled;    /* DATA or BDAT was refused, or the end was answered */
     bool lone_dot;   /* 354 though no recipient was accepted: a dot without a body is due */
+    bool doubt;      /* BDAT was answered 500–504: `verdict` counts if RSET is understood behind it */
+    struct outcome verdict;
     struct buf texts;
 };
 
@@ -278,6 +286,8 @@ struct smtp_client {
     bool wants_plaintext;
     bool had_secret;
     bool needs_rset;
+    bool chunks_known; /* it has taken a message by BDAT */
+    bool doubt_asked;  /* the RSET that decides is out */
     bool quit_wanted;
     uint32_t mails;  /* MAIL commands sent */
     uint32_t served; /* messages taken by the peer */
@@ -288,6 +298,9 @@ struct smtp_client {
     enum smtp_client_mode proven; /* the boldest in which a message was taken */
     enum smtp_client_trouble trouble;
     enum smtp_client_mode trouble_mode;
+    uint64_t mail_shape, rset_shape; /* what the answers look like; 0: not seen yet */
+    bool distinct;                   /* that to the end of a message looked different */
+    bool indistinct;                 /* it does not: nothing can be sent behind one */
     uint32_t domain_count; /* of recipients in this session, only if RCPTDOMAINMAX is limited */
     uint64_t domains[SMTP_CLIENT_DOMAINS_MAX];
     struct smtp_client_auth auth;

@@ -130,8 +130,15 @@ static void answer_rset(struct smtp_client *c, struct smtp_client_slot *s,
                         const struct smtp_reply *r)
 {
     (void)s;
+    struct smtp_client_slot *doubtful = smtp_client_doubtful(c);
+    c->rset_shape = c->rset_shape ? c->rset_shape : smtp_client_shape(r);
     if (!positive(r)) {
-        smtp_client_end_by_trouble(c, r, OUTCOME_STAGE_RSET, SMTP_TROUBLE_REPLIES);
+        smtp_client_end_by_trouble(c, r, OUTCOME_STAGE_RSET,
+                                   doubtful ? SMTP_TROUBLE_BDAT : SMTP_TROUBLE_REPLIES);
+    } else if (doubtful) {
+        doubtful->doubt = c->doubt_asked = false;
+        smtp_client_slot_finish(doubtful, &doubtful->verdict);
+        smtp_client_set_slot(doubtful, SMTP_SLOT_DONE);
     }
 }
 
@@ -140,6 +147,7 @@ static void answer_mail(struct smtp_client *c, struct smtp_client_slot *s,
 {
     if (positive(r)) {
         s->mail_ok = true;
+        c->mail_shape = c->mail_shape ? c->mail_shape : smtp_client_shape(r);
     } else if (r->code == 503) {
         /* "Bad sequence" to MAIL: the peer's idea of the session differs from ours. That is no
          * verdict about this message, so it must not bounce it. */
@@ -187,11 +195,14 @@ static void answer_rcpt(struct smtp_client *c, struct smtp_client_slot *s,
         s->accepted++;
         return;
     }
-    if (out_of_sequence(c, r)) {
+    bool ahead = c->hint == SMTP_HINT_PIPELINING;
+    if (ahead || out_of_sequence(c, r)) {
+        /* Of this recipient it is certain that nothing was taken for him. */
         rcpt->outcome = slot_outcome(c, s, r, OUTCOME_CONNECTION, OUTCOME_STAGE_RCPT);
         rcpt->outcome.kind = OUTCOME_TEMPORARY;
         s->open--;
-        smtp_client_end_by_trouble(c, r, OUTCOME_STAGE_RCPT, SMTP_TROUBLE_REPLIES);
+        smtp_client_end_by_trouble(c, r, OUTCOME_STAGE_RCPT,
+                                   ahead ? SMTP_TROUBLE_PIPELINE : SMTP_TROUBLE_REPLIES);
         return;
     }
     rcpt->outcome = slot_outcome(c, s, r, OUTCOME_RECIPIENT, OUTCOME_STAGE_RCPT);
@@ -224,6 +235,13 @@ static void answer_data(struct smtp_client *c, struct smtp_client_slot *s,
     smtp_client_set_slot(s, SMTP_SLOT_DONE);
 }
 
+/* Does it not know the command, and takes the body for more of them? Or is that a verdict? */
+static bool may_be_unknown(const struct smtp_client *c, const struct smtp_client_slot *s,
+                           const struct smtp_reply *r)
+{
+    return s->accepted > 0 && !c->chunks_known && r->code >= 500 && r->code <= 504;
+}
+
 static void answer_bdat(struct smtp_client *c, struct smtp_client_slot *s,
                         const struct smtp_reply *r)
 {
@@ -231,10 +249,11 @@ static void answer_bdat(struct smtp_client *c, struct smtp_client_slot *s,
         smtp_client_end_protocol(c, SLICE("peer accepted a message before its end"));
         return;
     }
-    if (s->accepted > 0 && r->code >= 500 && r->code <= 504) {
-        /* It does not know the command, or what state it is in: the body may be taken for commands. */
-        s->settled = true;
-        smtp_client_end_by_trouble(c, r, OUTCOME_STAGE_BDAT, SMTP_TROUBLE_BDAT);
+    if (s->ended && may_be_unknown(c, s, r) && !smtp_client_doubtful(c)) {
+        const struct smtp_expect *next = &c->expect[c->expect_first];
+        s->verdict = slot_outcome(c, s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_BDAT);
+        s->doubt = s->settled = true;
+        c->doubt_asked = c->expect_count > 0 && next->kind == SMTP_EXPECT_RSET;
         return;
     }
     if (smtp_client_is_shifted(c, s, r)) {
@@ -246,7 +265,8 @@ static void answer_bdat(struct smtp_client *c, struct smtp_client_slot *s,
     s->settled = true;
     c->needs_rset = c->needs_rset || !positive(r);
     if (positive(r)) {
-        smtp_client_note_served(c);
+        c->chunks_known = true;
+        smtp_client_note_served(c, s, r);
     }
     if (s->ended) {
         smtp_client_set_slot(s, SMTP_SLOT_DONE);
@@ -258,11 +278,15 @@ static void answer_end(struct smtp_client *c, struct smtp_client_slot *s,
 {
     bool lone = s->accepted == 0;
     must(s->state == SMTP_SLOT_SENT && s->ended == !lone);
+    if (smtp_client_is_shifted(c, s, r)) {
+        smtp_client_end_protocol(c, SLICE("peer's replies are out of step"));
+        return;
+    }
     if (!lone) {
         struct outcome o = slot_outcome(c, s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_FINAL_DOT);
         smtp_client_slot_finish(s, &o);
         if (positive(r)) {
-            smtp_client_note_served(c);
+            smtp_client_note_served(c, s, r);
         }
     }
     /* The end of data clears the peer's state whatever the answer (RFC 5321 4.1.1.4); not all
@@ -389,7 +413,11 @@ static bool answer_hint(struct smtp_client *c, enum smtp_expect_kind kind,
         return true;
     case SMTP_HINT_PIPELINING:
         if (c->mode == SMTP_MODE_STEPWISE) {
+            c->hint = SMTP_HINT_NONE;
             return true;
+        }
+        if (kind == SMTP_EXPECT_RCPT) {
+            return true; /* answer_rcpt: the recipient comes first */
         }
         s->settled = s->settled || is_verdict(kind);
         smtp_client_end_by_trouble(c, r, rows[kind].stage, SMTP_TROUBLE_PIPELINE);
@@ -418,7 +446,7 @@ void smtp_client_answer(struct smtp_client *c, const struct smtp_reply *r)
     if (!answer_hint(c, kind, s, r)) {
         return;
     }
-    if (r->code == 421) {
+    if (r->code == 421 && c->hint != SMTP_HINT_PIPELINING) {
         answer_closing(c, kind, s, r);
         return;
     }

@@ -57,13 +57,20 @@ enum smtp_client_mode smtp_client_mode_now(const struct smtp_client *c);
 /* Commands went out. */
 void smtp_client_note_mode(struct smtp_client *c);
 /* A message was taken. */
-void smtp_client_note_served(struct smtp_client *c);
+void smtp_client_note_served(struct smtp_client *c, const struct smtp_client_slot *s,
+                             const struct smtp_reply *r);
+/* What a reply looks like, without what differs from message to message. */
+uint64_t smtp_client_shape(const struct smtp_reply *r);
+/* Another transaction's commands are out and its end is not answered. */
+bool smtp_client_is_behind(const struct smtp_client *c);
 /* Transactions that may be under way. */
 uint32_t smtp_client_window(const struct smtp_client *c);
 /* Room for this recipient's domain in the session; it is counted. */
 bool smtp_client_take_domain(struct smtp_client *c, struct slice address);
 /* The peer has had enough: what has not been sent is given back. */
 void smtp_client_drop_pending(struct smtp_client *c, const struct outcome *o);
+/* The slot whose BDAT may not have been understood; NULL: none. */
+struct smtp_client_slot *smtp_client_doubtful(struct smtp_client *c);
 /* With others under way no answer to the end of a message looks like this. */
 bool smtp_client_is_shifted(const struct smtp_client *c, const struct smtp_client_slot *s,
                             const struct smtp_reply *r);

@@ -42,7 +42,10 @@ static void send_hello(struct smtp_client *c, struct buf *out)
  * state (RFC 3030 4.2); without it MAIL would be refused for a reason that is not its own. */
 static bool rset_due(const struct smtp_client *c)
 {
-    bool due = c->needs_rset;
+    /* The first of all shows what its answer looks like. */
+    bool first = c->config.check_order && c->config.chunking && c->caps.chunking &&
+                 c->config.chunk_window > 1 && c->mails == 0;
+    bool due = c->needs_rset || (first && c->config.pipelining && c->caps.pipelining);
     for (unsigned i = 0; i < SMTP_CLIENT_WINDOW_MAX; i++) {
         due = due || (c->slots[i].state == SMTP_SLOT_SENT && c->slots[i].bdat);
     }
@@ -52,6 +55,7 @@ static bool rset_due(const struct smtp_client *c)
 static void send_mail(struct smtp_client *c, struct smtp_client_slot *s, struct buf *out)
 {
     s->bdat = c->config.chunking && c->caps.chunking;
+    s->behind = smtp_client_is_behind(c);
     s->mail_sent = true;
     c->mails++;
     smtp_client_set_slot(s, SMTP_SLOT_OPEN);
@@ -162,8 +166,23 @@ static bool body_underway(struct smtp_client *c)
     return false;
 }
 
+/* Nothing else goes out until it is known whether the peer took the last message for commands. */
+static bool send_doubt(struct smtp_client *c, struct buf *out)
+{
+    struct smtp_client_slot *s = smtp_client_doubtful(c);
+    if (s && !c->doubt_asked && may_send(c)) {
+        c->doubt_asked = true;
+        buf_add(out, SLICE("RSET\r\n"));
+        smtp_client_expect(c, SMTP_EXPECT_RSET, s);
+    }
+    return s != NULL;
+}
+
 static void send_session(struct smtp_client *c, struct buf *out)
 {
+    if (send_doubt(c, out)) {
+        return;
+    }
     struct smtp_client_slot *s = slot_turn(c);
     while (s && may_send(c) && slot_send_one(c, s, out)) {
         s = slot_turn(c);

@@ -6,6 +6,8 @@
 #include "core/base/must.h"
 #include "proto/smtp/client_private.h"
 
+enum { SHAPE_BYTES = 160 };
+
 static bool by_bdat(const struct smtp_client *c)
 {
     return c->config.chunking && c->caps.chunking;
@@ -42,18 +44,69 @@ void smtp_client_note_mode(struct smtp_client *c)
     }
 }
 
-void smtp_client_note_served(struct smtp_client *c)
+bool smtp_client_is_behind(const struct smtp_client *c)
 {
-    enum smtp_client_mode shown = smtp_client_mode_now(c);
-    if (shown != SMTP_MODE_OVERLAPPED && c->mode != SMTP_MODE_STEPWISE) {
-        shown = SMTP_MODE_PIPELINED; /* its own commands came in one group */
+    for (unsigned i = 0; i < SMTP_CLIENT_WINDOW_MAX; i++) {
+        if (under_way(&c->slots[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the answer to the command behind the end of a message looks like. */
+static uint64_t next_shape(const struct smtp_client *c, const struct smtp_client_slot *s)
+{
+    return s->bdat ? c->rset_shape : c->mail_shape;
+}
+
+void smtp_client_note_served(struct smtp_client *c, const struct smtp_client_slot *s,
+                             const struct smtp_reply *r)
+{
+    /* Its own commands came in one group, or not even that. */
+    enum smtp_client_mode shown = c->mode != SMTP_MODE_STEPWISE ? SMTP_MODE_PIPELINED
+                                                                : SMTP_MODE_STEPWISE;
+    if (s->behind) {
+        shown = s->bdat ? SMTP_MODE_OVERLAPPED : SMTP_MODE_PIPELINED;
     }
     c->proven = shown > c->proven ? shown : c->proven;
     c->served++;
+    bool same = c->config.check_order && next_shape(c, s) == smtp_client_shape(r);
+    c->distinct = c->distinct || !same;
+    c->indistinct = c->indistinct || same;
+}
+
+/* A word with a digit in it is a number of the message's or the session's. */
+uint64_t smtp_client_shape(const struct smtp_reply *r)
+{
+    char text[SHAPE_BYTES];
+    struct slice rest = slice_first(r->text, SHAPE_BYTES);
+    size_t n = 0;
+    while (rest.len > 0) {
+        struct slice word = slice_cut(&rest, ' ');
+        bool number = false;
+        for (size_t i = 0; i < word.len; i++) {
+            number = number || (word.ptr[i] >= '0' && word.ptr[i] <= '9');
+        }
+        word = number ? SLICE("#") : word;
+        for (size_t i = 0; i < word.len && n < sizeof(text); i++) {
+            text[n++] = word.ptr[i];
+        }
+        if (n < sizeof(text)) {
+            text[n++] = ' ';
+        }
+    }
+    uint64_t seed = (uint64_t)r->code << 48 | (uint64_t)r->enhanced.cls << 40 |
+                    (uint64_t)r->enhanced.subject << 20 | r->enhanced.detail;
+    uint64_t shape = hash_bytes(slice_of(text, n), seed);
+    return shape ? shape : 1;
 }
 
 uint32_t smtp_client_window(const struct smtp_client *c)
 {
+    if (c->indistinct) {
+        return 1;
+    }
     if (!by_bdat(c)) {
         return c->config.window;
     }
@@ -173,8 +226,27 @@ bool smtp_client_is_shifted(const struct smtp_client *c, const struct smtp_clien
                             const struct smtp_reply *r)
 {
     bool of_address = r->enhanced.cls == 2 && r->enhanced.subject == 1;
-    return r->code / 100 == 2 && smtp_client_mode_now(c) == SMTP_MODE_OVERLAPPED &&
-           (of_address || s->accepted == 0);
+    if (r->code / 100 != 2 || c->expect_count == 0 || (!s->bdat && s->accepted == 0)) {
+        return false; /* nothing behind it; or a lone dot */
+    }
+    uint8_t next = c->expect[c->expect_first].kind;
+    if (next == SMTP_EXPECT_QUIT) {
+        return r->code == 221;
+    }
+    /* With BDAT the first message was alone, or the peer has shown elsewhere that they differ. */
+    bool known = c->config.check_order && (s->bdat || c->distinct);
+    uint64_t shape = next == SMTP_EXPECT_RSET ? c->rset_shape : c->mail_shape;
+    return (known && shape == smtp_client_shape(r)) || of_address || s->accepted == 0;
+}
+
+struct smtp_client_slot *smtp_client_doubtful(struct smtp_client *c)
+{
+    for (unsigned i = 0; i < c->slot_count; i++) {
+        if (smtp_client_slot_at(c, i)->doubt) {
+            return smtp_client_slot_at(c, i);
+        }
+    }
+    return NULL;
 }
 
 void smtp_client_drop_pending(struct smtp_client *c, const struct outcome *o)

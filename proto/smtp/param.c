@@ -143,7 +143,8 @@ static enum smtp_param_result set_by(struct param_target *t, const struct smtp_p
     bool minus = time.len && time.ptr[0] == '-';
     bool sign = minus || (time.len && time.ptr[0] == '+');
     t->mail.by_trace = mode.len == 2 && ascii_lower(mode.ptr[1]) == 't';
-    if (!seconds_parse(slice_skip(time, sign ? 1 : 0), &s) || mode.len != (t->mail.by_trace ? 2u : 1u)) {
+    if (!seconds_parse(slice_skip(time, sign ? 1 : 0), &s) ||
+        mode.len != (t->mail.by_trace ? 2u : 1u)) {
         return SMTP_PARAM_BAD;
     }
     t->mail.by_s = minus ? -(int32_t)s : (int32_t)s;

@@ -102,8 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(r[0].end_at == r[i].end_at);
         /* What does not fit is dropped piece by piece: then the rest may differ. */
         must(r[0].taken.overflow == r[i].taken.overflow);
-        must(r[0].taken.overflow ||
-             slice_eq(buf_slice(&r[0].taken), buf_slice(&r[i].taken)));
+        must(r[0].taken.overflow || slice_eq(buf_slice(&r[0].taken), buf_slice(&r[i].taken)));
     }
     size_t added = r[0].text.len + r[0].stripped - input.len;
     must(added == 0 || (added == 2 && config.adds_fields));

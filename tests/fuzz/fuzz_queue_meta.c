@@ -3,6 +3,7 @@
  * Purpose: attributes on any bytes: as a message's record has them, and as its header says them. What is
  * accepted is written and read back as the same.
  */
+#include "core/base/must.h"
 #include "core/queue/meta.h"
 
 #include <stdlib.h>
@@ -35,8 +36,10 @@ static void check_fields(struct slice text)
     static const struct conf_listener listener;
     struct attributes a;
     struct access_refusal why;
-    struct attributes_source from = {
-        .names = &names, .fields = text, .listener = &listener, .now_us = 1795287600000000};
+    struct attributes_source from = {.names = &names,
+                                     .fields = text,
+                                     .listener = &listener,
+                                     .now_us = 1795287600000000};
     if (attributes_decide(&from, &a, &why)) {
         must(a.expire_s == 0 || a.expire_s > a.not_before_s);
         must(a.not_before_s == 0 || a.not_before_s > 1795287600);

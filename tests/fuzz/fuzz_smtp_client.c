@@ -241,6 +241,7 @@ static bool play(struct buf *log, struct slice input, const uint8_t *choices, st
                                         .window = (uint8_t)(1 + (choices[0] >> 4) % 4),
                                         .chunk_window = (uint8_t)(1 + (choices[0] >> 4) % 4),
                                         .careful = choices[3] & 1,
+                                        .check_order = choices[3] & 2,
                                         .tls = (enum smtp_tls_policy)(choices[1] >> 6),
                                         .auth_user = choices[1] & 32 ? SLICE("me") : SLICE(""),
                                         .auth_secret = SLICE("pass word"),

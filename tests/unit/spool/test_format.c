@@ -282,7 +282,8 @@ START_TEST(memo_row)
     static const struct {
         unsigned at, bytes;
         uint64_t value;
-    } rows[] = {{0, 2, 5}, {4, 4, 20}, {8, 8, 0x1122334455667788}, {16, 1, 7}, {17, 1, 3}, {18, 2, 5}};
+    } rows[] = {{0, 2, 5},  {4, 4, 20}, {8, 8, 0x1122334455667788},
+                {16, 1, 7}, {17, 1, 3}, {18, 2, 5}};
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         ck_assert_uint_eq(number_at(b + rows[i].at, rows[i].bytes), rows[i].value);
     }
@@ -296,7 +297,7 @@ START_TEST(memo_row)
         ck_assert(!spool_memo_decode(slice_first(payload, len), &out, &sequence));
     }
     ck_assert(!spool_memo_decode(slice_of(b + 8, n - 7), &out, &sequence)); /* a byte too many */
-    b[17] = 0;                                                             /* no key */
+    b[17] = 0;                                                              /* no key */
     b[18] = 8;
     ck_assert(!spool_memo_decode(payload, &out, &sequence));
 }

@@ -75,7 +75,8 @@ START_TEST(the_latest_counts)
     begin(&m);
     static const struct {
         const char *key, *value;
-    } rows[] = {{"a", "1"}, {"b", "1"}, {"a", "2"}, {"c", "1"}, {"c", ""}, {"d", ""}, {"b", ""}, {"b", "3"}};
+    } rows[] = {{"a", "1"}, {"b", "1"}, {"a", "2"}, {"c", "1"},
+                {"c", ""},  {"d", ""},  {"b", ""},  {"b", "3"}};
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         ck_assert_int_eq(put(&m, slice_str(rows[i].key), slice_str(rows[i].value)), SPOOL_APPENDED);
         if (i % 2) {
@@ -136,7 +137,10 @@ START_TEST(they_move_with_the_log)
     fake_init(4);
     model_init(&m, 4);
     for (unsigned run = 0; run < 3; run++) {
-        struct model_options o = {.workers = 1, .body_max = 100 * 1024, .load = 120, .no_memos = true};
+        struct model_options o = {.workers = 1,
+                                  .body_max = 100 * 1024,
+                                  .load = 120,
+                                  .no_memos = true};
         model_start(&m, &o);
         if (run == 0) {
             settle(&m);
@@ -188,7 +192,7 @@ START_TEST(there_is_a_limit)
     settle(&m);
     ck_assert_int_eq(put(&m, SLICE("one more"), SLICE("v")), SPOOL_FULL);
     ck_assert_int_eq(put(&m, SLICE("7"), SLICE("w")), SPOOL_APPENDED); /* an old one may change … */
-    ck_assert_int_eq(put(&m, SLICE("8"), SLICE("")), SPOOL_APPENDED);  /* … and end */
+    ck_assert_int_eq(put(&m, SLICE("8"), SLICE("")), SPOOL_APPENDED); /* … and end */
     settle(&m);
     ck_assert_int_eq(put(&m, SLICE("one more"), SLICE("v")), SPOOL_APPENDED);
     settle(&m);

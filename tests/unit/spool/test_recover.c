@@ -11,11 +11,8 @@
 
 enum { FRAMES_MAX = 256 };
 
-static const struct model_options quiet = {.workers = 1,
-                                           .body_max = 900,
-                                           .load = 25,
-                                           .no_results = true,
-                                           .no_memos = true};
+static const struct model_options quiet = {
+    .workers = 1, .body_max = 900, .load = 25, .no_results = true, .no_memos = true};
 
 /* A segment with some mail in it, after an orderly end. */
 struct sample {

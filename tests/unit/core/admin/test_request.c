@@ -17,18 +17,51 @@ static const struct good goods[] = {
     {"queue ls limit=1", {.verb = ADMIN_QUEUE_LS, .limit = 1}, NULL},
     {"queue ls limit=100000", {.verb = ADMIN_QUEUE_LS, .limit = 100000}, NULL},
     {"queue ls domain=a.example limit=7",
-     {.verb = ADMIN_QUEUE_LS, .limit = 7, .domain = "a.example"},
+     {.verb = ADMIN_QUEUE_LS, .limit = 7, .select.domain = "a.example"},
      "queue ls limit=7 domain=a.example"},
     {"queue ls domain=[192.0.2.1]",
-     {.verb = ADMIN_QUEUE_LS, .limit = 100, .domain = "[192.0.2.1]"},
+     {.verb = ADMIN_QUEUE_LS, .limit = 100, .select.domain = "[192.0.2.1]"},
      "queue ls limit=100 domain=[192.0.2.1]"},
     {"queue ls domain=b\xc3\xbc.example",
-     {.verb = ADMIN_QUEUE_LS, .limit = 100, .domain = "b\xc3\xbc.example"},
+     {.verb = ADMIN_QUEUE_LS, .limit = 100, .select.domain = "b\xc3\xbc.example"},
      "queue ls limit=100 domain=b\xc3\xbc.example"},
     {"queue ls domain=a=b",
-     {.verb = ADMIN_QUEUE_LS, .limit = 100, .domain = "a=b"},
+     {.verb = ADMIN_QUEUE_LS, .limit = 100, .select.domain = "a=b"},
      "queue ls limit=100 domain=a=b"},
     {"queue show id=01HF-x_9.A", {.verb = ADMIN_QUEUE_SHOW, .id = "01HF-x_9.A"}, NULL},
+    {"queue ls limit=2 id=0000000000012 after=0000000000001",
+     {.verb = ADMIN_QUEUE_LS,
+      .limit = 2,
+      .id = "0000000000012",
+      .after = "0000000000001",
+      .select.id = 34},
+     NULL},
+    {"queue hold recipient=a%20b@c.d sender=<>",
+     {.verb = ADMIN_QUEUE_HOLD, .select = {.recipient = "a b@c.d", .null_sender = true}},
+     NULL},
+    {"queue release sender=a%25b@c.d site=mx.test tenant=t campaign=c",
+     {.verb = ADMIN_QUEUE_RELEASE,
+      .select = {.sender = "a%b@c.d", .site = "mx.test", .tenant = "t", .campaign = "c"}},
+     NULL},
+    {"queue retry last_reply=4.7.1%20grey older=60 dry_run=1",
+     {.verb = ADMIN_QUEUE_RETRY,
+      .dry_run = true,
+      .select = {.last_reply = "4.7.1 grey", .older_than_ms = 60000}},
+     NULL},
+    {"queue bounce all=1 quiet=1",
+     {.verb = ADMIN_QUEUE_BOUNCE, .quiet = true, .select.all = true},
+     NULL},
+    {"queue delete domain=a.example",
+     {.verb = ADMIN_QUEUE_DELETE, .select.domain = "a.example"},
+     NULL},
+    {"queue stats domain=a.example",
+     {.verb = ADMIN_QUEUE_STATS, .select.domain = "a.example"},
+     NULL},
+    {"suspend ls", {.verb = ADMIN_SUSPEND_LS}, NULL},
+    {"suspend scope=A.example for=60 reason=a%20b",
+     {.verb = ADMIN_SUSPEND, .scope = "domain:a.example", .for_ms = 60000, .reason = "a b"},
+     "suspend scope=domain:a.example for=60 reason=a%20b"},
+    {"resume scope=all", {.verb = ADMIN_RESUME, .scope = "all"}, NULL},
 };
 
 START_TEST(parses_and_prints)
@@ -44,7 +77,13 @@ START_TEST(parses_and_prints)
     ck_assert_int_eq(got.verb, g->want.verb);
     ck_assert_uint_eq(got.limit, g->want.limit);
     ck_assert_str_eq(got.id, g->want.id);
-    ck_assert_str_eq(got.domain, g->want.domain);
+    ck_assert_str_eq(got.after, g->want.after);
+    ck_assert_str_eq(got.scope, g->want.scope);
+    ck_assert_str_eq(got.reason, g->want.reason);
+    ck_assert(got.dry_run == g->want.dry_run && got.quiet == g->want.quiet);
+    ck_assert_uint_eq(got.for_ms, g->want.for_ms);
+    ck_assert_mem_eq(&got.select, &g->want.select, sizeof(got.select));
+    ck_assert_str_eq(got.select.domain, g->want.select.domain);
     admin_request_add(&text, &got);
     const char *want = g->canonical ? g->canonical : g->line;
     ck_assert_uint_eq(text.len, strlen(want) + 1);
@@ -68,7 +107,27 @@ static const struct {
     {"queue stats\r", "unknown request"},
     {"queue stats ", "queue stats does not take ''"},
     {"queue stats limit=1", "queue stats does not take 'limit=1'"},
-    {"queue ls id=1", "queue ls does not take 'id=1'"},
+    {"queue ls id=1", "id must be a message id, not '1'"},
+    {"queue ls after=1", "after must be a message id, not '1'"},
+    {"queue ls dry_run=1", "queue ls does not take"},
+    {"queue hold", "queue hold needs to be told which messages"},
+    {"queue hold dry_run=1", "queue hold needs to be told which messages"},
+    {"queue delete all=0", "all must be 1"},
+    {"queue delete quiet=1 all=1", "does not take 'quiet=1'"},
+    {"queue delete recipient=", "recipient must be"},
+    {"queue delete recipient=a%2", "recipient must be"},
+    {"queue delete recipient=a%zz", "recipient must be"},
+    {"queue delete recipient=a%00", "recipient must be"},
+    {"queue delete recipient=a%0a", "recipient must be"},
+    {"queue delete recipient=a%ff", "recipient must be"},
+    {"queue delete older=0", "older must be"},
+    {"queue delete older=99999999999999999999", "older must be"},
+    {"suspend", "suspend needs scope="},
+    {"suspend scope=", "scope must be"},
+    {"suspend scope=who:x", "scope must be"},
+    {"resume scope=all for=1", "resume does not take"},
+    {"suspend ls scope=all", "suspend ls does not take"},
+    {"suspendx", "unknown request"},
     {"queue ls  limit=1", "does not take ''"},
     {"queue ls limit", "does not take 'limit'"},
     {"queue ls limit=", "limit must be a number from 1 to 100000, not ''"},
@@ -129,7 +188,7 @@ START_TEST(longest_domain)
     buf_init(&why, 1024);
     memset(line + at, 'a', LIMIT_DOMAIN_BYTES + 1);
     ck_assert(admin_request_parse(slice_of(line, at + LIMIT_DOMAIN_BYTES), &got, &why));
-    ck_assert_uint_eq(strlen(got.domain), LIMIT_DOMAIN_BYTES);
+    ck_assert_uint_eq(strlen(got.select.domain), LIMIT_DOMAIN_BYTES);
     ck_assert(!admin_request_parse(slice_of(line, at + LIMIT_DOMAIN_BYTES + 1), &got, &why));
     buf_deinit(&why);
 }
@@ -139,7 +198,7 @@ START_TEST(errors_are_json)
 {
     struct buf out;
     buf_init(&out, 4096);
-    for (int e = ADMIN_BAD_REQUEST; e <= ADMIN_STOPPING; e++) {
+    for (int e = ADMIN_BAD_REQUEST; e <= ADMIN_NOT_STORED; e++) {
         buf_clear(&out);
         admin_error_add(&out, (enum admin_error)e, SLICE("a \"quote\" \\ \n \x01 \xff end"));
         ck_assert(slice_starts_nocase(buf_slice(&out), ADMIN_LAST_ERROR));

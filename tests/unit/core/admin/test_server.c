@@ -71,7 +71,7 @@ START_TEST(answers_inside_query)
     expect_text(raw_read_all(&r, fd), "{\"id\":\"0\"}\n{\"id\":\"1\"}\n"
                                       "{\"done\":true,\"lines\":2,\"truncated\":false}\n");
     ck_assert_int_eq(r.queries, 1);
-    ck_assert_str_eq(r.requests[0].domain, "x.test");
+    ck_assert_str_eq(r.requests[0].select.domain, "x.test");
     rig_run(&r, 5);
     ck_assert_uint_eq(admin_server_counters(r.server)->clients, 0);
     rig_close(&r);

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { ARGS_MAX = 12 };
+enum { ARGS_MAX = 24 };
 
 struct result {
     int status;
@@ -216,6 +216,23 @@ static void engine_on_io(void *ctx, const struct io_event *ev)
     admin_server_on_io(((struct engine *)ctx)->server, ev);
 }
 
+/* Says what it was asked. */
+static void engine_order(struct engine *e, const struct admin_request *req, uint32_t token)
+{
+    struct buf line;
+    buf_init(&line, 8192);
+    admin_request_add(&line, req);
+    struct slice asked = slice_first(buf_slice(&line), line.len - 1);
+    struct buf json;
+    buf_init(&json, 8192);
+    buf_addf(&json,
+             "{\"verb\":\"%.*s\",\"dry_run\":%s,\"messages\":2,\"recipients\":1,\"sending\":%d}",
+             SLICE_ARG(asked), req->dry_run ? "true" : "false", req->quiet ? 1 : 0);
+    admin_reply(e->server, token, buf_slice(&json));
+    buf_deinit(&json);
+    buf_deinit(&line);
+}
+
 static void engine_query(void *ctx, const struct admin_request *req, uint32_t token)
 {
     struct engine *e = ctx;
@@ -226,7 +243,7 @@ static void engine_query(void *ctx, const struct admin_request *req, uint32_t to
                           "\"expired\":0,\"cancelled\":0,\"queued\":2}"));
         break;
     case ADMIN_QUEUE_LS:
-        for (int i = 0; i < 3 && req->domain[0] != 'n'; i++) {
+        for (int i = 0; i < 3 && req->select.domain[0] != 'n'; i++) {
             admin_reply(e->server, token,
                         SLICE("{\"id\":\"A1\",\"from\":\"a@x\",\"size\":1,\"age_seconds\":2,"
                               "\"recipients\":[]}"));
@@ -236,6 +253,24 @@ static void engine_query(void *ctx, const struct admin_request *req, uint32_t to
         if (strcmp(req->id, "odd") == 0) {
             admin_reply(e->server, token, SLICE("not json"));
         }
+        break;
+    case ADMIN_QUEUE_RETRY:
+    case ADMIN_QUEUE_HOLD:
+    case ADMIN_QUEUE_RELEASE:
+    case ADMIN_QUEUE_BOUNCE:
+    case ADMIN_QUEUE_DELETE:
+    case ADMIN_SUSPEND:
+    case ADMIN_RESUME:
+        engine_order(e, req, token);
+        break;
+    case ADMIN_SUSPEND_LS:
+        admin_reply(
+            e->server, token,
+            SLICE("{\"suspended\":\"domain:a.test\",\"since\":\"2026-01-01T00:00:00.000000Z\","
+                  "\"until\":null,\"reason\":\"x\\u001by\"}"));
+        break;
+    case ADMIN_EXPLAIN:
+    case ADMIN_VERB_COUNT:
         break;
     }
     admin_reply_end(e->server, token);
@@ -310,6 +345,23 @@ static const struct {
     {"queue show A1", 1, "", "no such message in the queue (not_found)"},
     {"queue show odd", 1, "", "cannot read"},
     {"queue show odd --json", 0, "not json\n", ""},
+    {"queue retry --domain a.test --last-reply=a%b", 0,
+     "queue retry domain=a.test last_reply=a%25b: 1 recipient of 2 messages\n", ""},
+    {"queue hold --id 0000000000001 --sender <> --dry-run", 0,
+     "queue hold id=0000000000001 sender=<> dry_run=1 would concern: 1 recipient", ""},
+    {"queue bounce --all --no-report", 0, "1 of them in transactions now", ""},
+    {"queue delete --tenant t --campaign c --site mx.a.test --recipient b@c --older-than 2h", 0,
+     "recipient=b@c site=mx.a.test tenant=t campaign=c older=7200", ""},
+    {"suspend A.test --for 90m --reason soon", 0,
+     "suspend scope=domain:a.test for=5400 reason=soon", ""},
+    {"resume tenant:News", 0, "resume scope=tenant:news", ""},
+    {"suspend ls", 0, "domain:a.test", ""},
+    {"suspend ls", 0, "x?y", ""},
+    {"queue delete", 64, "", "which messages; all=1 means all (--all)"},
+    {"queue delete --older-than soon --all", 64, "", "--older-than needs a duration as 30m"},
+    {"queue retry --no-report --all", 64, "", "does not belong"},
+    {"suspend nobody:x", 64, "", "scope must be all, a domain"},
+    {"suspend", 64, "", "is missing"},
 };
 
 START_TEST(asks_the_engine)

@@ -66,6 +66,26 @@ START_TEST(show)
 }
 END_TEST
 
+/* Attributes that a message has are lines; what is no text is nothing. */
+START_TEST(show_attributes)
+{
+    struct buf out;
+    buf_init(&out, 4096);
+    ck_assert(cli_table_add_show(
+        &out,
+        SLICE("{\"id\":\"X\",\"from\":\"\",\"size\":10,\"arrived\":\"A\",\"age_seconds\":60,"
+              "\"priority\":\"bulk\",\"tenant\":\"acme\",\"campaign\":7,\"send_at\":\"S\","
+              "\"expires\":\"E\",\"deliver_by\":\"D\",\"recipients\":[]}"),
+        NOW));
+    ck_assert_ptr_nonnull(memmem(out.ptr, out.len, "\nsize        10 B\npriority    bulk\n", 35));
+    ck_assert_ptr_nonnull(memmem(out.ptr, out.len,
+                                 "tenant      acme\nsend at     S\nexpires     E\n"
+                                 "deliver by  D\nrecipients\n",
+                                 70));
+    buf_deinit(&out);
+}
+END_TEST
+
 static const struct {
     const char *json, *text;
 } stats[] = {
@@ -127,6 +147,7 @@ int main(void)
     TCase *t = tcase_create("table");
     tcase_add_loop_test(t, ls, 0, (int)ARRAY_COUNT(messages));
     tcase_add_test(t, show);
+    tcase_add_test(t, show_attributes);
     tcase_add_loop_test(t, statistics, 0, (int)ARRAY_COUNT(stats));
     tcase_add_loop_test(t, what_is_not_an_object, 0, (int)ARRAY_COUNT(broken));
     suite_add_tcase(s, t);

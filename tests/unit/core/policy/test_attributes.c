@@ -95,7 +95,8 @@ START_TEST(field_times)
     struct attributes a;
     struct access_refusal why;
     listener = (struct conf_listener){0};
-    bool far = _i == (int)ARRAY_COUNT(times) - 1; /* 366 days and a quarter of a second, rounded up */
+    bool far = _i ==
+               (int)ARRAY_COUNT(times) - 1; /* 366 days and a quarter of a second, rounded up */
     ck_assert_int_eq(decide(times[_i].fields, &a, &why), !far);
     if (!far) {
         ck_assert_uint_eq(a.not_before_s, times[_i].not_before_s);
@@ -202,8 +203,10 @@ START_TEST(only_names_that_are_there)
     struct attributes a;
     struct access_refusal why;
     listener = (struct conf_listener){0};
-    struct attributes_source from = {
-        .names = &few, .fields = SLICE(": x\r\nX: y\r\n"), .listener = &listener, .now_us = 1};
+    struct attributes_source from = {.names = &few,
+                                     .fields = SLICE(": x\r\nX: y\r\n"),
+                                     .listener = &listener,
+                                     .now_us = 1};
     ck_assert(attributes_decide(&from, &a, &why));
 }
 END_TEST
@@ -220,8 +223,7 @@ START_TEST(trust)
     ck_assert(ip_net_parse(SLICE("127.0.0.0/8"), &loopback));
     struct conf conf = {.access.networks = {&loopback, 1}};
     for (size_t i = 0; i < ARRAY_COUNT(clients); i++) {
-        struct access_client c = {.listener = &listener,
-                                  .authenticated = clients[i].authenticated};
+        struct access_client c = {.listener = &listener, .authenticated = clients[i].authenticated};
         ck_assert(ip_addr_parse(slice_str(clients[i].addr), &c.addr));
         listener.attributes = CONF_ATTRIBUTES_CLIENTS;
         ck_assert_int_eq(attributes_trusted(&conf, &c), clients[i].clients);

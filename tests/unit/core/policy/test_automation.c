@@ -334,19 +334,46 @@ END_TEST
 
 START_TEST(the_strictest_counts_and_is_the_cause)
 {
-    const struct automation_row rows[] = {
-        ROW("a", "site", "", "rate", "50%", "30m"),
-        ROW("b", "tenant", "", "rate", "20%", "30m"),
-        ROW("c", "source", "", "rate", "80%", "30m"),
-    };
+    static const struct {
+        const char *values[3];
+        const char *cause;
+    } orders[] = {{{"50%", "20%", "80%"}, "b"},
+                  {{"20%", "50%", "80%"}, "a"},
+                  {{"50%", "80%", "20%"}, "c"}};
+    for (size_t i = 0; i < ARRAY_COUNT(orders); i++) {
+        struct automation_row rows[] = {
+            ROW("a", "site", "", "rate", "", "30m"),
+            ROW("b", "source", "", "rate", "", "30m"),
+            ROW("c", "tenant", "", "rate", "", "30m"),
+        };
+        struct rig r;
+        for (size_t k = 0; k < ARRAY_COUNT(rows); k++) {
+            rows[k].value = slice_str(orders[i].values[k]);
+        }
+        rig_open(&r, rows, 3, false);
+        rig_reply(&r, SLOW);
+        struct automation_effect e = rig_effect(&r);
+        ck_assert_uint_eq(e.rate.factor, AUTOMATION_ONE / 5);
+        struct automation_override o;
+        ck_assert(automation_find(r.a, e.cause_id, r.now_ms, &o));
+        ck_assert(slice_eq(o.rule, slice_str(orders[i].cause)));
+        rig_close(&r);
+    }
+}
+END_TEST
+
+START_TEST(the_longest_suspension_counts)
+{
+    const struct automation_row rows[] = {ROW("a", "site", "", "suspend", "", "2h"),
+                                          ROW("b", "source", "", "suspend", "", "1h"),
+                                          ROW("c", "tenant", "", "suspend", "", "3h"),
+                                          ROW("d", "dkim", "", "suspend", "", "1h")};
     struct rig r;
-    rig_open(&r, rows, 3, false);
+    rig_open(&r, rows, 4, false);
     rig_reply(&r, SLOW);
     struct automation_effect e = rig_effect(&r);
-    ck_assert_uint_eq(e.rate.factor, AUTOMATION_ONE / 5);
-    struct automation_override o;
-    ck_assert(automation_find(r.a, e.cause_id, r.now_ms, &o));
-    ck_assert(slice_eq(o.rule, SLICE("b")) && slice_eq(o.who, SLICE("shop")));
+    ck_assert_uint_eq(e.suspended_until_ms, RIG_START + MINUTES(180));
+    ck_assert_uint_eq(e.until_ms, RIG_START + MINUTES(60)); /* the first that changes */
     rig_close(&r);
 }
 END_TEST
@@ -366,6 +393,33 @@ START_TEST(a_clock_set_back_prolongs_nothing)
     r.now_ms += MINUTES(30);
     ck_assert_uint_eq(rig_effect(&r).suspended_until_ms, 0);
     ck_assert_uint_eq(rig_reply(&r, SLOW).fired, 2); /* a moment in the future counts as now */
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(a_reload_keeps_what_is_in_force_and_takes_new_thresholds)
+{
+    struct automation_row row = ROW("x", "site", "5/1h", "suspend", "", "30m");
+    struct rig r;
+    rig_open(&r, &row, 1, false);
+    for (unsigned i = 0; i < 4; i++) {
+        ck_assert_uint_eq(rig_reply(&r, SLOW).fired, 0);
+    }
+    for (unsigned count = 2; count <= 3; count++) {
+        row.trigger = count == 2 ? SLICE("2/1h") : SLICE("3/1h");
+        automation_rules_free(r.rules);
+        r.rules = rig_rules(&r, &row, 1, false);
+        ck_assert(r.rules != NULL);
+        for (unsigned i = 1; i < count; i++) {
+            ck_assert_uint_eq(rig_reply(&r, SLOW).fired, 0);
+        }
+        ck_assert_uint_eq(rig_reply(&r, SLOW).fired, 1);
+        uint64_t until = rig_effect(&r).suspended_until_ms;
+        automation_rules_free(r.rules);
+        r.rules = rig_rules(&r, NULL, 0, false);
+        ck_assert_uint_eq(rig_effect(&r).suspended_until_ms, until);
+        r.now_ms = until;
+    }
     rig_close(&r);
 }
 END_TEST
@@ -503,7 +557,9 @@ int main(void)
                             scopes_reach_as_far_as_they_say,
                             without_a_provider_the_site_stands_for_it,
                             the_strictest_counts_and_is_the_cause,
+                            the_longest_suspension_counts,
                             a_clock_set_back_prolongs_nothing,
+                            a_reload_keeps_what_is_in_force_and_takes_new_thresholds,
                             property_factors_and_ends,
                             memory_is_bounded,
                             many_threads_use_one};

@@ -232,6 +232,7 @@ START_TEST(orders_by_hand_last_until_cancelled)
     order.limit = 100;
     uint64_t rate = automation_impose(r.a, &order, &r.event.keys, r.now_ms);
     ck_assert_uint_eq(rig_effect(&r).rate.max, 100);
+    r.now_ms += MINUTES(10);
     rig_reply(&r, SLOW);
     ck_assert_uint_eq(rig_effect(&r).rate.max, 100);
     ck_assert_uint_eq(rig_effect(&r).rate.factor, AUTOMATION_ONE);
@@ -247,6 +248,29 @@ START_TEST(orders_by_hand_last_until_cancelled)
     order.action = AUTOMATION_SUSPEND;
     order.scope = (struct automation_scope){AUTOMATION_EVERYBODY, AUTOMATION_ANYWHERE};
     ck_assert_uint_eq(automation_impose(r.a, &order, &r.event.keys, r.now_ms), 0);
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(tombstones_are_bounded)
+{
+    struct store s = {.count = 0};
+    struct automation_change c;
+    struct rig r;
+    rig_open(&r, rows, 1, false);
+    rig_reply(&r, SLOW);
+    take(&r, &s);
+    r.now_ms += MINUTES(60);
+    for (unsigned i = 0; i < AUTOMATION_OVERRIDES_MAX + 500; i++) { /* all over long ago */
+        testing_that(
+            automation_restore(r.a, 100 + i, slice_of(s.rows[0].bytes, s.rows[0].len), r.now_ms));
+    }
+    unsigned gone = 0;
+    while (automation_next_change(r.a, r.now_ms, &c)) {
+        testing_that(c.len == 0);
+        gone++;
+    }
+    ck_assert_uint_eq(gone, AUTOMATION_OVERRIDES_MAX);
     rig_close(&r);
 }
 END_TEST
@@ -281,6 +305,7 @@ int main(void)
                             what_was_over_before_the_start_is_not_taken_up,
                             broken_rows_are_refused,
                             orders_by_hand_last_until_cancelled,
+                            tombstones_are_bounded,
                             long_keys_are_told_apart};
     return testing_run("core/policy/automation_record", tests, ARRAY_COUNT(tests));
 }

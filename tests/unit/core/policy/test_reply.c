@@ -135,6 +135,18 @@ START_TEST(anything_is_a_fixed_point)
 }
 END_TEST
 
+/* What the fuzzer found: a part that is replaced must not decide about the part before it. */
+START_TEST(neighbours_do_not_change_each_other)
+{
+    same(":::b.0:b", ":<ip>.<n>:b");
+    same("::x@7", "::<address>");
+    same("mx1.biz.yahoo.com1.b.58-6e6f1a2b3c4si123", "*.biz.yahoo.com1.b.<id>");
+    same("DDDDDDDDDDDDDDDDDDDDDDDD.gq1.yahoo.com", "*.*.yahoo.com");
+    same("x1.y2.z3..DDDDDDDDDDDDDDDDDDDDDDDD", "x1.y2.z3..<id>");
+    same("04.Magg.abc-.0", "04.Magg.abc-.<n>");
+}
+END_TEST
+
 START_TEST(samples_are_replies)
 {
     struct outcome o;
@@ -159,8 +171,11 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {variable_parts_are_replaced, what_looks_alike_stays,
-                            a_long_text_is_cut_between_words_and_stays, anything_is_a_fixed_point,
+    const TTest *tests[] = {variable_parts_are_replaced,
+                            what_looks_alike_stays,
+                            a_long_text_is_cut_between_words_and_stays,
+                            anything_is_a_fixed_point,
+                            neighbours_do_not_change_each_other,
                             samples_are_replies};
     return testing_run("core/policy/reply", tests, ARRAY_COUNT(tests));
 }

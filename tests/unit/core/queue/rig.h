@@ -433,7 +433,7 @@ static inline void rig_start(struct rig *r, const char *const *extra)
     struct recovered_item *item;
     while ((item = recovered_pop(&r->recovered))) {
         queue_recover(&r->queue, &item->found);
-        free(item);
+        recovered_item_free(item);
     }
     rig_check_sum(r);
     spool_adopted(r->spool);

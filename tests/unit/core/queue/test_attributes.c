@@ -223,6 +223,7 @@ START_TEST(it_expires)
     ck_assert_ptr_nonnull(strstr(report(), "Status: 5.4.7"));
     ck_assert_ptr_nonnull(strstr(report(), "Action: failed"));
     ck_assert_ptr_nonnull(strstr(report(), "the last attempt ended with"));
+    ck_assert_ptr_null(strstr(report(), "Deliver-By-Date")); /* of DELIVERBY only */
     rig_stop(&rig);
     ck_assert_uint_eq(rig_log_lines(&rig, "\"expired\"", "\"5.4.7\""), 1);
     rig_remove(&rig);
@@ -271,11 +272,11 @@ START_TEST(late_and_tried_on)
     setup(only_reports);
     uint32_t at = now_s() + 2;
     rig.schedule[0] = rig.schedule[1] = rig.schedule[2] = rig.schedule[3] = 60 * 60 * 1000;
-    submit("temp@one.test",
-           &(struct attributes){.by = ATTRIBUTES_BY_NOTIFY, .notify_s = at});
+    submit("temp@one.test", &(struct attributes){.by = ATTRIBUTES_BY_NOTIFY, .notify_s = at});
     RIG_UNTIL(&rig, rig.queue.counters.dsn == 1 && rig_messages(&rig) == 1);
     ck_assert_uint_ge(io_now(rig.io)->wall_us, (uint64_t)at * 1000000);
     ck_assert_ptr_nonnull(strstr(report(), "Action: delayed"));
+    ck_assert_ptr_nonnull(strstr(report(), "\r\nDeliver-By-Date: "));
     ck_assert_uint_eq(rig.queue.counters.queued, 1);
     teardown();
 }
@@ -286,9 +287,8 @@ START_TEST(a_trace_reports_the_relay)
 {
     setup(rig_delivered);
     rig.peer_has_dsn = true;
-    submit("ok@one.test",
-           &(struct attributes){.by = ATTRIBUTES_BY_RETURN | ATTRIBUTES_BY_TRACE,
-                                .expire_s = now_s() + 60});
+    submit("ok@one.test", &(struct attributes){.by = ATTRIBUTES_BY_RETURN | ATTRIBUTES_BY_TRACE,
+                                               .expire_s = now_s() + 60});
     RIG_UNTIL(&rig, rig.queue.counters.dsn == 1 && rig_messages(&rig) == 0);
     ck_assert_ptr_nonnull(strstr(report(), "Action: relayed"));
     teardown();

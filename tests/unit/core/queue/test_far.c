@@ -219,13 +219,14 @@ START_TEST(parts_that_come_too_late_go_back)
     far_turns(&far, 3);
     struct queue_site *s = far_site_of(&far.w[1]);
     ck_assert_uint_eq(s->connections, 1);
-    submit(0, 1); /* ends with its turn, in which the part is offered to the idle connection */
-    FAR_UNTIL(&far, true);
+    submit(0, 1);
     RIG_UNTIL(&far.w[0].rig, far_queue(&far, 0)->away == 1);
     far_close(&far.w[1], s);
+    uint64_t began_ms = io_now(far.w[0].rig.io)->mono_ms;
     FAR_UNTIL(&far, far_is_quiet(&far));
     ck_assert_uint_eq(far_queue(&far, 0)->counters.delivered, 2);
     ck_assert_uint_eq(s->lane_count, 0);
+    ck_assert_uint_lt(io_now(far.w[0].rig.io)->mono_ms - began_ms, QUEUE_LANE_PATIENCE_MS / 2);
     far_stop(&far, true);
 }
 END_TEST

@@ -98,71 +98,6 @@ START_TEST(one_message)
 }
 END_TEST
 
-static unsigned lines_of(const struct buf *out)
-{
-    unsigned n = 0;
-    struct slice rest = buf_slice(out);
-    while (rest.len) {
-        json_object_put(parse(slice_cut(&rest, '\n')));
-        n++;
-    }
-    return n;
-}
-
-START_TEST(lists)
-{
-    static const struct {
-        const char *domain;
-        uint32_t limit, want;
-    } rows[] = {
-        {"", 100, 6},          {"", 4, 4},           {"", 0, 0},         {"one.test", 100, 4},
-        {"ONE.Test", 100, 4},  {"two.test", 100, 3}, {"test", 100, 0},   {"ne.test", 100, 0},
-        {"none.test", 100, 0}, {"x@one.test", 9, 0}, {"one.test", 2, 2},
-    };
-    static const char *const rcpts[][2] = {
-        {"a@one.test", NULL},         {"b@one.test", "c@two.test"}, {"d@two.test", NULL},
-        {"e@one.test", "f@one.test"}, {"g@two.test", "h@one.test"}, {"i@three.test", NULL}};
-    struct buf out;
-    setup(rig_temporary);
-    for (size_t i = 0; i < ARRAY_COUNT(rcpts); i++) {
-        rig_submit(&rig, &(struct rig_mail){"a@s.test", rcpts[i], rcpts[i][1] ? 2 : 1, 0, 0});
-    }
-    buf_init(&out, 65536);
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        buf_clear(&out);
-        uint32_t n = queue_report_list(&rig.queue, slice_str(rows[i].domain), rows[i].limit, 10,
-                                       &out);
-        ck_assert_msg(n == rows[i].want, "row %zu: %u", i, n);
-        ck_assert_uint_eq(lines_of(&out), n);
-    }
-    buf_deinit(&out);
-    teardown();
-}
-END_TEST
-
-/* A ceiling cuts between messages, never within one. */
-START_TEST(no_half_message)
-{
-    const char *rcpt = "temp@one.test";
-    setup(rig_temporary);
-    for (unsigned i = 0; i < 10; i++) {
-        rig_submit(&rig, &(struct rig_mail){"a@s.test", &rcpt, 1, 0, 0});
-    }
-    RIG_UNTIL(&rig, rig.queue.counters.deferrals == 10);
-    for (size_t room = 1; room < 4000; room += 61) {
-        struct buf out;
-        buf_init(&out, room);
-        uint32_t n = queue_report_list(&rig.queue, (struct slice){NULL, 0}, 100, 10, &out);
-        ck_assert_uint_le(out.len, room);
-        ck_assert_uint_eq(lines_of(&out), n);
-        ck_assert(room < 3900 || n == 10);
-        ck_assert(room > 150 || n == 0);
-        buf_deinit(&out);
-    }
-    teardown();
-}
-END_TEST
-
 START_TEST(many_recipients_are_cut)
 {
     static char names[30][32];
@@ -220,6 +155,6 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {one_message, lists, no_half_message, many_recipients_are_cut, states};
+    const TTest *tests[] = {one_message, many_recipients_are_cut, states};
     return testing_run("core/queue/report", tests, ARRAY_COUNT(tests));
 }

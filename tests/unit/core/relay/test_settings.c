@@ -39,11 +39,14 @@ static void done(struct relay_settings *s)
 START_TEST(fields_to_take_and_to_strip)
 {
     struct relay_settings *s = SETTINGS("identity.hostname=relay.example.test",
-                                        "headers.strip=X-Mailer,Received", "headers.tenant=",
-                                        "headers.expire=X-End");
-    static const char *const want[] = {"X-Ringpost-Priority", "X-Ringpost-Campaign",
-                                       "X-Ringpost-Send-At",  "X-End",
-                                       "X-Mailer",            "Received"};
+                                        "headers.strip=X-Mailer,Received",
+                                        "headers.tenant=", "headers.expire=X-End");
+    static const char *const want[] = {"X-Ringpost-Priority",
+                                       "X-Ringpost-Campaign",
+                                       "X-Ringpost-Send-At",
+                                       "X-End",
+                                       "X-Mailer",
+                                       "Received"};
     ck_assert_msg(s != NULL, "%.*s", SLICE_ARG(buf_slice(&errors)));
     ck_assert_uint_eq(s->headers.strip_count, ARRAY_COUNT(want));
     ck_assert_uint_eq(s->headers.take_count, 4);
@@ -326,8 +329,14 @@ int main(void)
 {
     const TTest *tests[] = {fields_to_take_and_to_strip,
                             times_are_offered_where_they_are_configured,
-                            limits_reach_the_server,  features, long_lines,
-                            the_client_side,          headers,  references_between_threads,
-                            files_that_are_not_there, risks,    self_signed_stays};
+                            limits_reach_the_server,
+                            features,
+                            long_lines,
+                            the_client_side,
+                            headers,
+                            references_between_threads,
+                            files_that_are_not_there,
+                            risks,
+                            self_signed_stays};
     return testing_run("core/relay/settings", tests, ARRAY_COUNT(tests));
 }

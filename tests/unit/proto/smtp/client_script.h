@@ -47,7 +47,7 @@ struct script_row {
     bool pipelining, chunking;
     uint8_t window; /* 0: 1 */
     bool prefetch;
-    bool careful;
+    bool careful, check_order;
     bool hold_body; /* the driver never comes to the end of a body */
     bool quit;
     struct script_txn txns[SCRIPT_TXNS]; /* ends with sender NULL */
@@ -312,6 +312,7 @@ static inline void script_play(const struct script_row *row, size_t cut)
         .window = row->window ? row->window : 1,
         .chunk_window = row->window,
         .careful = row->careful,
+        .check_order = row->check_order,
         .tls = row->tls,
         .tls_implicit = row->implicit,
         .relay = row->relay,

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "core/base/heap.h"
+
+#include <stddef.h>
+
+/* Of jemalloc, when it is linked. */
+extern int mallctl(const char *name, void *old, size_t *old_len, void *new, size_t new_len)
+    __attribute__((weak));
+
+void heap_purge(void)
+{
+    if (mallctl) {
+        (void)mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
+        (void)mallctl("arena.4096.purge", NULL, NULL, NULL, 0); /* MALLCTL_ARENAS_ALL */
+    }
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "core/queue/live.h"
+#include "core/base/must.h"
+#include "core/obs/log.h"
+#include "core/queue/domain.h"
+#include "core/queue/queue.h"
+#include "core/queue/select.h"
+#include "core/queue/suspend.h"
+
+static uint64_t live_waiting(const struct queue_live *l)
+{
+    uint64_t n = (uint64_t)l->held + l->assigned;
+    for (size_t i = 0; i < READY_CLASSES; i++) {
+        n += l->ready[i];
+    }
+    return n;
+}
+
+static bool live_may_go(const struct queue_live *l)
+{
+    return live_waiting(l) > l->held;
+}
+
+static enum queue_binding live_rate(const struct queue_live *l)
+{
+    if (l->rests_for.by == QUEUE_TOLL_PROVIDER) {
+        return QUEUE_BINDING_PROVIDER;
+    }
+    return l->rests_for.rate == BUDGET_BYTE_RATE ? QUEUE_BINDING_BYTE_RATE
+                                                 : QUEUE_BINDING_MESSAGE_RATE;
+}
+
+/* Nothing forbids to send, so it is what is there to send over. */
+static enum queue_binding live_connections(const struct queue_live *l, uint64_t *until_ms)
+{
+    if (l->peer_limit && l->granted >= l->peer_limit) {
+        return QUEUE_BINDING_PEER;
+    }
+    if (l->granted >= l->limit) {
+        return QUEUE_BINDING_CONNECTIONS;
+    }
+    if (l->granted >= l->ramp_limit) {
+        return QUEUE_BINDING_RAMP_UP;
+    }
+    if (l->waits_to_connect) {
+        *until_ms = l->connect_ms;
+        return l->waits_for_provider ? QUEUE_BINDING_PROVIDER : QUEUE_BINDING_CONNECTION_RATE;
+    }
+    return l->full == l->workers ? QUEUE_BINDING_PLACES : QUEUE_BINDING_ROUND_TRIP;
+}
+
+enum queue_binding queue_live_binding(const struct queue_live *l, uint64_t *until_ms)
+{
+    *until_ms = 0;
+    if (live_waiting(l) == 0) {
+        return l->suspended ? QUEUE_BINDING_SUSPENDED : QUEUE_BINDING_NOTHING_READY;
+    }
+    if (l->suspended) {
+        return QUEUE_BINDING_SUSPENDED;
+    }
+    if (l->back_off_until_ms > l->now_ms) {
+        *until_ms = l->back_off_until_ms;
+        return QUEUE_BINDING_BACK_OFF;
+    }
+    if (l->rests) {
+        *until_ms = l->rests_until_ms;
+        return live_rate(l);
+    }
+    if (!live_may_go(l)) {
+        *until_ms = l->held_until_ms;
+        return l->held_for.by == QUEUE_TOLL_CAMPAIGN ? QUEUE_BINDING_CAMPAIGN
+                                                     : QUEUE_BINDING_TENANT;
+    }
+    return live_connections(l, until_ms);
+}
+
+struct slice queue_binding_name(enum queue_binding b)
+{
+    static const struct slice names[QUEUE_BINDINGS] = {
+        [QUEUE_BINDING_NOTHING_READY] = SLICE_INIT("nothing ready"),
+        [QUEUE_BINDING_SUSPENDED] = SLICE_INIT("suspended"),
+        [QUEUE_BINDING_BACK_OFF] = SLICE_INIT("back-off"),
+        [QUEUE_BINDING_MESSAGE_RATE] = SLICE_INIT("message rate"),
+        [QUEUE_BINDING_BYTE_RATE] = SLICE_INIT("byte rate"),
+        [QUEUE_BINDING_PROVIDER] = SLICE_INIT("provider budget"),
+        [QUEUE_BINDING_TENANT] = SLICE_INIT("tenant limit"),
+        [QUEUE_BINDING_CAMPAIGN] = SLICE_INIT("campaign limit"),
+        [QUEUE_BINDING_CONNECTION_RATE] = SLICE_INIT("connection rate"),
+        [QUEUE_BINDING_RAMP_UP] = SLICE_INIT("ramp-up"),
+        [QUEUE_BINDING_PEER] = SLICE_INIT("connections the peer takes"),
+        [QUEUE_BINDING_CONNECTIONS] = SLICE_INIT("connections cap"),
+        [QUEUE_BINDING_PLACES] = SLICE_INIT("connections_total"),
+        [QUEUE_BINDING_ROUND_TRIP] = SLICE_INIT("round trip"),
+    };
+    must(b < QUEUE_BINDINGS);
+    return names[b];
+}
+
+uint64_t queue_live_drain_s(const struct queue_live *l)
+{
+    uint64_t until_ms, waiting = live_waiting(l);
+    enum queue_binding b = queue_live_binding(l, &until_ms);
+    uint64_t milli = b == QUEUE_BINDING_MESSAGE_RATE ? l->limit_milli
+                     : l->measured                   ? l->sent_milli
+                                                     : 0;
+    if (waiting == 0) {
+        return 0;
+    }
+    if (b == QUEUE_BINDING_SUSPENDED || b == QUEUE_BINDING_BACK_OFF || milli == 0) {
+        return QUEUE_LIVE_UNKNOWN;
+    }
+    return (waiting * 1000 + milli - 1) / milli;
+}
+
+/* ---- the picture ---- */
+
+static void live_of_connections(const struct queue_sched *d, struct queue_live *out)
+{
+    uint64_t now_ms = out->now_ms;
+    uint64_t limit = route_plan_number(d->site->plan, CONF_SHAPING_CONNECTIONS);
+    uint64_t ramp = queue_sched_ramp(d);
+    out->granted = d->granted;
+    out->working = d->working;
+    out->limit = (uint32_t)limit;
+    out->ramp_limit = ramp < UINT32_MAX ? (uint32_t)ramp : UINT32_MAX;
+    out->peer_limit = d->limit_until_ms > now_ms ? d->limit : 0;
+    out->workers = d->lane_count;
+    for (unsigned w = 0; w < d->lane_count; w++) {
+        out->full += d->lanes[w].full_until_ms > now_ms ? 1 : 0;
+    }
+    out->waits_to_connect = d->connect_wait != QUEUE_CONNECT_FREE && timer_armed(&d->retry);
+    out->waits_for_provider = d->connect_wait == QUEUE_CONNECT_PROVIDER;
+    out->connect_ms = d->retry.due_ms;
+}
+
+void queue_live_of(struct queue *q, const struct queue_site *s, struct queue_live *out)
+{
+    const struct queue_sched *d = s->sched;
+    must(d && s->plan);
+    *out = (struct queue_live){.now_ms = io_now(q->io)->mono_ms};
+    for (size_t i = 0; i < READY_CLASSES; i++) {
+        out->ready[i] = d->waiting.may_go[i];
+    }
+    out->held = d->waiting.count - ready_may_go(&d->waiting);
+    out->assigned = d->assigned;
+    out->suspended = queue_suspend_site(q, s);
+    bool paused = timer_armed(&d->pause);
+    out->back_off_until_ms = paused ? d->pause.due_ms : d->down_until_ms;
+    out->back_off_why = d->down.text;
+    out->rests = timer_armed(&s->rest);
+    out->rests_until_ms = s->rest.due_ms;
+    out->rests_for = s->rests_for;
+    out->held_until_ms = d->unhold.due_ms;
+    out->held_for = d->holds_for;
+    live_of_connections(d, out);
+    out->sent_milli = queue_meter_milli(&d->sent, out->now_ms);
+    out->measured = d->sent.whole || (d->sent.since_ms && out->now_ms - d->sent.since_ms >= 2000);
+    const struct budget_limits *limits = &s->plan->limits.own;
+    if (limits->limited[BUDGET_MESSAGE_RATE]) {
+        const struct rate_rule *r = &limits->rules[BUDGET_MESSAGE_RATE];
+        out->limit_milli = (uint64_t)((unsigned __int128)r->units_per_us * 1000000 * 1000 /
+                                      r->units_each);
+    }
+}
+
+/* ---- JSON ---- */
+
+static void live_add_text(struct buf *out, const char *name, struct slice text)
+{
+    buf_addf(out, ",\"%s\":", name);
+    obs_json_string(out, text);
+}
+
+static void live_add_replies(struct buf *out, const struct queue_site *s, uint64_t now_ms)
+{
+    bool first = true;
+    buf_add(out, SLICE(",\"replies\":["));
+    for (size_t i = 0; s->replies && i < ARRAY_COUNT(s->replies->last); i++) {
+        const struct queue_reply *r = &s->replies->last[i];
+        if (r->at_ms) {
+            buf_addf(out, "%s{\"ago_s\":%llu,\"code\":%u,\"text\":", first ? "" : ",",
+                     (unsigned long long)((now_ms - r->at_ms) / 1000), r->code);
+            obs_json_string(out, slice_of(r->text, r->len));
+            buf_add_byte(out, '}');
+            first = false;
+        }
+    }
+    buf_add_byte(out, ']');
+}
+
+static void live_add_binding(struct buf *out, const struct queue_live *l)
+{
+    uint64_t until_ms, drain_s = queue_live_drain_s(l);
+    enum queue_binding b = queue_live_binding(l, &until_ms);
+    live_add_text(out, "binding", queue_binding_name(b));
+    if (until_ms > l->now_ms) {
+        buf_addf(out, ",\"binding_for_ms\":%llu", (unsigned long long)(until_ms - l->now_ms));
+    }
+    if (b == QUEUE_BINDING_BACK_OFF && l->back_off_why.len) {
+        live_add_text(out, "because", l->back_off_why);
+    }
+    if (drain_s == QUEUE_LIVE_UNKNOWN) {
+        buf_add(out, SLICE(",\"drain_s\":null"));
+    } else {
+        buf_addf(out, ",\"drain_s\":%llu", (unsigned long long)drain_s);
+    }
+}
+
+static void live_add_owner(struct queue *q, const struct queue_site *s, struct buf *out)
+{
+    struct queue_live l;
+    queue_live_of(q, s, &l);
+    buf_addf(out,
+             ",\"connections\":{\"granted\":%u,\"working\":%u,\"limit\":%u},\"ready\":{\"urgent\":%u,"
+             "\"normal\":%u,\"bulk\":%u,\"held\":%u,\"assigned\":%u},\"sent_per_s\":%llu.%03llu",
+             l.granted, l.working, l.limit, l.ready[READY_URGENT], l.ready[READY_NORMAL],
+             l.ready[READY_BULK], l.held, l.assigned, (unsigned long long)(l.sent_milli / 1000),
+             (unsigned long long)(l.sent_milli % 1000));
+    live_add_binding(out, &l);
+}
+
+static void live_add_site(struct queue *q, const struct queue_site *s, struct buf *out)
+{
+    bool owner = s->sched && s->plan;
+    buf_add(out, SLICE("{\"site\":"));
+    obs_json_string(out, s->key);
+    buf_addf(out, ",\"site_id\":%llu,\"worker\":%u,\"owner\":%s", (unsigned long long)s->id,
+             q->worker, owner ? "true" : "false");
+    if (owner) {
+        live_add_owner(q, s, out);
+    }
+    live_add_replies(out, s, io_now(q->io)->mono_ms);
+    buf_add(out, SLICE("}\n"));
+}
+
+void queue_live_report(struct queue *q, struct slice word, uint64_t id, struct buf *out)
+{
+    char text[LIMIT_DOMAIN_BYTES + 2] = "@";
+    size_t len = word.len < LIMIT_DOMAIN_BYTES ? word.len : LIMIT_DOMAIN_BYTES;
+    if (len) {
+        memcpy(text + 1, word.ptr, len);
+    }
+    struct queue_rcpt rcpt = {.address = slice_of(text, len + 1)};
+    const struct queue_domain *d = word.len ? queue_domain_find(q, queue_key_of(q, &rcpt)) : NULL;
+    size_t bucket = 0;
+    for (struct map_node *n = map_next(&q->sites, &bucket, NULL); n;
+         n = map_next(&q->sites, &bucket, n)) {
+        const struct queue_site *s = container_of(n, struct queue_site, by_key);
+        bool meant = id ? s->id == id
+                        : (d && d->site == s) || slice_eq_nocase(s->key, word) ||
+                              queue_site_has_host(s, word);
+        if (meant && !s->local) {
+            live_add_site(q, s, out);
+        }
+    }
+    if (!id && d && !d->site && d->refusal.text.len) {
+        buf_add(out, SLICE("{\"refusal\":"));
+        obs_json_string(out, d->refusal.text);
+        buf_add(out, SLICE("}\n"));
+    }
+}
