@@ -22,7 +22,7 @@ const char *admin_error_name(enum admin_error error)
     case ADMIN_NOT_STORED:
         return "not_stored";
     }
-    must(!"an error");
+    must(false);
     return "";
 }
 

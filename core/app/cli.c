@@ -33,10 +33,11 @@ static const struct cli_command commands[] = {
      "Exit status 0 when it is valid, 78 when not. Nothing is opened or changed.\n", cli_check},
     {"config", NULL, "", 0, 0, CLI_OPTS_CONF | CLI_OPT_PRINT, "print the effective configuration",
      NULL, cli_config},
-    {"explain", NULL, "DOMAIN [MXHOST]…", 1, CLI_WORDS_MAX,
-     CLI_OPTS_CONF | CLI_OPT_SOURCE | CLI_OPT_JSON,
-     "the limits for a destination, and the line that set each",
-     "Without MXHOST the domain's MX hosts are looked up. Reads the configuration, asks no engine.\n",
+    {"explain", NULL, "DOMAIN [MXHOST]…", 1, CLI_WORDS_MAX, CLI_OPTS_QUEUE | CLI_OPT_SOURCE,
+     "the limits for a destination, the line that set each, what holds it up now",
+     "Without MXHOST the domain's MX hosts are looked up. The limits are those of the configuration as\n"
+     "it is on disk; the last part is what the running engine says, if it answers. A mail host in place\n"
+     "of DOMAIN means its sites.\n",
      cli_explain},
     {"queue", "ls", "", 0, 0, CLI_OPTS_SELECT | CLI_OPT_LIMIT | CLI_OPT_AFTER,
      "list messages in the queue of the running engine",

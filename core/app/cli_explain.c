@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * explain: the shaping of one destination, and where each value was written.
+ * explain: the shaping of one destination, where each value was written, and what the engine makes of it now.
  */
 #include "core/app/cli_command.h"
+#include "core/app/cli_explain_live.h"
 #include "core/app/lookup.h"
 #include "core/conf/shaping_option.h"
 #include "core/policy/shaping.h"
@@ -135,23 +136,19 @@ static void head_add(struct buf *out, const struct explain *e, const char *domai
     buf_add_byte(out, '\n');
 }
 
-static void text_print(struct cli *cli, const struct explain *e, const char *domain)
+static void text_add(struct buf *out, const struct explain *e, const char *domain)
 {
-    struct buf out;
-    buf_init(&out, 256 * 1024);
-    head_add(&out, e, domain);
+    head_add(out, e, domain);
     for (int i = 0; i < CONF_SHAPING_OPTIONS; i++) {
         enum conf_shaping_option o = (enum conf_shaping_option)i;
         if (!applies(o)) {
             continue;
         }
-        line_add(&out, conf_shaping_rows[o].name.ptr, o, &e->settings.own[o]);
+        line_add(out, conf_shaping_rows[o].name.ptr, o, &e->settings.own[o]);
         if (o < CONF_SHAPING_BUDGETS && e->settings.shared[o].rule) {
-            line_add(&out, "  all of the provider", o, &e->settings.shared[o]);
+            line_add(out, "  all of the provider", o, &e->settings.shared[o]);
         }
     }
-    fprintf(cli->out, "%.*s", SLICE_ARG(buf_slice(&out)));
-    buf_deinit(&out);
 }
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
@@ -185,14 +182,9 @@ static struct json_object *json_value(enum conf_shaping_option o, const struct s
     return json;
 }
 
-static void json_print(struct cli *cli, const struct explain *e, const char *domain)
+static struct json_object *json_options(const struct explain *e)
 {
-    struct json_object *all = json_object_new_object();
-    struct json_object *hosts = json_object_new_array();
     struct json_object *options = json_object_new_object();
-    for (size_t i = 0; i < e->query.host_count; i++) {
-        json_object_array_add(hosts, json_text(e->query.hosts[i].name));
-    }
     for (int i = 0; i < CONF_SHAPING_OPTIONS; i++) {
         enum conf_shaping_option o = (enum conf_shaping_option)i;
         if (!applies(o)) {
@@ -204,15 +196,68 @@ static void json_print(struct cli *cli, const struct explain *e, const char *dom
         }
         json_object_object_add(options, conf_shaping_rows[o].name.ptr, json);
     }
+    return options;
+}
+
+static void json_rules_add(struct json_object *all, const struct explain *e)
+{
+    struct json_object *hosts = json_object_new_array();
+    for (size_t i = 0; i < e->query.host_count; i++) {
+        json_object_array_add(hosts, json_text(e->query.hosts[i].name));
+    }
     const struct conf_shaping_rule *provider = e->settings.provider;
-    json_object_object_add(all, "domain", json_object_new_string(domain));
     json_object_object_add(all, "relay", json_object_new_boolean(e->query.relay));
     json_object_object_add(all, "hosts", hosts);
     json_object_object_add(all, "provider", provider ? json_text(provider->name) : NULL);
     json_object_object_add(all, "own_site", json_object_new_boolean(e->settings.group != 0));
-    json_object_object_add(all, "options", options);
+    json_object_object_add(all, "options", json_options(e));
+}
+
+/* e: NULL: a site's key, no rule is looked up. live: null: the engine was not reached. */
+static void json_print(struct cli *cli, const struct explain *e, const char *word,
+                       struct json_object *live)
+{
+    struct json_object *all = json_object_new_object();
+    json_object_object_add(all, e ? "domain" : "site", json_object_new_string(word));
+    if (e) {
+        json_rules_add(all, e);
+    }
+    json_object_object_add(all, "live", json_object_get(live));
     fprintf(cli->out, "%s\n", json_object_to_json_string_ext(all, JSON_C_TO_STRING_PLAIN));
     json_object_put(all);
+}
+
+/* The key of a site, "10:mx.example.org:25", and no domain: nothing is looked up for it. */
+static bool is_key(const char *word)
+{
+    return strchr(word, ':') && word[0] != '[';
+}
+
+static void answer_print(struct cli *cli, const struct cli_args *args, const struct explain *e,
+                         const struct conf *conf)
+{
+    const char *word = args->words[0];
+    struct buf why, out;
+    buf_init(&why, EXPLAIN_TEXT_BYTES_MAX);
+    buf_init(&out, 256 * 1024);
+    struct slice socket = args->socket ? slice_str(args->socket) : conf->admin.socket;
+    struct json_object *live = cli_explain_live(socket, slice_str(word), &why);
+    if (args->json) {
+        json_print(cli, is_key(word) ? NULL : e, word, live);
+    } else {
+        if (!is_key(word)) {
+            text_add(&out, e, word);
+        }
+        if (live) {
+            cli_explain_live_add(&out, live);
+        } else {
+            buf_addf(&out, "\nnow: not known, %.*s\n", SLICE_ARG(buf_slice(&why)));
+        }
+        fprintf(cli->out, "%.*s", SLICE_ARG(buf_slice(&out)));
+    }
+    json_object_put(live);
+    buf_deinit(&out);
+    buf_deinit(&why);
 }
 
 int cli_explain(struct cli *cli, const struct cli_args *args)
@@ -231,15 +276,13 @@ int cli_explain(struct cli *cli, const struct cli_args *args)
         fprintf(cli->err, "ringpost: out of memory\n");
         goto out;
     }
-    if (!hosts_find(cli, args, conf, &e)) {
-        goto out;
+    if (!is_key(args->words[0])) {
+        if (!hosts_find(cli, args, conf, &e)) {
+            goto out;
+        }
+        shaping_resolve(table, &e.query, &e.settings);
     }
-    shaping_resolve(table, &e.query, &e.settings);
-    if (args->json) {
-        json_print(cli, &e, args->words[0]);
-    } else {
-        text_print(cli, &e, args->words[0]);
-    }
+    answer_print(cli, args, &e, conf);
     status = CLI_OK;
 out:
     dns_plan_put(&e.plan);

@@ -278,7 +278,14 @@ bool cli_table_add_order(struct buf *out, struct slice json)
     }
     bool would = json_object_object_get_ex(o, "dry_run", &dry) && json_object_get_boolean(dry);
     uint64_t messages = table_number(o, "messages"), rcpts = table_number(o, "recipients");
-    cli_text_add(out, table_text(o, "verb"));
+    struct slice verb = table_text(o, "verb");
+    cli_text_add(out, verb);
+    /* A suspension counts for what waits, too, and for what comes: said is what it has changed at once. */
+    if (slice_eq(verb, SLICE("suspend"))) {
+        buf_add(out, SLICE("ed; taken back"));
+    } else if (slice_eq(verb, SLICE("resume"))) {
+        buf_add(out, SLICE("d; attempted now"));
+    }
     buf_addf(out, "%s: %llu recipient%s of %llu message%s\n", would ? " would concern" : "",
              (unsigned long long)rcpts, rcpts == 1 ? "" : "s", (unsigned long long)messages,
              messages == 1 ? "" : "s");

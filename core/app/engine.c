@@ -330,6 +330,7 @@ static bool engine_open(struct engine *e, struct buf *error)
         buf_add(error, SLICE("the log thread or the signal descriptor could not be made"));
         return false;
     }
+    heap_open();
     e->offload = offload_open(e->worker_count, ENGINE_JOBS_MAX,
                               relay_thread_hooks()); /* signals are blocked by now */
     if (!e->offload) {

@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/base/heap.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Of jemalloc, when it is linked. */
 extern int mallctl(const char *name, void *old, size_t *old_len, void *new, size_t new_len)
     __attribute__((weak));
+
+void heap_open(void)
+{
+    bool on = true;
+    if (mallctl) {
+        (void)mallctl("background_thread", NULL, NULL, &on, sizeof(on));
+    }
+}
 
 void heap_purge(void)
 {

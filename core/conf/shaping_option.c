@@ -98,7 +98,7 @@ const struct conf_shaping_row conf_shaping_rows[CONF_SHAPING_OPTIONS] = {
                                         "there is work for, at once.")},
     [CONF_SHAPING_RAMP_UP_STEP] =
         {NAME("ramp_up.step"), COUNT(1, 10000, 1), IN(TO_SITES), .unit = "connections",
-         DOC("So many more after each interval in which mail was taken.")},
+         DOC("So many more after each interval. A rest is an interval without any connection.")},
     [CONF_SHAPING_RAMP_UP_INTERVAL] = {NAME("ramp_up.interval"),
                                        DURATION(100, 1 * HOUR, 10 * SECOND), IN(TO_SITES),
                                        DOC("How long each step is kept.")},

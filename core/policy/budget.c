@@ -37,6 +37,7 @@ struct budget {
     uint32_t refs;     /* by the table's mutex */
     bool listed;       /* newest of its name */
     _Atomic bool over; /* another has taken its place */
+    uint64_t serial;   /* of the configuration that it is of, by the mutex too */
     struct budget_count *count;
     struct budget_limits limits;
     struct rate rates[BUDGET_RATES];
@@ -187,27 +188,14 @@ static void budget_free(struct budget *b)
     free(b);
 }
 
-/* With the mutex held. */
-static struct budget *budget_find_or_make(struct budget_table *t, struct slice name,
-                                          const struct budget_limits *limits, uint64_t now_us)
+/* With the mutex held: b is the newest of its name from now on. Both may be in use when they are of one
+ * configuration, which should not differ. */
+static void budget_replace(struct budget_table *t, struct budget *before, struct budget *b,
+                           uint64_t now_us)
 {
-    uint64_t hash = map_hash(&t->by_name, name);
-    struct map_node *node = map_find(&t->by_name, hash, budget_name_equal, &name);
-    struct budget *before = node ? container_of(node, struct budget, by_name) : NULL;
-    if (before && budget_limits_equal(&before->limits, limits)) {
-        return before;
-    }
-    struct budget *b = budget_new(name, limits, before);
-    if (!b) {
-        return NULL;
-    }
-    if (!map_insert(&t->by_name, &b->by_name, hash)) {
-        budget_free(b);
-        return NULL;
-    }
     b->listed = true;
     if (before) {
-        atomic_store_explicit(&before->over, true, memory_order_relaxed);
+        atomic_store_explicit(&before->over, before->serial < b->serial, memory_order_relaxed);
     }
     budget_inherit(b, before, now_us);
     if (before) {
@@ -217,17 +205,41 @@ static struct budget *budget_find_or_make(struct budget_table *t, struct slice n
             budget_free(before);
         }
     }
+}
+
+/* With the mutex held. */
+static struct budget *budget_find_or_make(struct budget_table *t, struct slice name,
+                                          const struct budget_limits *limits, uint64_t serial,
+                                          uint64_t now_us)
+{
+    uint64_t hash = map_hash(&t->by_name, name);
+    struct map_node *node = map_find(&t->by_name, hash, budget_name_equal, &name);
+    struct budget *before = node ? container_of(node, struct budget, by_name) : NULL;
+    if (before && (before->serial > serial || budget_limits_equal(&before->limits, limits))) {
+        before->serial = before->serial > serial ? before->serial : serial;
+        return before;
+    }
+    struct budget *b = budget_new(name, limits, before);
+    if (!b) {
+        return NULL;
+    }
+    b->serial = serial;
+    if (!map_insert(&t->by_name, &b->by_name, hash)) {
+        budget_free(b);
+        return NULL;
+    }
+    budget_replace(t, before, b, now_us);
     return b;
 }
 
 struct budget *budget_get(struct budget_table *t, struct slice name,
-                          const struct budget_limits *limits, uint64_t now_us)
+                          const struct budget_limits *limits, uint64_t serial, uint64_t now_us)
 {
     pthread_mutex_lock(&t->mutex);
     if (t->by_name.count >= t->sweep_at) {
         budget_table_sweep(t, false, now_us);
     }
-    struct budget *b = budget_find_or_make(t, name, limits, now_us);
+    struct budget *b = budget_find_or_make(t, name, limits, serial, now_us);
     if (b) {
         b->refs++;
     }
@@ -303,8 +315,8 @@ void budget_connections_move(struct budget *from, struct budget *to, uint32_t n)
         atomic_fetch_add_explicit(&to->count->connections, n, memory_order_acq_rel);
     }
     if (from) {
-        uint32_t before =
-            atomic_fetch_sub_explicit(&from->count->connections, n, memory_order_acq_rel);
+        uint32_t before = atomic_fetch_sub_explicit(&from->count->connections, n,
+                                                    memory_order_acq_rel);
         must(before >= n);
     }
 }

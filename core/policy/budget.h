@@ -52,9 +52,10 @@ struct budget_table *budget_table_open(uint64_t seed);
 /* Nobody may hold a budget. */
 void budget_table_close(struct budget_table **t);
 
-/* The one of this name with these limits; made when there is none. */
+/* The one of this name with these limits; made when there is none. serial: of the configuration that says so, which
+ * grows: who still has an older one is given the newest one's limits. */
 struct budget *budget_get(struct budget_table *t, struct slice name,
-                          const struct budget_limits *limits, uint64_t now_us);
+                          const struct budget_limits *limits, uint64_t serial, uint64_t now_us);
 void budget_put(struct budget_table *t, struct budget **b);
 
 /* One more connection? False: the limit is reached, or the place is another's. has_none: who has no connection

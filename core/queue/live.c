@@ -210,12 +210,13 @@ static void live_add_owner(struct queue *q, const struct queue_site *s, struct b
 {
     struct queue_live l;
     queue_live_of(q, s, &l);
-    buf_addf(out,
-             ",\"connections\":{\"granted\":%u,\"working\":%u,\"limit\":%u},\"ready\":{\"urgent\":%u,"
-             "\"normal\":%u,\"bulk\":%u,\"held\":%u,\"assigned\":%u},\"sent_per_s\":%llu.%03llu",
-             l.granted, l.working, l.limit, l.ready[READY_URGENT], l.ready[READY_NORMAL],
-             l.ready[READY_BULK], l.held, l.assigned, (unsigned long long)(l.sent_milli / 1000),
-             (unsigned long long)(l.sent_milli % 1000));
+    buf_addf(
+        out,
+        ",\"connections\":{\"granted\":%u,\"working\":%u,\"limit\":%u},\"ready\":{\"urgent\":%u,"
+        "\"normal\":%u,\"bulk\":%u,\"held\":%u,\"assigned\":%u},\"sent_per_s\":%llu.%03llu",
+        l.granted, l.working, l.limit, l.ready[READY_URGENT], l.ready[READY_NORMAL],
+        l.ready[READY_BULK], l.held, l.assigned, (unsigned long long)(l.sent_milli / 1000),
+        (unsigned long long)(l.sent_milli % 1000));
     live_add_binding(out, &l);
 }
 

@@ -50,17 +50,17 @@ struct queue_live {
     struct queue_toll_wait held_for;
     uint32_t granted;
     uint32_t working;
-    uint32_t limit;         /* connections, of the rules */
-    uint32_t ramp_limit;    /* of ramp_up at the moment */
-    uint32_t peer_limit;    /* of the peer; 0: none */
-    uint32_t full;          /* workers that have no place for one more … */
-    uint32_t workers;       /* … of so many */
-    bool waits_to_connect;  /* the connection rate, or the provider, lets no more be opened … */
+    uint32_t limit;          /* connections, of the rules */
+    uint32_t ramp_limit;     /* of ramp_up at the moment */
+    uint32_t peer_limit;     /* of the peer; 0: none */
+    uint32_t full;           /* workers that have no place for one more … */
+    uint32_t workers;        /* … of so many */
+    bool waits_to_connect;   /* the connection rate, or the provider, lets no more be opened … */
     bool waits_for_provider; /* … the latter */
-    uint64_t connect_ms;    /* when that is tried again */
-    uint64_t sent_milli;    /* parts per 1000 s lately */
-    bool measured;          /* for long enough to say so */
-    uint64_t limit_milli;   /* the site's own message rate; 0: none */
+    uint64_t connect_ms;     /* when that is tried again */
+    uint64_t sent_milli;     /* parts per 1000 s lately */
+    bool measured;           /* for long enough to say so */
+    uint64_t limit_milli;    /* the site's own message rate; 0: none */
 };
 
 /* *until_ms: when it may change, as far as that is known; else 0. */

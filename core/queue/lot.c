@@ -48,7 +48,7 @@ static bool lot_take_slot(struct lot *l, struct lot_item *item)
         l->free_head = (uint32_t)((uintptr_t)l->items[item->slot] >> 1);
     } else {
         if (l->made == l->capacity &&
-            !lot_grow_slots(l, l->capacity ? (size_t)l->capacity + l->capacity / 2 : LOT_FIRST)) {
+            !lot_grow_slots(l, (size_t)l->capacity + l->capacity / 2 + LOT_FIRST)) {
             return false;
         }
         item->slot = l->made++;

@@ -12,6 +12,8 @@ enum {
     PARK_DUE_PER_TURN = 4096,
     PARK_SEEK_PER_TURN = 16384,
     PARK_AGAIN_MS = 1000,
+    PARK_CROWDED_MS_MIN = 100,
+    PARK_CROWDED_MS_MAX = 8000,
 };
 
 /* ---- the lot ---- */
@@ -76,9 +78,15 @@ static bool park_is_crowded(const struct queue *q, unsigned crowd)
            p->crowds[crowd] >= p->active_max / QUEUE_CROWD_SHARE;
 }
 
+/* So late that all together are looked at some 256 times per millisecond: nearly nothing for the processor,
+ * and far more often than anything is delivered, so that nobody waits for them. */
 static uint64_t park_later(struct queue *q)
 {
-    return io_now(q->io)->mono_ms + PARK_AGAIN_MS + rng_u64(q->rng) % (8 * PARK_AGAIN_MS);
+    uint64_t wait_ms = q->park.lot.used / 256;
+    wait_ms = wait_ms < PARK_CROWDED_MS_MIN   ? PARK_CROWDED_MS_MIN
+              : wait_ms > PARK_CROWDED_MS_MAX ? PARK_CROWDED_MS_MAX
+                                              : wait_ms;
+    return io_now(q->io)->mono_ms + wait_ms / 2 + rng_u64(q->rng) % wait_ms;
 }
 
 static struct lot_item *park_item(struct queue *q, const struct queue_message *m)

@@ -23,7 +23,7 @@
 #include "core/queue/text.h"
 
 enum {
-    QUEUE_ACTIVE_MAX = 128 * 1024, /* divided by the workers */
+    QUEUE_ACTIVE_MAX = 64 * 1024, /* divided by the workers */
     QUEUE_CROWDS = 1024,
     QUEUE_CROWD_SHARE = 16, /* of what a worker may have under way */
 };

@@ -124,7 +124,8 @@ void queue_sched_push(struct queue_sched *d, struct queue_part *p, bool front)
         return;
     }
     if (timer_armed(&d->site->rest) && queue_sched_peek(d) == p) {
-        timer_stop(d->queue->timers, &d->site->rest); /* that was another's time, perhaps a long one */
+        /* That was another's time, perhaps a long one. */
+        timer_stop(d->queue->timers, &d->site->rest);
     }
     queue_sched_wake(d);
 }
@@ -243,10 +244,12 @@ static bool sched_pay_connection(struct queue_sched *d)
     const struct clock_now *now = io_now(d->queue->io);
     struct budget *const budgets[] = {d->site->own, d->site->provider};
     for (size_t i = 0; i < ARRAY_COUNT(budgets); i++) {
-        if (!budgets[i] || budget_rate_take(budgets[i], BUDGET_CONNECTION_RATE, d, 1, now->mono_us)) {
+        if (!budgets[i] ||
+            budget_rate_take(budgets[i], BUDGET_CONNECTION_RATE, d, 1, now->mono_us)) {
             continue;
         }
-        uint64_t next_us = budget_rate_next_us(budgets[i], BUDGET_CONNECTION_RATE, d, 1, now->mono_us);
+        uint64_t next_us = budget_rate_next_us(budgets[i], BUDGET_CONNECTION_RATE, d, 1,
+                                               now->mono_us);
         if (i > 0 && budgets[0]) {
             budget_rate_give(budgets[0], BUDGET_CONNECTION_RATE, 1);
         }

@@ -48,16 +48,16 @@ struct queue_sched {
     uint32_t assigned;
     uint32_t limit; /* 0: the configured one */
     uint64_t limit_until_ms;
-    struct timer retry;     /* armed: a connection may be possible then */
+    struct timer retry; /* armed: a connection may be possible then */
     enum queue_connect_wait connect_wait;
-    struct queue_meter sent; /* parts */
-    uint64_t ramp_since_ms;  /* when the first of its connections was allowed after a rest; ramp_up */
-    uint64_t ramp_idle_ms;   /* when it had none any more */
-    struct timer unhold;    /* armed: a tenant or campaign may go on then */
+    struct queue_meter sent;          /* parts */
+    uint64_t ramp_since_ms;           /* its first connection after a rest was allowed; ramp_up */
+    uint64_t ramp_idle_ms;            /* when it had none any more */
+    struct timer unhold;              /* armed: a tenant or campaign may go on then */
     struct queue_toll_wait holds_for; /* the newest reason why one may not */
-    struct timer pause;     /* armed: the second try after a failure waits for it */
-    uint64_t down_until_ms; /* rest after no host could be reached twice */
-    struct outcome down;    /* why */
+    struct timer pause;               /* armed: the second try after a failure waits for it */
+    uint64_t down_until_ms;           /* rest after no host could be reached twice */
+    struct outcome down;              /* why */
     char down_text[LIMIT_OUTCOME_TEXT_BYTES];
     uint32_t failures; /* in a row */
     unsigned lane_count;

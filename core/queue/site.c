@@ -144,7 +144,7 @@ static void queue_site_set_budget(struct queue *q, struct budget **at, struct sl
         buf_init(&text, 64 * 1024);
         buf_add(&text, kind);
         buf_add(&text, name);
-        *at = budget_get(q->budgets, buf_slice(&text), limits, io_now(q->io)->mono_us);
+        *at = budget_get(q->budgets, buf_slice(&text), limits, q->serial, io_now(q->io)->mono_us);
         buf_deinit(&text);
     }
     budget_put(q->budgets, &old);

@@ -77,9 +77,9 @@ struct queue_site {
     struct queue_sched *sched; /* NULL: another worker is the owner */
 
     struct queue *queue;
-    struct budget *own;      /* the site's rates; NULL: none are limited */
-    struct budget *provider; /* shared with other sites; NULL: nothing is */
-    struct timer rest;       /* armed: a rate lets nothing pass before … */
+    struct budget *own;               /* the site's rates; NULL: none are limited */
+    struct budget *provider;          /* shared with other sites; NULL: nothing is */
+    struct timer rest;                /* armed: a rate lets nothing pass before … */
     struct queue_toll_wait rests_for; /* … which one */
 
     /* Parts of this worker's connections, and the connection pool's own (core/relay/pool.c). */

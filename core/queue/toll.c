@@ -59,10 +59,10 @@ static struct budget *toll_budget(struct queue *q, const struct toll_key *key,
     buf_init(&text, 1024);
     buf_add(&text, key->scope == CONF_SHAPING_TENANT ? SLICE("tenant ") : SLICE("campaign "));
     buf_add(&text, key->name);
-    struct budget *b =
-        site_limits_has_rate(limits)
-            ? budget_get(q->budgets, buf_slice(&text), limits, io_now(q->io)->mono_us)
-            : NULL;
+    struct budget *b = site_limits_has_rate(limits)
+                           ? budget_get(q->budgets, buf_slice(&text), limits, q->serial,
+                                        io_now(q->io)->mono_us)
+                           : NULL;
     buf_deinit(&text);
     return b;
 }
@@ -108,10 +108,9 @@ static struct toll_share *toll_share(struct queue *q, enum conf_shaping_scope sc
 
 void queue_toll_weights(struct queue *q, const struct queue_label *label, struct ready_flow *flow)
 {
-    const struct toll_share *tenant =
-        toll_share(q, CONF_SHAPING_TENANT, queue_label_tenant(label));
-    const struct toll_share *campaign =
-        toll_share(q, CONF_SHAPING_CAMPAIGN, queue_label_campaign(label));
+    const struct toll_share *tenant = toll_share(q, CONF_SHAPING_TENANT, queue_label_tenant(label));
+    const struct toll_share *campaign = toll_share(q, CONF_SHAPING_CAMPAIGN,
+                                                   queue_label_campaign(label));
     flow->tenant_weight = tenant ? tenant->weight : 1;
     flow->campaign_weight = campaign ? campaign->weight : 1;
 }
@@ -143,15 +142,15 @@ static struct tolls tolls_of(struct queue *q, const struct queue_site *s,
     const struct queue_label *l = m->label;
     struct tolls t = {
         .budgets = {[QUEUE_TOLL_SITE] = s->own, [QUEUE_TOLL_PROVIDER] = s->provider},
-        .amounts = {[BUDGET_MESSAGE_RATE] = 1,
-                    [BUDGET_BYTE_RATE] = m->body_bytes ? m->body_bytes : 1},
+        .amounts =
+            {[BUDGET_MESSAGE_RATE] = 1, [BUDGET_BYTE_RATE] = m->body_bytes ? m->body_bytes : 1},
         .who = (const void *)(uintptr_t)s->id, /* the same in all workers */
         .now_us = io_now(q->io)->mono_us,
     };
     if (l) {
         t.budgets[QUEUE_TOLL_TENANT] = toll_of_label(q, CONF_SHAPING_TENANT, queue_label_tenant(l));
-        t.budgets[QUEUE_TOLL_CAMPAIGN] =
-            toll_of_label(q, CONF_SHAPING_CAMPAIGN, queue_label_campaign(l));
+        t.budgets[QUEUE_TOLL_CAMPAIGN] = toll_of_label(q, CONF_SHAPING_CAMPAIGN,
+                                                       queue_label_campaign(l));
     }
     return t;
 }
@@ -162,8 +161,8 @@ static bool tolls_check(const struct tolls *t, struct queue_toll_wait *wait)
     for (size_t i = 0; i < (size_t)QUEUE_TOLLS * RATES; i++) {
         struct budget *b = t->budgets[i / RATES];
         enum budget_rate rate = toll_rates[i % RATES];
-        uint64_t next_us =
-            b ? budget_rate_next_us(b, rate, t->who, t->amounts[rate], t->now_us) : t->now_us;
+        uint64_t next_us = b ? budget_rate_next_us(b, rate, t->who, t->amounts[rate], t->now_us)
+                             : t->now_us;
         if (next_us > t->now_us) {
             *wait = (struct queue_toll_wait){(enum queue_toll_by)(i / RATES), rate, next_us};
             return false;

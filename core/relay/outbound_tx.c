@@ -13,12 +13,14 @@ static char outbound_by_mode(const struct queue_message *m)
     return m->by & ATTRIBUTES_BY_RETURN ? 'R' : m->by & ATTRIBUTES_BY_NOTIFY ? 'N' : '\0';
 }
 
-/* What is left of DELIVERBY's time (RFC 2852 4); one that has to be returned is not sent when none is. */
+/* What is left of DELIVERBY's time (RFC 2852 4), in seconds as they were counted when it came in (rounded up in
+ * inbound_turn.c): never more than was given. Of mode R there is some, or it would not be sent. */
 static int32_t outbound_by_left(const struct queue_message *m, uint64_t now_s)
 {
     enum { BY_MAX = 999999999 };
     int64_t left = (int64_t)queue_message_by_s(m) - (int64_t)now_s;
-    left = left > BY_MAX ? BY_MAX : left < -BY_MAX ? -BY_MAX : left;
+    int64_t least = m->by & ATTRIBUTES_BY_RETURN ? 1 : -BY_MAX;
+    left = left > BY_MAX ? BY_MAX : left < least ? least : left;
     return (int32_t)left;
 }
 
@@ -50,7 +52,7 @@ static struct outbound_tx *outbound_tx_new(struct outbound *o, struct queue_part
         .body_bytes = m->body_bytes,
         .by_mode = outbound_by_mode(m),
         .by_trace = (m->by & ATTRIBUTES_BY_TRACE) != 0,
-        .by_s = outbound_by_left(m, io_now(o->relay->io)->wall_us / 1000000),
+        .by_s = outbound_by_left(m, (io_now(o->relay->io)->wall_us + 999999) / 1000000),
         .rcpts = t->rcpts,
         .rcpt_count = count,
     };

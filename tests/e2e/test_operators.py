@@ -213,6 +213,31 @@ def test_ls_goes_on_behind_an_id(rig):
     assert paged == []
 
 
+@pytest.mark.parametrize("workers", WORKERS)
+def test_tenants_and_campaigns(make, workers):
+    """Selected, suspended and resumed by name, in whatever case."""
+    gate = Gate(make)
+    engine = make.relay({**HOUR, "workers": workers}, sink=gate.sink)
+    for n, (tenant, campaign) in enumerate((("acme", "spring"), ("acme", "fall"), ("other", "spring"))):
+        submit(engine.port, message(tag(), headers=[f"X-Ringpost-Tenant: {tenant}",
+                                                    f"X-Ringpost-Campaign: {campaign}"]), to=[f"{n}@x.test"])
+    engine.event("deferred", count=3)
+    assert order(engine, "hold", "--tenant", "Acme", "--dry-run")["recipients"] == 2
+    assert order(engine, "hold", "--campaign", "spring", "--dry-run")["recipients"] == 2
+    assert order(engine, "delete", "--tenant", "acme", "--campaign", "fall")["recipients"] == 1
+    gate.shut = False
+    for scope in ("tenant:ACME", "campaign:spring"):
+        assert suspend(engine, "suspend", scope).returncode == 0
+    restart(engine)
+    order(engine, "retry", "--all")
+    wait_until(lambda: {s for t, s in states(engine).items() if t != "1@x.test"} == {"suspended"}, 10, "both suspended")
+    suspend(engine, "resume", "campaign:Spring")
+    wait_until(lambda: gate.delivered() == ["2@x.test"], 10, "the other tenant's")
+    assert states(engine) == {"0@x.test": "suspended"}
+    suspend(engine, "resume", "tenant:acme")
+    assert engine.wait_empty()["delivered"] == 2
+
+
 # ---- what is under way ----
 
 @pytest.mark.parametrize("workers", WORKERS)

@@ -3,6 +3,7 @@
  * What the spool remembers besides mail, over restarts, moves and lost commits. Random faults: the model of
  * test_commit.c and test_reclaim.c writes memos too.
  */
+#include "spool/log.h"
 #include "tests/unit/spool/fake_io.c"
 #include "tests/unit/spool/model.c"
 
@@ -167,6 +168,39 @@ START_TEST(they_move_with_the_log)
 }
 END_TEST
 
+/* What is about to be replaced is not moved: it would come behind its successor. */
+START_TEST(a_move_never_overtakes)
+{
+    struct model m;
+    struct model_options o = {
+        .workers = 1, .body_max = 100 * 1024, .load = 100, .no_memos = true, .no_results = true};
+    fake_init(5);
+    model_init(&m, 5);
+    model_start(&m, &o);
+    settle(&m);
+    struct spool *s = m.spools[0];
+    ck_assert_int_eq(put(&m, SLICE("a"), SLICE("old")), SPOOL_APPENDED);
+    settle(&m);
+    struct spool_segment *first = s->current;
+    for (unsigned t = 0; s->current == first; t++) {
+        ck_assert_uint_lt(t, 1000);
+        model_run(&m, 1);
+    }
+    settle(&m);
+    ck_assert_int_eq(put(&m, SLICE("a"), SLICE("new")), SPOOL_APPENDED);
+    spool_memos_move(s, first);
+    settle(&m);
+    ck_assert_ptr_ne(s->current, NULL);
+    spool_memos_move(s, s->current); /* now it may, and is the same */
+    settle(&m);
+    model_stop(&m);
+    ck_assert_uint_eq(look(), 1);
+    ck_assert(slice_eq(texts[0], SLICE("new")));
+    model_deinit(&m);
+    fake_deinit();
+}
+END_TEST
+
 START_TEST(there_is_a_limit)
 {
     struct model m;
@@ -211,6 +245,7 @@ int main(void)
     tcase_add_test(t, only_what_is_durable);
     tcase_add_test(t, a_lost_commit_changes_nothing);
     tcase_add_test(t, they_move_with_the_log);
+    tcase_add_test(t, a_move_never_overtakes);
     tcase_add_test(t, there_is_a_limit);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

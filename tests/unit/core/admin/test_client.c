@@ -54,12 +54,12 @@ START_TEST(client_and_server)
     struct rig r;
     rig_open(&r, 0);
     r.answer_lines = 3;
-    struct call c = {.req = {.verb = ADMIN_QUEUE_LS, .limit = 2, .domain = "d.test"}};
+    struct call c = {.req = {.verb = ADMIN_QUEUE_LS, .limit = 2, .select.domain = "d.test"}};
     call_run(&r, &c);
     ck_assert_int_eq(c.result, ADMIN_CLIENT_OK);
     ck_assert_str_eq(c.lines, "{\"id\":\"0\"}|{\"id\":\"1\"}|");
     ck_assert(c.sink.truncated);
-    ck_assert_str_eq(r.requests[0].domain, "d.test");
+    ck_assert_str_eq(r.requests[0].select.domain, "d.test");
     buf_deinit(&c.error);
 
     r.answer_lines = 0;

@@ -58,6 +58,8 @@ static const struct good goods[] = {
      {.verb = ADMIN_QUEUE_STATS, .select.domain = "a.example"},
      NULL},
     {"suspend ls", {.verb = ADMIN_SUSPEND_LS}, NULL},
+    {"explain domain=a.test", {.verb = ADMIN_EXPLAIN, .select.domain = "a.test"}, NULL},
+    {"explain site_id=7", {.verb = ADMIN_EXPLAIN, .site_id = 7}, NULL},
     {"suspend scope=A.example for=60 reason=a%20b",
      {.verb = ADMIN_SUSPEND, .scope = "domain:a.example", .for_ms = 60000, .reason = "a b"},
      "suspend scope=domain:a.example for=60 reason=a%20b"},

@@ -35,11 +35,19 @@ static struct budget_limits limits(uint32_t connections, uint64_t per_second, ui
     return l;
 }
 
-static struct budget *get(const char *name, struct budget_limits l, uint64_t now_us)
+static struct budget *get_of(uint64_t serial, const char *name, struct budget_limits l,
+                             uint64_t now_us)
 {
-    struct budget *b = budget_get(table, slice_str(name), &l, now_us);
+    struct budget *b = budget_get(table, slice_str(name), &l, serial, now_us);
     ck_assert_ptr_nonnull(b);
     return b;
+}
+
+/* Of a new configuration each time. */
+static struct budget *get(const char *name, struct budget_limits l, uint64_t now_us)
+{
+    static uint64_t serial = 1;
+    return get_of(serial++, name, l, now_us);
 }
 
 START_TEST(one_of_a_name)
@@ -114,7 +122,8 @@ START_TEST(a_new_limit_goes_on_counting)
     struct budget *newer = get("t", limits(4, 20, 5), now_us);
     ck_assert_ptr_ne(old, newer);
     ck_assert_uint_eq(budget_connections(newer), 3);
-    ck_assert(!budget_rate_take(newer, BUDGET_MESSAGE_RATE, NULL, 1, now_us)); /* no burst for a reload */
+    ck_assert(
+        !budget_rate_take(newer, BUDGET_MESSAGE_RATE, NULL, 1, now_us)); /* no burst for a reload */
     ck_assert(budget_rate_take(newer, BUDGET_MESSAGE_RATE, NULL, 1, now_us + SECOND_US / 20));
     ck_assert(budget_connection_take(newer, &table, true, 1));
     ck_assert(!budget_connection_take(newer, &table, true, 1));
@@ -148,6 +157,29 @@ START_TEST(the_old_one_lets_nothing_pass)
     }
     budget_put(table, &old);
     budget_put(table, &newer);
+    teardown();
+}
+END_TEST
+
+/* One worker has the new configuration already, another asks by the old one: the new one stays. */
+START_TEST(an_older_configuration_changes_nothing)
+{
+    setup();
+    uint64_t now_us = 1000 * SECOND_US;
+    struct budget *old = get_of(1, "t", limits(0, 10, 5), now_us);
+    struct budget *newer = get_of(2, "t", limits(0, 20, 5), now_us);
+    struct budget *late = get_of(1, "t", limits(0, 10, 5), now_us);
+    ck_assert_ptr_eq(late, newer);
+    ck_assert(budget_rate_take(newer, BUDGET_MESSAGE_RATE, NULL, 1, now_us));
+    struct budget *back = get_of(3, "t", limits(0, 10, 5), now_us); /* as it was at first */
+    ck_assert_ptr_ne(back, old);
+    ck_assert(budget_rate_take(back, BUDGET_MESSAGE_RATE, NULL, 1, now_us));
+    ck_assert(!budget_rate_take(newer, BUDGET_MESSAGE_RATE, NULL, 1, now_us));
+    struct budget *const all[] = {old, newer, late, back};
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
+        struct budget *b = all[i];
+        budget_put(table, &b);
+    }
     teardown();
 }
 END_TEST
@@ -191,8 +223,7 @@ START_TEST(a_rate_is_taken_in_turn)
                 taken_by[i]++;
             }
             if (next_us[i] <= now_us) {
-                next_us[i] =
-                    budget_rate_next_us(b, BUDGET_MESSAGE_RATE, &taken_by[i], 1, now_us);
+                next_us[i] = budget_rate_next_us(b, BUDGET_MESSAGE_RATE, &taken_by[i], 1, now_us);
             }
         }
     }
@@ -244,7 +275,8 @@ START_TEST(a_place_is_kept_for_who_has_none)
     ck_assert(budget_connection_take(b, &busy, true, now_us));
     ck_assert(!budget_connection_take(b, &late, true, now_us));
     budget_connection_give(b);
-    ck_assert(budget_connection_take(b, &busy, true, now_us + BUDGET_WANTED_US)); /* late has gone */
+    ck_assert(
+        budget_connection_take(b, &busy, true, now_us + BUDGET_WANTED_US)); /* late has gone */
     budget_connection_give(b);
     budget_put(table, &b);
     teardown();
@@ -300,10 +332,16 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {one_of_a_name, connections_end_at_the_limit, no_limit_is_no_limit,
-                            a_new_limit_goes_on_counting, the_old_one_lets_nothing_pass,
-                            there_is_no_second_burst_for_who_comes_back, a_rate_is_taken_in_turn,
-                            a_turn_that_is_not_taken_passes, a_place_is_kept_for_who_has_none,
+    const TTest *tests[] = {one_of_a_name,
+                            connections_end_at_the_limit,
+                            no_limit_is_no_limit,
+                            a_new_limit_goes_on_counting,
+                            the_old_one_lets_nothing_pass,
+                            an_older_configuration_changes_nothing,
+                            there_is_no_second_burst_for_who_comes_back,
+                            a_rate_is_taken_in_turn,
+                            a_turn_that_is_not_taken_passes,
+                            a_place_is_kept_for_who_has_none,
                             exact_under_threads};
     return testing_run("core/policy/budget", tests, ARRAY_COUNT(tests));
 }
