@@ -50,7 +50,7 @@
  * How much is under way (window): with DATA the commands of the next transaction ride behind the final dot of
  * the one before, which is one round trip per message; with BDAT whole transactions follow each other,
  * `chunk_window` of them, but beyond two no more than SMTP_CLIENT_WINDOW_BYTES. A peer not known to
- * bear that (`careful`) gets one message, then two, and all of the window when overlapped ones were taken.
+ * bear that (`careful`) gets one message, then two, and all of the window when both were taken.
  *
  * What may be the fault of how we spoke, not of the mail: smtp_client_trouble says so after CLOSED, and in
  * which mode we spoke, for whoever remembers it. Transactions for which that was the end have `again`:

@@ -410,6 +410,9 @@ static bool answer_hint(struct smtp_client *c, enum smtp_expect_kind kind,
         c->full = c->full ? c->full : c->served;
         c->quit_wanted = true;
         s->txn->again = true;
+        if (r->code == 421) {
+            smtp_client_settle_rest(c);
+        }
         return true;
     case SMTP_HINT_PIPELINING:
         if (c->mode == SMTP_MODE_STEPWISE) {

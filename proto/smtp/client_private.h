@@ -71,6 +71,8 @@ bool smtp_client_take_domain(struct smtp_client *c, struct slice address);
 void smtp_client_drop_pending(struct smtp_client *c, const struct outcome *o);
 /* The slot whose BDAT may not have been understood; NULL: none. */
 struct smtp_client_slot *smtp_client_doubtful(struct smtp_client *c);
+/* It takes no more messages and closes: those of which nothing was heard were not taken, wherever their end. */
+void smtp_client_settle_rest(struct smtp_client *c);
 /* With others under way no answer to the end of a message looks like this. */
 bool smtp_client_is_shifted(const struct smtp_client *c, const struct smtp_client_slot *s,
                             const struct smtp_reply *r);

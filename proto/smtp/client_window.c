@@ -129,11 +129,21 @@ static bool window_has_bytes(const struct smtp_client *c)
     return c->slot_count < 2 || bytes < SMTP_CLIENT_WINDOW_BYTES;
 }
 
+/* A server that forgets what lies behind a message forgets whole transactions, and would answer the next one
+ * in the place of the lost one. So the first two that overlap stand alone: both are answered, or the
+ * silence shows it. */
+static bool pair_is_full(const struct smtp_client *c)
+{
+    bool trial = by_bdat(c) && c->config.careful && c->proven != SMTP_MODE_OVERLAPPED;
+    const struct smtp_client_slot *s = &c->slots[c->slot_first];
+    return trial && c->slot_count == 1 && (s->behind || s->txn->answered);
+}
+
 bool smtp_client_can_begin(const struct smtp_client *c)
 {
     uint32_t waiting = 0;
     if (c->state != SMTP_CLIENT_SESSION || c->quit_wanted ||
-        c->slot_count >= smtp_client_window(c) || !window_has_bytes(c)) {
+        c->slot_count >= smtp_client_window(c) || !window_has_bytes(c) || pair_is_full(c)) {
         return false;
     }
     for (unsigned i = 0; i < SMTP_CLIENT_WINDOW_MAX; i++) {
@@ -237,6 +247,14 @@ bool smtp_client_is_shifted(const struct smtp_client *c, const struct smtp_clien
     bool known = c->config.check_order && (s->bdat || c->distinct);
     uint64_t shape = next == SMTP_EXPECT_RSET ? c->rset_shape : c->mail_shape;
     return (known && shape == smtp_client_shape(r)) || of_address || s->accepted == 0;
+}
+
+void smtp_client_settle_rest(struct smtp_client *c)
+{
+    for (unsigned i = 0; i < c->slot_count; i++) {
+        struct smtp_client_slot *s = smtp_client_slot_at(c, i);
+        s->settled = s->settled || !s->txn->answered;
+    }
 }
 
 struct smtp_client_slot *smtp_client_doubtful(struct smtp_client *c)

@@ -141,7 +141,8 @@ START_TEST(the_most_specific_rule_holds)
     ck_assert_ptr_null(s.own[CONF_SHAPING_CONNECTIONS].at);
     ck_assert_str_eq(s.own[CONF_SHAPING_CONNECTIONS].key, "delivery.connections_per_site");
     ck_assert_uint_eq(shaping_number(&s, CONF_SHAPING_CHUNKING_WINDOW), 4);
-    ck_assert_ptr_null(s.own[CONF_SHAPING_CHUNKING_WINDOW].key);
+    ck_assert_str_eq(s.own[CONF_SHAPING_CHUNKING_WINDOW].key, "delivery.chunking_window");
+    ck_assert_ptr_null(s.own[CONF_SHAPING_RAMP_UP_STEP].key);
     rig_close(&r);
 }
 END_TEST
