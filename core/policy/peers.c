@@ -228,7 +228,8 @@ bool peers_put(struct peers *p, struct slice key, const struct peers_entry *read
     struct peers_facts f = entry_facts(read, now_ms);
     bool holds = f.level != PEERS_OVERLAPPED || f.messages_max || f.idle_max_ms != UINT32_MAX;
     /* A row from the future (the clock was set back) must not hold for longer than one of now. */
-    bool sane = read->until_ms <= now_ms + PEERS_SURE_MS && read->since_ms <= now_ms + PEERS_SURE_MS;
+    bool sane = read->until_ms <= now_ms + PEERS_SURE_MS &&
+                read->since_ms <= now_ms + PEERS_SURE_MS;
     struct peers_entry *e = holds && sane ? entry_get(p, key) : NULL;
     if (!e) {
         return false;

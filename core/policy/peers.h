@@ -96,7 +96,8 @@ struct peers_facts peers_look(const struct peers *p, struct slice key, uint64_t 
 
 /* How a connection ended. */
 struct peers_fault {
-    enum peers_level used; /* as which it was spoken to; never STEPWISE: below it there is nothing */
+    enum peers_level
+        used; /* as which it was spoken to; never STEPWISE: below it there is nothing */
     enum peers_reason reason;
     bool proven; /* messages were taken on it in the way it was spoken to when it ended */
 };

@@ -402,7 +402,8 @@ bool queue_stop(struct queue *q)
         }
     }
     return list_empty(&q->committing) && list_empty(&q->batches) &&
-           (q->cut || list_empty(&q->unsaved)) && queue_memo_idle(q, q->cut) && q->readers.used == 0 && queue_is_alone(q);
+           (q->cut || list_empty(&q->unsaved)) && queue_memo_idle(q, q->cut) &&
+           q->readers.used == 0 && queue_is_alone(q);
 }
 
 void queue_cut(struct queue *q)

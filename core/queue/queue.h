@@ -96,7 +96,7 @@ struct queue {
     struct queue_park park;
     struct map by_id;
     struct map labels;
-    struct map tolls; /* core/queue/toll.h */
+    struct map tolls;    /* core/queue/toll.h */
     uint64_t names_seed; /* without a group */
     struct map domains;
     struct map sites;
@@ -208,7 +208,7 @@ struct queue_batch {
     uint64_t at_us;
     uint32_t count;
     bool wants_dsn;
-    bool ordered; /* queue_results_ordered: counted in queue->orders */
+    bool ordered;            /* queue_results_ordered: counted in queue->orders */
     struct slice remote_mta; /* behind the rows */
     struct queue_batch_row rows[];
 };

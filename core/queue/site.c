@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/queue/site.h"
+#include "core/base/hash.h"
 #include "core/base/must.h"
 #include "core/queue/far.h"
 #include "core/queue/queue.h"
@@ -174,31 +175,37 @@ void queue_site_set_plan(struct queue *q, struct queue_site *s, struct route_pla
 
 /* ---- bad addresses ---- */
 
-static struct queue_bad *queue_site_bad(const struct queue_site *s, const struct ip_endpoint *at)
+static uint64_t queue_host_hash(const struct route_candidate *c)
 {
+    return hash_bytes(c->host, 0);
+}
+
+static struct queue_bad *queue_site_bad(const struct queue_site *s, const struct route_candidate *c)
+{
+    uint64_t hash = queue_host_hash(c);
     for (uint32_t i = 0; i < s->bad_count; i++) {
-        if (ip_endpoint_eq(&s->bad[i].at, at)) {
+        if (s->bad[i].host_hash == hash && ip_endpoint_eq(&s->bad[i].at, &c->endpoint)) {
             return &s->bad[i];
         }
     }
     return NULL;
 }
 
-bool queue_site_is_bad(const struct queue_site *s, const struct ip_endpoint *at, uint64_t now_ms)
+bool queue_site_is_bad(const struct queue_site *s, const struct route_candidate *c, uint64_t now_ms)
 {
-    const struct queue_bad *bad = queue_site_bad(s, at);
+    const struct queue_bad *bad = queue_site_bad(s, c);
     return bad && bad->until_ms > now_ms;
 }
 
-void queue_site_set_bad(struct queue_site *s, const struct ip_endpoint *at, uint64_t until_ms)
+void queue_site_set_bad(struct queue_site *s, const struct route_candidate *c, uint64_t until_ms)
 {
-    struct queue_bad *bad = queue_site_bad(s, at);
+    struct queue_bad *bad = queue_site_bad(s, c);
     if (bad && until_ms == 0) {
         *bad = s->bad[--s->bad_count];
     } else if (bad) {
         bad->until_ms = until_ms;
     } else if (until_ms) {
-        /* Full or without memory: the first gives way. It only costs an attempt more. */
+        /* Full or without memory: the newest gives way. It only costs an attempt more. */
         if (s->bad_count < LIMIT_ADDRESSES_PER_SITE) {
             struct queue_bad *more = realloc(s->bad, (s->bad_count + 1) * sizeof(*s->bad));
             if (more) {
@@ -207,7 +214,8 @@ void queue_site_set_bad(struct queue_site *s, const struct ip_endpoint *at, uint
             }
         }
         if (s->bad_count) {
-            s->bad[s->bad_count - 1] = (struct queue_bad){*at, until_ms};
+            s->bad[s->bad_count - 1] = (struct queue_bad){c->endpoint, queue_host_hash(c),
+                                                          until_ms};
         }
     }
 }

@@ -28,9 +28,11 @@ enum {
 
 struct queue_sched;
 
-/* An address that failed lately. */
+/* A host that failed lately at one of its addresses. Another name for the same address may do better: TLS
+ * asks for names. */
 struct queue_bad {
     struct ip_endpoint at;
+    uint64_t host_hash;
     uint64_t until_ms;
 };
 
@@ -112,8 +114,9 @@ bool queue_site_unused(const struct queue_site *s);
 void queue_site_set_plan(struct queue *q, struct queue_site *s, struct route_plan *plan);
 
 /* Addresses to be avoided for a while; until_ms 0: it works again. */
-bool queue_site_is_bad(const struct queue_site *s, const struct ip_endpoint *at, uint64_t now_ms);
-void queue_site_set_bad(struct queue_site *s, const struct ip_endpoint *at, uint64_t until_ms);
+bool queue_site_is_bad(const struct queue_site *s, const struct route_candidate *c,
+                       uint64_t now_ms);
+void queue_site_set_bad(struct queue_site *s, const struct route_candidate *c, uint64_t until_ms);
 
 /* p is routed here. */
 void queue_site_push(struct queue *q, struct queue_site *s, struct queue_part *p);

@@ -257,7 +257,7 @@ static void outbound_ready(struct outbound *o)
     if (!o->greeted) {
         o->greeted = true;
         queue_site_greeted(o->relay->queue, o->site);
-        queue_site_set_bad(o->site, &outbound_candidate(o)->endpoint, 0);
+        queue_site_set_bad(o->site, outbound_candidate(o), 0);
     }
 }
 

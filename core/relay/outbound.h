@@ -37,8 +37,9 @@ struct outbound_tx {
     struct smtp_client_txn txn; /* first: the machine gives this pointer back */
     struct queue_part *part;
     uint64_t began_ms;
-    uint64_t end_at; /* of what is sent on the connection: behind the last byte of the message; 0: not yet */
-    bool damaged;    /* the stored body failed its check */
+    uint64_t
+        end_at; /* of what is sent on the connection: behind the last byte of the message; 0: not yet */
+    bool damaged; /* the stored body failed its check */
     struct smtp_client_rcpt rcpts[];
 };
 

@@ -11,8 +11,7 @@
 static bool outbound_next_candidate(struct outbound *o, size_t from, bool bad_too)
 {
     for (size_t i = from; i < o->plan->count && o->tried < OUTBOUND_CANDIDATES_MAX; i++) {
-        if (bad_too ||
-            !queue_site_is_bad(o->site, &o->plan->candidates[i].endpoint, outbound_now(o))) {
+        if (bad_too || !queue_site_is_bad(o->site, &o->plan->candidates[i], outbound_now(o))) {
             o->candidate = i;
             o->tried++;
             return true;
@@ -25,8 +24,7 @@ void outbound_remember_failure(struct outbound *o, const struct outcome *why)
 {
     o->failure = *why;
     outcome_copy_text(&o->failure, o->failure_text, sizeof(o->failure_text));
-    queue_site_set_bad(o->site, &outbound_candidate(o)->endpoint,
-                       outbound_now(o) + RELAY_ADDRESS_BAD_MS);
+    queue_site_set_bad(o->site, outbound_candidate(o), outbound_now(o) + RELAY_ADDRESS_BAD_MS);
     outbound_event(o, OBS_OUTBOUND_TROUBLE, why);
 }
 

@@ -93,9 +93,9 @@ static enum peers_level outbound_level(const struct outbound *o, enum smtp_clien
 bool outbound_learn_closed(struct outbound *o)
 {
     static const uint8_t reasons[] = {
-        [SMTP_TROUBLE_NONE] = PEERS_NOTHING,      [SMTP_TROUBLE_REPLIES] = PEERS_REPLIES,
-        [SMTP_TROUBLE_BDAT] = PEERS_BDAT,         [SMTP_TROUBLE_PIPELINE] = PEERS_PIPELINE,
-        [SMTP_TROUBLE_LOST] = PEERS_LOST,         [SMTP_TROUBLE_SILENT] = PEERS_SILENT,
+        [SMTP_TROUBLE_NONE] = PEERS_NOTHING, [SMTP_TROUBLE_REPLIES] = PEERS_REPLIES,
+        [SMTP_TROUBLE_BDAT] = PEERS_BDAT,    [SMTP_TROUBLE_PIPELINE] = PEERS_PIPELINE,
+        [SMTP_TROUBLE_LOST] = PEERS_LOST,    [SMTP_TROUBLE_SILENT] = PEERS_SILENT,
     };
     char text[PEERS_KEY_BYTES];
     struct slice key = peer_key(o, text);

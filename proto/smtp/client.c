@@ -247,8 +247,9 @@ void smtp_client_fail(struct smtp_client *c, enum smtp_client_cause cause)
     if (cause != SMTP_FAIL_LOCAL && smtp_client_doubtful(c)) {
         smtp_client_note_trouble(c, SMTP_TROUBLE_BDAT, SMTP_MODE_OVERLAPPED);
     } else if (cause != SMTP_FAIL_LOCAL) {
-        smtp_client_note_trouble(c, cause == SMTP_FAIL_TIMEOUT ? SMTP_TROUBLE_SILENT
-                                                               : SMTP_TROUBLE_LOST,
+        smtp_client_note_trouble(c,
+                                 cause == SMTP_FAIL_TIMEOUT ? SMTP_TROUBLE_SILENT
+                                                            : SMTP_TROUBLE_LOST,
                                  smtp_client_mode_now(c));
     }
     smtp_client_end(c, &o);
@@ -336,9 +337,7 @@ void smtp_client_begin(struct smtp_client *c, struct smtp_client_txn *txn)
     for (uint32_t i = 0; i < txn->rcpt_count; i++) {
         struct smtp_client_rcpt *rcpt = &txn->rcpts[i];
         rcpt->sent = rcpt->accepted = false;
-        rcpt->outcome = whole.kind != OUTCOME_NONE
-                            ? whole
-                            : rcpt_check(c, txn, rcpt, s->open);
+        rcpt->outcome = whole.kind != OUTCOME_NONE ? whole : rcpt_check(c, txn, rcpt, s->open);
         s->open += rcpt->outcome.kind == OUTCOME_NONE;
     }
     smtp_client_set_slot(s, SMTP_SLOT_PENDING);

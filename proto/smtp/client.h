@@ -243,7 +243,7 @@ struct smtp_client_slot {
     bool behind;     /* its commands were sent behind a message that was not answered */
     bool settled;    /* DATA or BDAT was refused, or the end was answered */
     bool lone_dot;   /* 354 though no recipient was accepted: a dot without a body is due */
-    bool doubt;      /* BDAT was answered 500–504: `verdict` counts if RSET is understood behind it */
+    bool doubt; /* BDAT was answered 500–504: `verdict` counts if RSET is understood behind it */
     struct outcome verdict;
     struct buf texts;
 };
@@ -289,11 +289,11 @@ struct smtp_client {
     bool chunks_known; /* it has taken a message by BDAT */
     bool doubt_asked;  /* the RSET that decides is out */
     bool quit_wanted;
-    uint32_t mails;  /* MAIL commands sent */
-    uint32_t served; /* messages taken by the peer */
-    uint32_t full;   /* it had enough of this connection after so many; 0: not */
-    bool closing;    /* 421 after it took messages */
-    enum smtp_hint hint; /* of the reply at hand */
+    uint32_t mails;               /* MAIL commands sent */
+    uint32_t served;              /* messages taken by the peer */
+    uint32_t full;                /* it had enough of this connection after so many; 0: not */
+    bool closing;                 /* 421 after it took messages */
+    enum smtp_hint hint;          /* of the reply at hand */
     enum smtp_client_mode mode;   /* the boldest so far on this connection */
     enum smtp_client_mode proven; /* the boldest in which a message was taken */
     enum smtp_client_trouble trouble;

@@ -129,10 +129,13 @@ static void answer_helo(struct smtp_client *c, struct smtp_client_slot *s,
 static void answer_rset(struct smtp_client *c, struct smtp_client_slot *s,
                         const struct smtp_reply *r)
 {
-    (void)s;
     struct smtp_client_slot *doubtful = smtp_client_doubtful(c);
+    bool first = c->config.check_order && c->rset_shape == 0 && s->bdat && !doubtful;
     c->rset_shape = c->rset_shape ? c->rset_shape : smtp_client_shape(r);
-    if (!positive(r)) {
+    if (!positive(r) && first) {
+        c->indistinct =
+            true; /* ahead of everything nothing hangs on it; MAIL will say what is wrong */
+    } else if (!positive(r)) {
         smtp_client_end_by_trouble(c, r, OUTCOME_STAGE_RSET,
                                    doubtful ? SMTP_TROUBLE_BDAT : SMTP_TROUBLE_REPLIES);
     } else if (doubtful) {

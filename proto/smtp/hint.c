@@ -44,8 +44,8 @@ static struct slice clause(struct slice text)
 /* text begins with what is counted: is it counted per connection? */
 static bool of_connection(struct slice text)
 {
-    static const struct slice links[] = {SLICE_INIT(" per "), SLICE_INIT(" in "),
-                                         SLICE_INIT(" on "),  SLICE_INIT(" this "),
+    static const struct slice links[] = {SLICE_INIT(" per "),  SLICE_INIT(" in "),
+                                         SLICE_INIT(" on "),   SLICE_INIT(" this "),
                                          SLICE_INIT(" over "), SLICE_INIT(" one "),
                                          SLICE_INIT("/")};
     static const struct slice places[] = {SLICE_INIT("connection"), SLICE_INIT("session"),

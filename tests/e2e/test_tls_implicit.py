@@ -46,7 +46,7 @@ def deferred(engine, *status):
 def test_a_message(tls, ca, policy, version):
     e = tls(policy, ca.server(ca.good, minimum=version, maximum=version))
     m = e.sink.with_subject(send(e))[0]
-    assert m.session.tls.version and [c.verb for c in m.session.commands][:2] == ["EHLO", "MAIL"]
+    assert m.session.tls.version and [c.verb for c in m.session.commands if c.verb != "RSET"][:2] == ["EHLO", "MAIL"]
     assert m.session.sni == "mail.peer.test" and e.sink.connections == 1
     event = e.event("delivered")
     assert (event["tls"], event["certificate"]) == (m.session.tls.version, "trusted")

@@ -164,8 +164,9 @@ START_TEST(counts_decay)
                       "%zu: %u %u", i, f.messages_max, f.idle_max_ms);
         ck_assert_int_eq(f.level, PEERS_OVERLAPPED);
     }
-    ck_assert_uint_eq(peers_look(&peers, key, NOW - 5 * SURE).messages_max, 20); /* clock set back */
-    ck_assert(!peers_learn_idle(&peers, key, UINT64_MAX, NOW));                  /* no news */
+    ck_assert_uint_eq(peers_look(&peers, key, NOW - 5 * SURE).messages_max,
+                      20);                                      /* clock set back */
+    ck_assert(!peers_learn_idle(&peers, key, UINT64_MAX, NOW)); /* no news */
     ck_assert_uint_eq(peers_look(&peers, key, NOW).idle_max_ms, 3000);
     ck_assert(!peers_learn_idle(&peers, key, 0, NOW));
     ck_assert(peers_learn_idle(&peers, key, 0, NOW));
@@ -217,8 +218,9 @@ START_TEST(listing)
     ck_assert(blame(PEERS_OVERLAPPED, PEERS_BDAT, false, NOW));
     peers_learn_messages(&peers, SLICE("few.test:25"), 3, NOW);
     peers_each(&peers, NOW, count_one, &out);
-    ck_assert(slice_eq(buf_slice(&out), SLICE("mx.one.test:25 pipelined, BDAT offered and not known\n"
-                                              "few.test:25 overlapped, nothing\n")));
+    ck_assert(
+        slice_eq(buf_slice(&out), SLICE("mx.one.test:25 pipelined, BDAT offered and not known\n"
+                                        "few.test:25 overlapped, nothing\n")));
     buf_clear(&out);
     peers_each(&peers, NOW + SURE, count_one, &out);
     ck_assert_uint_eq(out.len, 0);

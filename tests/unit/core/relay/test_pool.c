@@ -173,8 +173,7 @@ START_TEST(nobody_there)
     ck_assert_uint_ge(took_ms, 250 - 1); /* one lost connection defers nothing */
     ck_assert_uint_eq(site()->sched->failures, 2);
     ck_assert_uint_gt(site()->sched->down_until_ms, io_now(rig.rig.io)->mono_ms);
-    ck_assert_uint_le(site()->sched->down_until_ms,
-                      io_now(rig.rig.io)->mono_ms + 30 * 1000);
+    ck_assert_uint_le(site()->sched->down_until_ms, io_now(rig.rig.io)->mono_ms + 30 * 1000);
     uint64_t asked = rig.relay.counters.connections;
     submit(2);
     UNTIL(rig.rig.queue.counters.deferrals == 5);

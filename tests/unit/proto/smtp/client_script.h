@@ -61,11 +61,12 @@ struct script_row {
     const char *secret;
     uint32_t mechanisms; /* 0: PLAIN, LOGIN, CRAM-MD5 */
     bool auth_without_tls, auth_optional;
-    bool plaintext; /* the connection must end with wants_plaintext */
-    bool implicit;  /* TLS first: the first step is "!TLS" or "!BADTLS" */
-    bool relay;     /* the peer is a relay host */
+    bool plaintext;      /* the connection must end with wants_plaintext */
+    bool implicit;       /* TLS first: the first step is "!TLS" or "!BADTLS" */
+    bool relay;          /* the peer is a relay host */
     const char *trouble; /* "none", "replies overlapped"; NULL: not asked */
-    const char *again;   /* a letter per transaction in the order they were taken: y, n; NULL: not asked */
+    const char
+        *again; /* a letter per transaction in the order they were taken: y, n; NULL: not asked */
     uint32_t full;
 };
 

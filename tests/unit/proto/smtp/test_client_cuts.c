@@ -54,7 +54,8 @@ struct server {
     int txn;
     uint32_t rcpt, accepted;
     bool in_text, quit;
-    unsigned omit; /* number of the reply that is never sent; 0: none (that would be the greeting) */
+    unsigned
+        omit; /* number of the reply that is never sent; 0: none (that would be the greeting) */
 };
 
 struct play {
@@ -84,10 +85,8 @@ static const struct way {
     unsigned turns;
 } ways[] = {
     {"stepwise", NO_CAPS, false, 4, 2 + 5 * TXNS}, /* MAIL, two RCPT, DATA, the dot */
-    {"pipelined", PIPE, false, 4, 2 + 1 + TXNS},
-    {"chunked", BDAT_ONLY, false, 4, 2 + 4 * TXNS},
-    {"overlapped", BOTH, false, 4, 2 + 2},
-    {"careful", BOTH, true, 4, 2 + 1 + 1 + 1},
+    {"pipelined", PIPE, false, 4, 2 + 1 + TXNS},   {"chunked", BDAT_ONLY, false, 4, 2 + 4 * TXNS},
+    {"overlapped", BOTH, false, 4, 2 + 2},         {"careful", BOTH, true, 4, 2 + 1 + 1 + 1},
     {"all at once", BOTH, false, 16, 2 + 1},
 };
 
@@ -137,9 +136,8 @@ static void server_rcpt(struct server *v)
 static bool server_read(struct server *v)
 {
     struct slice in = buf_slice(&v->in);
-    const char *end = in.len ? memmem(in.ptr, in.len, v->in_text ? ".\r\n" : "\r\n",
-                                      v->in_text ? 3 : 2)
-                             : NULL;
+    const char *end =
+        in.len ? memmem(in.ptr, in.len, v->in_text ? ".\r\n" : "\r\n", v->in_text ? 3 : 2) : NULL;
     if (!end) {
         return false;
     }

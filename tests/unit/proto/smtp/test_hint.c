@@ -38,7 +38,7 @@ static const struct {
     {250, "too many messages in this connection", SMTP_HINT_NONE},
     /* Sending ahead. */
     {503, "5.5.0 improper use of SMTP command pipelining", SMTP_HINT_PIPELINING}, /* Postfix */
-    {554, "SMTP synchronization error", SMTP_HINT_PIPELINING},                   /* Exim */
+    {554, "SMTP synchronization error", SMTP_HINT_PIPELINING},                    /* Exim */
     {421, "4.7.0 Error: too many errors after PIPELINING", SMTP_HINT_PIPELINING},
     {250, "PIPELINING", SMTP_HINT_NONE},
     {550, "pipe command failed", SMTP_HINT_NONE},
