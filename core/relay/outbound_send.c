@@ -31,7 +31,9 @@ static void outbound_on_piece(void *ctx, struct handle owner, enum queue_read_st
  * connection has failed meanwhile. */
 static bool outbound_body_end(struct outbound *o)
 {
-    if (queue_site_work(o->site) && list_empty(&o->site->idle)) {
+    /* Without PIPELINING nothing can ride behind it, and who takes long to answer would hold it up. */
+    bool rides = o->smtp.config.pipelining && o->smtp.caps.pipelining;
+    if (rides && queue_site_work(o->site) && list_empty(&o->site->idle)) {
         outbound_begin(o);
     }
     return smtp_client_body_end(&o->smtp, &o->out);
