@@ -36,6 +36,12 @@ def measuring():
     return {"ASAN_OPTIONS": options + ":quarantine_size_mb=0:thread_local_quarantine_size_kb=0"}
 
 
+def is_listening(port):
+    """Whether a socket of whichever process listens on this port of loopback."""
+    with open("/proc/net/tcp") as table:
+        return any(line.split()[1:4:2] == [f"0100007F:{port:04X}", "0A"] for line in table)
+
+
 def run(*args, env=None, timeout=30, stdin=None):
     """The command line: CompletedProcess with text."""
     return subprocess.run([binary(), *map(str, args)], capture_output=True, text=True, timeout=timeout,
@@ -222,10 +228,11 @@ class Engine:
         assert status == self.expected_exit, trouble
 
     def kill(self):
-        """kill -9."""
+        """kill -9. The kernel takes the ring apart, and closes its listeners, a moment after the process has ended."""
         self.killed = True
         self.process.kill()
         self.wait()
+        wait_until(lambda: not any(is_listening(port) for port in self.ports), 30, "the ports to be free again")
         self.check_reports()
         self.process = None
 
