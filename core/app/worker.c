@@ -121,18 +121,9 @@ static void worker_remember(struct worker *w)
     }
 }
 
-/* False: `error` says why; what was opened stays for worker_close. */
-static bool worker_open(struct worker *w, struct buf *error)
+static bool worker_open_queue(struct worker *w, struct buf *error)
 {
     const struct worker_parts *p = &w->parts;
-    if (!rng_init_kernel(&w->rng)) {
-        buf_add(error, SLICE("the kernel gives no random bytes (getrandom)"));
-        return false;
-    }
-    timer_wheel_init(&w->timers, io_now(w->io)->mono_ms);
-    if (!worker_open_dns(w, error)) {
-        return false;
-    }
     struct queue_parts queue = {
         .conf = w->settings->conf,
         .io = w->io,
@@ -155,6 +146,21 @@ static bool worker_open(struct worker *w, struct buf *error)
         return false;
     }
     queue_set_spool(&w->queue, w->spool);
+    return true;
+}
+
+/* False: `error` says why; what was opened stays for worker_close. */
+static bool worker_open(struct worker *w, struct buf *error)
+{
+    const struct worker_parts *p = &w->parts;
+    if (!rng_init_kernel(&w->rng)) {
+        buf_add(error, SLICE("the kernel gives no random bytes (getrandom)"));
+        return false;
+    }
+    timer_wheel_init(&w->timers, io_now(w->io)->mono_ms);
+    if (!worker_open_dns(w, error) || !worker_open_queue(w, error)) {
+        return false;
+    }
     struct relay_parts relay = {
         .settings = w->settings,
         .io = w->io,
