@@ -68,17 +68,19 @@ def test_sigterm_while_every_worker_has_mail_of_another(make):
 
 
 def test_kill_9_ten_times_under_load(make):
-    """Nothing is lost. Twice comes only what was being answered when the engine died: at most what the
-    connections and the results on their way to the disk had."""
+    """Nothing is lost. Twice comes only what was being answered when the engine died: a result that is half a
+    second old is on the disk, and what it is of is never sent again."""
     sink = make.sink()
     engine = make.relay({"workers": 4, "delivery": {"connections_per_site": 6}}, sink=sink)
     load = Load(engine.port)
     rng = random.Random(5)
+    killed = []
     for _ in range(10):
         part = Load(engine.port).start(4)
         start = len(sink.messages)
         wait_until(lambda: len(sink.messages) > start + rng.randrange(5, 60), 30, "mail under way")
         part.over.set()
+        killed.append(time.monotonic())
         engine.kill()
         part.stop()
         load.sent.update(part.sent)
@@ -88,6 +90,12 @@ def test_kill_9_ten_times_under_load(make):
         known = {m.subject for m in sink.messages}
     missing = [s for s in load.sent if s not in known]
     assert not missing, missing[:5]
+    arrivals = {}
+    for m in sink.messages:
+        arrivals.setdefault(m.subject, []).append(m.at)
+    for subject, times in arrivals.items():
+        for at in sorted(times)[:-1]:  # each copy but the last: its result was lost with a kill
+            assert any(k - 0.5 <= at <= k + 0.5 for k in killed), (subject, times, killed)
 
 
 def test_a_peer_that_takes_two_connections(make):
