@@ -215,9 +215,12 @@ def test_descriptors_running_out_is_survived(make):
     clients = []
     for _ in range(100):
         clients.append(Client(engine.port, greeting=False, timeout=2))
-    before, at = engine.cpu_seconds(), time.monotonic()
     served = sum(greeted(c) for c in clients)
     assert 5 <= served < 64
+    # The flood is over, its clients still hold every descriptor: an accept that is asked again
+    # and again would use a whole core of these seconds.
+    before, at = engine.cpu_seconds(), time.monotonic()
+    time.sleep(2)
     used = (engine.cpu_seconds() - before) / (time.monotonic() - at)
     assert used < 0.5
     for c in clients:
