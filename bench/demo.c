@@ -379,14 +379,9 @@ int demo_main(int argc, char **argv)
         .port = 2525,
         .wait_s = 30,
     };
-    int rest = argc;
-    switch (bench_option_parse(&demo_command, &d, argc, argv, &rest)) {
-    case BENCH_PARSE_HELP:
-        return 0;
-    case BENCH_PARSE_BAD:
-        return 64;
-    case BENCH_PARSE_OK:
-        break;
+    int status = 0;
+    if (!bench_options_read(&demo_command, &d, argc, argv, &status)) {
+        return status;
     }
     if (d.engine_path == NULL) {
         if (!bench_engine_default_path(path)) {

@@ -206,14 +206,9 @@ int handshake_main(int argc, char **argv)
         uint64_t rsa_bits;
     } keys[] = {{"ECDSA P-256", 0}, {"RSA-2048", 2048}};
     struct handshake_options o = {.count = 300};
-    int rest = argc;
-    switch (bench_option_parse(&handshake_command, &o, argc, argv, &rest)) {
-    case BENCH_PARSE_HELP:
-        return 0;
-    case BENCH_PARSE_BAD:
-        return 64;
-    case BENCH_PARSE_OK:
-        break;
+    int status = 0;
+    if (!bench_options_read(&handshake_command, &o, argc, argv, &status)) {
+        return status;
     }
     const char *comma = "";
     printf("{");

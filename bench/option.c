@@ -83,36 +83,33 @@ static bool option_store(const struct bench_option *o, void *target, const char 
     return true;
 }
 
-enum bench_parse bench_option_parse(const struct bench_command *c, void *target, int argc,
-                                    char **argv, int *rest)
+bool bench_options_read(const struct bench_command *c, void *target, int argc, char **argv,
+                        int *status)
 {
-    int i = 1;
-    for (; i < argc && argv[i][0] == '-'; i++) {
-        if (strcmp(argv[i], "--") == 0) {
-            i++;
-            break;
-        }
+    *status = 64;
+    for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             option_help(c);
-            return BENCH_PARSE_HELP;
+            *status = 0;
+            return false;
         }
         const struct bench_option *o = option_find(c, argv[i]);
         if (o == NULL) {
             bench_complain("%s: unknown option %s (see %s --help)", c->name, argv[i], c->name);
-            return BENCH_PARSE_BAD;
+            return false;
         }
         const char *value = NULL;
         if (o->kind != BENCH_OPTION_FLAG) {
             if (i + 1 >= argc) {
                 bench_complain("%s needs %s", o->name, o->arg);
-                return BENCH_PARSE_BAD;
+                return false;
             }
             value = argv[++i];
         }
         if (!option_store(o, target, value)) {
-            return BENCH_PARSE_BAD;
+            return false;
         }
     }
-    *rest = i;
-    return BENCH_PARSE_OK;
+    *status = 0;
+    return true;
 }

@@ -38,11 +38,9 @@ struct bench_command {
     size_t option_count;
 };
 
-enum bench_parse { BENCH_PARSE_OK, BENCH_PARSE_HELP, BENCH_PARSE_BAD };
-
-/* Fills target; *rest receives the index of the first argument that is no option (argc if none). */
-enum bench_parse bench_option_parse(const struct bench_command *c, void *target, int argc,
-                                    char **argv, int *rest);
+/* Fills target. False: the process is to end with *status, 0 after --help, 64 after a mistake. */
+bool bench_options_read(const struct bench_command *c, void *target, int argc, char **argv,
+                        int *status);
 
 /* "4K" = 4096. */
 bool bench_option_number(struct slice text, uint64_t *out);

@@ -121,14 +121,9 @@ static bool certificate_save(const struct certificate_options *o)
 int certificate_main(int argc, char **argv)
 {
     struct certificate_options o = {.dir = "."};
-    int rest = argc;
-    switch (bench_option_parse(&certificate_command, &o, argc, argv, &rest)) {
-    case BENCH_PARSE_HELP:
-        return 0;
-    case BENCH_PARSE_BAD:
-        return 64;
-    case BENCH_PARSE_OK:
-        break;
+    int status = 0;
+    if (!bench_options_read(&certificate_command, &o, argc, argv, &status)) {
+        return status;
     }
     return certificate_save(&o) ? 0 : 1;
 }

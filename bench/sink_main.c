@@ -208,14 +208,9 @@ static bool sink_secure(struct sink_options *o)
 int sink_main(int argc, char **argv)
 {
     struct sink_options o = bench_sink_defaults();
-    int rest = argc;
-    switch (bench_option_parse(&sink_command, &o, argc, argv, &rest)) {
-    case BENCH_PARSE_HELP:
-        return 0;
-    case BENCH_PARSE_BAD:
-        return 64;
-    case BENCH_PARSE_OK:
-        break;
+    int status = 0;
+    if (!bench_options_read(&sink_command, &o, argc, argv, &status)) {
+        return status;
     }
     if (o.threads < o.addresses) {
         o.threads = o.addresses;

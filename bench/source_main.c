@@ -201,14 +201,9 @@ static int source_check(struct source_options *o)
 int source_main(int argc, char **argv)
 {
     struct source_options o = bench_source_defaults();
-    int rest = argc;
-    switch (bench_option_parse(&source_command, &o, argc, argv, &rest)) {
-    case BENCH_PARSE_HELP:
-        return 0;
-    case BENCH_PARSE_BAD:
-        return 64;
-    case BENCH_PARSE_OK:
-        break;
+    int status = 0;
+    if (!bench_options_read(&source_command, &o, argc, argv, &status)) {
+        return status;
     }
     int code = source_check(&o);
     if (code == 0) {

@@ -246,13 +246,12 @@ static bool fill_body(struct fill *f)
 int spool_main(int argc, char **argv)
 {
     static struct fill f = {.messages = 100000, .size = 512, .due_s = 3600, .domains = 1};
-    int rest;
-    enum bench_parse parsed = bench_option_parse(&fill_command, &f, argc, argv, &rest);
-    if (parsed == BENCH_PARSE_HELP) {
-        return 0;
+    int status;
+    if (!bench_options_read(&fill_command, &f, argc, argv, &status)) {
+        return status;
     }
-    if (parsed == BENCH_PARSE_BAD || rest < argc || !f.dir) {
-        bench_complain("spool: --dir is needed, and options only (--help)");
+    if (!f.dir) {
+        bench_complain("spool: --dir is needed (--help)");
         return 64;
     }
     struct buf error;

@@ -65,7 +65,7 @@ bool spool_found_message(struct spool_found_set *found, const struct spool_messa
     return true;
 }
 
-static enum spool_rcpt_status found_status(enum spool_result_kind kind)
+enum spool_rcpt_status spool_status_after(enum spool_result_kind kind)
 {
     switch (kind) {
     case SPOOL_RESULT_DELIVERED:
@@ -96,7 +96,7 @@ bool spool_found_result(struct spool_found_set *found, const struct spool_result
     if (f->status != SPOOL_RCPT_QUEUED) {
         return true;
     }
-    f->status = (uint8_t)found_status(result->kind);
+    f->status = (uint8_t)spool_status_after(result->kind);
     f->attempts = result->attempts;
     f->next_due_ms = result->next_due_ms;
     m->queued -= f->status != SPOOL_RCPT_QUEUED ? 1 : 0;

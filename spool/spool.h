@@ -131,6 +131,9 @@ struct spool_result {
     struct slice text; /* at most LIMIT_OUTCOME_TEXT_BYTES */
 };
 
+/* What a recipient is after such a result. */
+enum spool_rcpt_status spool_status_after(enum spool_result_kind kind);
+
 /* Keeps a segment on disk while what it names is needed. Zero-initialise. One hold covers any number
  * of frames of one segment; a message whose fragments lie in several segments needs one for each. */
 struct spool_hold {

@@ -18,7 +18,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ENGINE_LOG_CLOSE_MS = 3000, ENGINE_JOBS_MAX = 4096, ENGINE_DISK_THREADS = 8 };
+enum {
+    ENGINE_LOG_CLOSE_MS = 3000,
+    ENGINE_PORT_PATIENCE_MS = 2000,
+    ENGINE_JOBS_MAX = 4096,
+    ENGINE_DISK_THREADS = 8,
+};
 
 static void engine_error(const char *what, struct slice why)
 {
@@ -37,13 +42,27 @@ void engine_event_end(struct engine *e)
 
 /* ---- ports ---- */
 
-static bool engine_open_port(struct engine *e, unsigned listener, struct buf *error)
+/* The listeners of an engine that was killed are closed with its rings, which the kernel does a moment after the
+ * process has ended: whoever starts the next one at once must not be turned away. */
+static int engine_probe_port(const struct ip_endpoint *at, uint64_t until_ms)
+{
+    int rc = net_probe(at);
+    while (rc == -EADDRINUSE && clock_read().mono_ms < until_ms) {
+        static const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+        nanosleep(&pause, NULL);
+        rc = net_probe(at);
+    }
+    return rc;
+}
+
+static bool engine_open_port(struct engine *e, unsigned listener, uint64_t until_ms,
+                             struct buf *error)
 {
     const struct conf *conf = e->settings->conf;
     struct ip_endpoint at = {conf->listeners.items[listener].address,
                              conf->listeners.items[listener].port};
     char text[IP_ENDPOINT_TEXT_MAX];
-    int rc = net_probe(&at);
+    int rc = engine_probe_port(&at, until_ms);
     for (unsigned w = 0; w < e->worker_count && rc >= 0; w++) {
         rc = net_listen(&at, RELAY_BACKLOG);
         e->listen_fds[w * conf->listeners.count + listener] = rc;
@@ -68,8 +87,9 @@ static bool engine_open_port(struct engine *e, unsigned listener, struct buf *er
 
 static bool engine_open_ports(struct engine *e, struct buf *error)
 {
+    uint64_t until_ms = clock_read().mono_ms + ENGINE_PORT_PATIENCE_MS;
     for (unsigned i = 0; i < e->settings->conf->listeners.count; i++) {
-        if (!engine_open_port(e, i, error)) {
+        if (!engine_open_port(e, i, until_ms, error)) {
             return false;
         }
     }

@@ -22,19 +22,6 @@ static void key_bad(struct conf_apply *a, const struct conf_key *key)
     a->bad_keys[key - a->table->keys] = true;
 }
 
-static const char *kind_noun(const struct conf_node *n)
-{
-    switch (n->kind) {
-    case CONF_NODE_SCALAR:
-        return "a single value";
-    case CONF_NODE_MAP:
-        return "a group";
-    case CONF_NODE_LIST:
-        return "a list";
-    }
-    return "";
-}
-
 /* "must be a port (1–65535)" */
 static void wanted_add(struct buf *out, const struct conf_key *key)
 {
@@ -57,7 +44,7 @@ static bool scalar_apply(const struct conf_key *key, const struct conf_node *n, 
                          struct buf *why)
 {
     if (n->kind != CONF_NODE_SCALAR) {
-        buf_addf(why, "is %s, must be ", kind_noun(n));
+        buf_addf(why, "is %s, must be ", conf_node_noun(n));
         wanted_add(why, key);
         return false;
     }
@@ -158,7 +145,7 @@ static bool list_apply(struct conf_apply *a, const struct conf_key *key, const s
         return refuse(a, key, p, why);
     }
     if (n->kind != CONF_NODE_LIST && !single_ok) {
-        buf_addf(why, "is %s, must be a list, each item ", kind_noun(n));
+        buf_addf(why, "is %s, must be a list, each item ", conf_node_noun(n));
         wanted_add(why, key);
         return refuse(a, key, p, why);
     }
@@ -235,7 +222,7 @@ static void shape_report(struct conf_apply *a, const struct conf_group *group,
     buf_init(&keys, WHY_BYTES_MAX);
     conf_group_keys_add(&keys, a->table, group);
     conf_report_error(a->report, &p->node->origin, p->path, "is %s, must be %s: %.*s",
-                      kind_noun(p->node), wanted, SLICE_ARG(buf_slice(&keys)));
+                      conf_node_noun(p->node), wanted, SLICE_ARG(buf_slice(&keys)));
     p->node->bad = true;
     buf_deinit(&keys);
 }

@@ -41,24 +41,11 @@ void conf_shaping_refuse(struct conf_shaping_reader *r, const struct conf_node *
                       SLICE_ARG(buf_slice(why)));
 }
 
-static const char *kind_noun(const struct conf_node *n)
-{
-    switch (n->kind) {
-    case CONF_NODE_SCALAR:
-        return "a single value";
-    case CONF_NODE_MAP:
-        return "a group";
-    case CONF_NODE_LIST:
-        return "a list";
-    }
-    return "";
-}
-
 void conf_shaping_refuse_shape(struct conf_shaping_reader *r, const struct conf_node *n,
                                const char *wanted)
 {
     conf_report_error(r->load->report, &n->origin, buf_slice(&r->path), "is %s, must be %s",
-                      kind_noun(n), wanted);
+                      conf_node_noun(n), wanted);
 }
 
 /* A key nobody knows; names: what may stand here, ends with an empty one. */
@@ -131,7 +118,7 @@ static bool scalar_read(const struct conf_node *n, enum conf_shaping_option o, b
                         struct conf_shaping_value *v, struct buf *why)
 {
     if (n->kind != CONF_NODE_SCALAR || n->text.len == 0) {
-        buf_addf(why, n->kind == CONF_NODE_SCALAR ? "has no value, " : "is %s, ", kind_noun(n));
+        buf_addf(why, n->kind == CONF_NODE_SCALAR ? "has no value, " : "is %s, ", conf_node_noun(n));
         wanted_add(why, o, group);
         return false;
     }
@@ -144,7 +131,7 @@ static bool shared_read(const struct conf_shaping_draft *d, const struct conf_no
     static const struct conf_key key = {.type = CONF_BOOL};
     union conf_value parsed;
     if (n->kind != CONF_NODE_SCALAR) {
-        buf_addf(why, "is %s, must be true or false", kind_noun(n));
+        buf_addf(why, "is %s, must be true or false", conf_node_noun(n));
         return false;
     }
     if (!conf_value_parse(&key, n->text, &parsed, why)) {
@@ -176,7 +163,7 @@ static bool part_read(const struct parts *p, const struct conf_node *n, struct b
         return false;
     }
     if (n->kind != CONF_NODE_SCALAR) {
-        buf_addf(why, "is %s, must be a whole number", kind_noun(n));
+        buf_addf(why, "is %s, must be a whole number", conf_node_noun(n));
         return false;
     }
     /* Its range follows from the limit. */

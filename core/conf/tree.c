@@ -92,3 +92,13 @@ bool conf_node_is_null(const struct conf_node *n)
            (n->text.len == 0 || slice_eq(n->text, SLICE("~")) ||
             slice_eq_nocase(n->text, SLICE("null")));
 }
+
+const char *conf_node_noun(const struct conf_node *n)
+{
+    static const char *const nouns[] = {
+        [CONF_NODE_SCALAR] = "a single value",
+        [CONF_NODE_MAP] = "a group",
+        [CONF_NODE_LIST] = "a list",
+    };
+    return nouns[n->kind];
+}

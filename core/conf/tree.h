@@ -50,6 +50,9 @@ void conf_node_replace(struct conf_node *parent, struct conf_node *old, struct c
  * out. `over` is used up: its nodes become nodes of `base`. */
 void conf_node_merge(struct conf_node *base, struct conf_node *over);
 
+/* "a group": for messages. */
+const char *conf_node_noun(const struct conf_node *n);
+
 /* YAML's ways to say nothing: empty, ~, null. */
 bool conf_node_is_null(const struct conf_node *n);
 

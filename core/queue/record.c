@@ -6,23 +6,8 @@
 
 static enum spool_rcpt_status queue_rcpt_status(const struct queue_rcpt *r)
 {
-    if (r->state != QUEUE_RCPT_ENDED) {
-        return SPOOL_RCPT_QUEUED;
-    }
-    switch ((enum spool_result_kind)r->result) {
-    case SPOOL_RESULT_DELIVERED:
-        return SPOOL_RCPT_DELIVERED;
-    case SPOOL_RESULT_BOUNCED:
-        return SPOOL_RCPT_BOUNCED;
-    case SPOOL_RESULT_EXPIRED:
-        return SPOOL_RCPT_EXPIRED;
-    case SPOOL_RESULT_CANCELLED:
-        return SPOOL_RCPT_CANCELLED;
-    case SPOOL_RESULT_DEFERRED:
-        break;
-    }
-    must(!"an ended recipient has a final result");
-    return SPOOL_RCPT_QUEUED;
+    return r->state == QUEUE_RCPT_ENDED ? spool_status_after((enum spool_result_kind)r->result)
+                                        : SPOOL_RCPT_QUEUED;
 }
 
 void queue_message_record(const struct queue_message *m, struct queue_record *parts,

@@ -2,6 +2,8 @@
 """P1: on disk before the 250. kill -9 here; power cuts and dying disks are in tests/crash."""
 import os
 import shutil
+import socket
+import threading
 import time
 
 import pytest
@@ -108,6 +110,22 @@ def test_recovery_is_idempotent(make):
     size = sum(os.path.getsize(os.path.join(engine.spool, f)) for f in os.listdir(engine.spool)
                if os.path.isfile(os.path.join(engine.spool, f)))
     assert size < 40 << 20
+
+
+def test_a_port_that_is_just_closing_is_waited_for(make):
+    """As after kill -9: the kernel closes the listeners a moment after the process has ended."""
+    engine = make.relay()
+    engine.stop()
+    last = socket.create_server(("127.0.0.1", engine.port))
+    closing = threading.Timer(0.5, last.close)
+    closing.start()
+    try:
+        engine.start()
+    finally:
+        closing.join()
+    assert engine.running
+    submit(engine.port)
+    engine.sink.wait()
 
 
 def test_a_second_engine_on_the_same_spool_is_refused(make):
