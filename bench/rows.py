@@ -4,6 +4,7 @@ line in ROWS."""
 import os
 import time
 
+from backends import BackEnds
 from compare import fd_limit, heading
 from destinations import Destinations
 from latency import Latency
@@ -94,7 +95,7 @@ ROWS = [
     # Rates that each of them bears here.
     Destinations(100, ('Exim', 'Haraka')), Destinations(200, ('Ringpost', 'Postfix')),
     Destinations(3000, ('Ringpost',)),
-    Urgent(), Secure(), Idle(),
+    Urgent(), Secure(), Idle(), BackEnds('1K', 20),
 ]
 
 

@@ -3,6 +3,7 @@
 
 #include "bench/option.h"
 
+#include "core/io/choose.h"
 #include "spool/spool.h"
 
 #include <stdio.h>
@@ -170,10 +171,11 @@ static bool fill_open(struct fill *f, struct buf *error)
         routes[i] = (struct io_route){"other", fill_on_other};
     }
     routes[IO_KIND_SPOOL] = (struct io_route){"spool", fill_on_io};
-    int code = 0;
-    f->io = io_open(64, routes, f, &code);
+    struct io_choice choice = io_choose(IO_WANT_AUTO, 64);
+    int code = choice.refusal.error;
+    f->io = choice.backend ? io_open(choice.backend, 64, routes, f, &code) : NULL;
     if (!f->io) {
-        buf_addf(error, "io_uring: %s", strerror(code));
+        buf_addf(error, "neither io_uring nor epoll works: %s", strerror(code));
         return false;
     }
     timer_wheel_init(&f->timers, io_now(f->io)->mono_ms);

@@ -36,7 +36,7 @@ unsigned dns_type_code(enum dns_type type)
     case DNS_TYPE_COUNT:
         break;
     }
-    must(!"a question has a type");
+    must_never("a question has a type");
     return 0;
 }
 

@@ -121,7 +121,7 @@ static void job_take_mx_outcome(struct dns_job *job, const struct dns_answer *a)
         job->draft.status = DNS_TEMPORARY;
         break;
     case DNS_ANSWER_ALIAS:
-        must(!"an alias is followed before");
+        must_never("an alias is followed before");
         break;
     }
 }
@@ -299,7 +299,7 @@ static void job_explain(struct dns_job *job)
                  dns_status_text(job->draft.status));
         break;
     case DNS_STATUS_COUNT:
-        must(!"not a status");
+        must_never("not a status");
         break;
     }
     job->draft.text = slice_str(job->reason);

@@ -8,11 +8,15 @@
  *            request = verb *( SP key "=" value ) LF        at most ADMIN_REQUEST_BYTES_MAX with LF
  *            verb    = "queue stats" / "queue ls" / "queue show"
  *                    / "queue retry" / "queue hold" / "queue release" / "queue bounce" / "queue delete"
- *                    / "suspend ls" / "suspend" / "resume" / "explain"
- *            key     = a row of the table in request.c, where it says of which verbs
+ *                    / "queue route" / "suspend ls" / "suspend" / "resume" / "explain"
+ *                    / "peers ls" / "peers forget" / "top" / "trace"
+ *                    / "overrides ls" / "overrides cancel" / "overrides add"
+ *            key     = a row of the table in request_params.c, where it says of which verbs
  *            value   = bytes without SP; %XX stands for a byte where the row says text
  *            reply   = *( JSON-object LF ) last LF
  *            last    = {"done":true,"lines":N,"truncated":false}  /  {"error":"code","text":"…"}
+ *
+ *            "trace" is a stream: lines come until the client closes, the last line only when the engine ends.
  *
  *            A reply without the last line was cut and must not be trusted.
  * Owner:     a request is a plain value without pointers: copy it into a mailbox as it is.
@@ -24,7 +28,10 @@
 #define RINGPOST_ADMIN_REQUEST_H
 
 #include "core/base/buf.h"
+#include "core/policy/automation.h"
+#include "core/policy/peers.h"
 #include "core/queue/suspend.h"
+#include "core/queue/target.h"
 
 enum {
     ADMIN_REQUEST_BYTES_MAX = 4096,
@@ -33,6 +40,9 @@ enum {
     ADMIN_LIMIT_MAX = 100000,
     /* Recipients in one reply line; "recipient_count" has the true number. */
     ADMIN_LS_RECIPIENTS_MAX = 20,
+    ADMIN_TOP_DEFAULT = 40,
+    ADMIN_TOP_MAX = 100,
+    ADMIN_TOP_BYTES = 64 * 1024, /* of all lines together */
     ADMIN_SHOW_RECIPIENTS_MAX = 1000,
 };
 
@@ -45,24 +55,41 @@ enum admin_verb {
     ADMIN_QUEUE_RELEASE,
     ADMIN_QUEUE_BOUNCE,
     ADMIN_QUEUE_DELETE,
+    ADMIN_QUEUE_ROUTE,
     ADMIN_SUSPEND_LS,
     ADMIN_SUSPEND,
     ADMIN_RESUME,
     ADMIN_EXPLAIN,
+    ADMIN_PEERS_LS,
+    ADMIN_PEERS_FORGET,
+    ADMIN_OVERRIDES_LS,
+    ADMIN_OVERRIDES_CANCEL,
+    ADMIN_OVERRIDES_ADD,
+    ADMIN_TOP,
+    ADMIN_TRACE,
     ADMIN_VERB_COUNT
 };
 
 struct admin_request {
     enum admin_verb verb;
-    uint32_t limit;                        /* queue ls: lines wanted, never 0; others 0 */
+    uint32_t limit;                        /* queue ls, top: lines wanted, never 0; others 0 */
     bool dry_run;                          /* orders: only count */
     bool quiet;                            /* queue bounce: without a report to the sender */
     uint64_t for_ms;                       /* suspend: 0: until it is resumed */
     uint64_t site_id;                      /* explain: 0: by domain */
+    char host[PEERS_KEY_BYTES + 1];        /* peers forget: a host or host:port; "": all */
     char id[ADMIN_ID_BYTES_MAX + 1];       /* as given; "" otherwise */
     char after[ADMIN_ID_BYTES_MAX + 1];    /* queue ls: ids above this one */
     char scope[QUEUE_SCOPE_KEY_BYTES + 1]; /* suspend, resume: queue_scope_parse */
+    char to[QUEUE_TARGET_BYTES + 1];      /* queue route: queue_target_parse */
+    char target[LIMIT_DOMAIN_BYTES + 1];  /* trace */
     char reason[QUEUE_SUSPEND_REASON_BYTES + 1];
+    uint64_t override_id;                    /* overrides cancel; 0: all */
+    char of[32];                             /* overrides add: a scope, "tenant@site" */
+    char action[32];                         /* … as in a rule */
+    char value[AUTOMATION_NAME_BYTES_MAX + 1];
+    char who[AUTOMATION_KEY_BYTES_MAX + 1];   /* tenant, "tenant/campaign", domain, source */
+    char where[AUTOMATION_KEY_BYTES_MAX + 1]; /* site or provider */
     struct queue_select select; /* all but the id */
 };
 
@@ -73,6 +100,11 @@ void admin_request_add(struct buf *out, const struct admin_request *req);
 const char *admin_verb_name(enum admin_verb verb);
 /* Queued mail is changed by it: that may take longer than an answer. */
 bool admin_verb_is_order(enum admin_verb verb);
+/* Its answer goes on until the client closes. */
+bool admin_verb_is_stream(enum admin_verb verb);
+/* Of overrides add: what is asked for, in texts of req. False: `why` says what is wrong with it. */
+bool admin_request_override(const struct admin_request *req, struct automation_order *order,
+                            struct automation_keys *keys, struct buf *why);
 /* A value as text in a request: what it may not contain becomes %XX. */
 void admin_text_add(struct buf *out, struct slice text);
 

@@ -12,7 +12,9 @@
  *            _RECV and _SEND to admin_server_on_io.
  * Limits:    ADMIN_CLIENTS_MAX connections (one more is told "busy" and closed); a request line of
  *            ADMIN_REQUEST_BYTES_MAX; ADMIN_REPLY_BYTES_MAX waiting output per client;
- *            ADMIN_DEADLINE_MS from accept to the last byte, ADMIN_ORDER_DEADLINE_MS for orders.
+ *            ADMIN_DEADLINE_MS from accept to the last byte, ADMIN_ORDER_DEADLINE_MS for orders. A stream
+ *            has no deadline and ends when its client closes; of it ADMIN_STREAM_BYTES may wait, then lines
+ *            are lost, which the client is told by {"lost":N}.
  * Errors:    admin_server_open returns NULL and one line of reason. A socket file that is left over
  *            is removed only after a connect to it was refused; anything else at that path is not
  *            touched. At run time a failing client is closed; accept trouble is retried.
@@ -30,12 +32,15 @@ enum {
     ADMIN_DEADLINE_MS = 10 * 1000,
     ADMIN_ORDER_DEADLINE_MS = 120 * 1000, /* of what changes queued mail, from its request */
     ADMIN_REPLY_BYTES_MAX = 4 * 1024 * 1024,
+    ADMIN_STREAM_BYTES = 256 * 1024,
 };
 
 struct admin_handler {
     /* Answer with admin_reply (any number of times) and admin_reply_end, now or later. req is gone
      * when query returns: copy it. */
     void (*query)(void *ctx, const struct admin_request *req, uint32_t token);
+    /* The client of a stream (admin_verb_is_stream) has gone, or its answer has ended. */
+    void (*gone)(void *ctx, uint32_t token);
     void *ctx;
 };
 
@@ -51,6 +56,7 @@ struct admin_counters {
     uint64_t refused;   /* bad requests */
     uint64_t busy;      /* turned away */
     uint64_t deadlines; /* ended by the deadline */
+    uint64_t lost;      /* lines of streams */
     uint32_t clients;   /* now */
 };
 
@@ -70,6 +76,9 @@ void admin_server_on_io(struct admin_server *s, const struct io_event *ev);
 /* One JSON object without LF; must not contain LF (must()). False: the token is over or the request's
  * limit is reached, so further lines are useless (calling on is harmless). */
 bool admin_reply(struct admin_server *s, uint32_t token, struct slice json);
+/* The same for a stream: a line that a slow client has no room for is lost, and counted. False: the token is
+ * over. */
+bool admin_reply_stream(struct admin_server *s, uint32_t token, struct slice json);
 /* All lines were given. queue show without a line is answered not_found. */
 void admin_reply_end(struct admin_server *s, uint32_t token);
 

@@ -8,6 +8,7 @@
 #include "core/base/must.h"
 #include "core/base/units.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 struct cli_option {
@@ -17,15 +18,10 @@ struct cli_option {
     unsigned bit;      /* 0: every command */
     bool repeats;
     const char *help;
+    /* NULL: the value itself is kept, at text_at of struct cli_args. */
     bool (*set)(struct cli_args *args, const char *value, struct buf *why);
+    size_t text_at;
 };
-
-static bool set_file(struct cli_args *args, const char *value, struct buf *why)
-{
-    (void)why;
-    args->file = value;
-    return true;
-}
 
 static bool set_set(struct cli_args *args, const char *value, struct buf *why)
 {
@@ -37,13 +33,6 @@ static bool set_set(struct cli_args *args, const char *value, struct buf *why)
     return true;
 }
 
-static bool set_socket(struct cli_args *args, const char *value, struct buf *why)
-{
-    (void)why;
-    args->socket = value;
-    return true;
-}
-
 static bool set_limit(struct cli_args *args, const char *value, struct buf *why)
 {
     uint64_t n;
@@ -52,111 +41,6 @@ static bool set_limit(struct cli_args *args, const char *value, struct buf *why)
         return false;
     }
     args->limit = (uint32_t)n;
-    return true;
-}
-
-static bool set_domain(struct cli_args *args, const char *value, struct buf *why)
-{
-    (void)why;
-    args->domain = value;
-    return true;
-}
-
-static bool set_key_type(struct cli_args *args, const char *value, struct buf *why)
-{
-    (void)why;
-    args->key_type = value;
-    return true;
-}
-
-static bool set_out(struct cli_args *args, const char *value, struct buf *why)
-{
-    (void)why;
-    args->out = value;
-    return true;
-}
-
-static bool set_canon(struct cli_args *args, const char *value, struct buf *why)
-{
-    (void)why;
-    args->canon = value;
-    return true;
-}
-
-static bool set_root(struct cli_args *args, const char *value, struct buf *why)
-{
-    (void)why;
-    args->root = value;
-    return true;
-}
-
-static bool set_source(struct cli_args *args, const char *value, struct buf *why)
-{
-    (void)why;
-    args->source = value;
-    return true;
-}
-
-static bool set_id(struct cli_args *args, const char *value, struct buf *why)
-{
-    (void)why;
-    args->id = value;
-    return true;
-}
-
-static bool set_recipient(struct cli_args *args, const char *value, struct buf *why)
-{
-    (void)why;
-    args->recipient = value;
-    return true;
-}
-
-static bool set_sender(struct cli_args *args, const char *value, struct buf *why)
-{
-    (void)why;
-    args->sender = value;
-    return true;
-}
-
-static bool set_site(struct cli_args *args, const char *value, struct buf *why)
-{
-    (void)why;
-    args->site = value;
-    return true;
-}
-
-static bool set_tenant(struct cli_args *args, const char *value, struct buf *why)
-{
-    (void)why;
-    args->tenant = value;
-    return true;
-}
-
-static bool set_campaign(struct cli_args *args, const char *value, struct buf *why)
-{
-    (void)why;
-    args->campaign = value;
-    return true;
-}
-
-static bool set_last_reply(struct cli_args *args, const char *value, struct buf *why)
-{
-    (void)why;
-    args->last_reply = value;
-    return true;
-}
-
-static bool set_after(struct cli_args *args, const char *value, struct buf *why)
-{
-    (void)why;
-    args->after = value;
-    return true;
-}
-
-static bool set_reason(struct cli_args *args, const char *value, struct buf *why)
-{
-    (void)why;
-    args->reason = value;
     return true;
 }
 
@@ -231,6 +115,26 @@ static bool set_print(struct cli_args *args, enum cli_print print, struct buf *w
     return true;
 }
 
+static bool set_once(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)value;
+    (void)why;
+    args->number = 1;
+    args->plain = true;
+    return true;
+}
+
+static bool set_number(struct cli_args *args, const char *value, struct buf *why)
+{
+    uint64_t n;
+    if (!slice_to_u64(slice_str(value), &n) || n < 1 || n > UINT32_MAX) {
+        buf_addf(why, "-n needs a number, not '%s'", value);
+        return false;
+    }
+    args->number = (uint32_t)n;
+    return true;
+}
+
 static bool set_defaults(struct cli_args *args, const char *value, struct buf *why)
 {
     (void)value;
@@ -263,65 +167,80 @@ static bool set_shaping(struct cli_args *args, const char *value, struct buf *wh
 
 static const struct cli_option options_table[] = {
     {SLICE_INIT("--config"), SLICE_INIT("-c"), "FILE", CLI_OPT_CONFIG, false,
-     "configuration file; without it: defaults and RINGPOST_* variables", set_file},
+     "configuration file; without it: defaults and RINGPOST_* variables", NULL, offsetof(struct cli_args, file)},
     {SLICE_INIT("--set"), SLICE_INIT(""), "KEY=VALUE", CLI_OPT_SET, true,
-     "set one key, over file and environment; may be repeated", set_set},
+     "set one key, over file and environment; may be repeated", set_set, 0},
     {SLICE_INIT("--defaults"), SLICE_INIT(""), NULL, CLI_OPT_PRINT, false,
-     "every key with its default and its meaning, as YAML", set_defaults},
+     "every key with its default and its meaning, as YAML", set_defaults, 0},
     {SLICE_INIT("--schema"), SLICE_INIT(""), NULL, CLI_OPT_PRINT, false,
-     "JSON Schema of the configuration file", set_schema},
+     "JSON Schema of the configuration file", set_schema, 0},
     {SLICE_INIT("--markdown"), SLICE_INIT(""), NULL, CLI_OPT_PRINT, false,
-     "reference of all keys, as Markdown", set_markdown},
+     "reference of all keys, as Markdown", set_markdown, 0},
     {SLICE_INIT("--profiles"), SLICE_INIT(""), NULL, CLI_OPT_PRINT, false,
-     "the variables of the replaced systems, as Markdown", set_profiles},
+     "the variables of the replaced systems, as Markdown", set_profiles, 0},
     {SLICE_INIT("--shaping"), SLICE_INIT(""), NULL, CLI_OPT_PRINT, false,
-     "the documentation of shaping rules, as Markdown", set_shaping},
+     "the documentation of shaping rules, as Markdown", set_shaping, 0},
     {SLICE_INIT("--source"), SLICE_INIT(""), "NAME", CLI_OPT_SOURCE, false,
-     "what leaves by this egress source", set_source},
+     "what leaves by this egress source", NULL, offsetof(struct cli_args, source)},
     {SLICE_INIT("--root"), SLICE_INIT(""), "DIR", CLI_OPT_ROOT, false,
-     "stands before every absolute path of a profile", set_root},
+     "stands before every absolute path of a profile", NULL, offsetof(struct cli_args, root)},
     {SLICE_INIT("--socket"), SLICE_INIT(""), "PATH", CLI_OPT_SOCKET, false,
-     "the engine's admin socket, instead of the configuration's admin.socket", set_socket},
-    {SLICE_INIT("--limit"), SLICE_INIT(""), "N", CLI_OPT_LIMIT, false, "messages to list (100)",
-     set_limit},
+     "the engine's admin socket, instead of the configuration's admin.socket", NULL, offsetof(struct cli_args, socket)},
+    {SLICE_INIT("--limit"), SLICE_INIT(""), "N", CLI_OPT_LIMIT, false, "lines to list (100)",
+     set_limit, 0},
     {SLICE_INIT("--domain"), SLICE_INIT(""), "NAME", CLI_OPT_DOMAIN, false,
-     "only recipients in this domain", set_domain},
+     "only recipients in this domain", NULL, offsetof(struct cli_args, domain)},
     {SLICE_INIT("--type"), SLICE_INIT(""), "TYPE", CLI_OPT_KEY_TYPE, false,
-     "rsa2048 (default), rsa3072, rsa4096, ed25519", set_key_type},
+     "rsa2048 (default), rsa3072, rsa4096, ed25519", NULL, offsetof(struct cli_args, key_type)},
     {SLICE_INIT("--out"), SLICE_INIT("-o"), "FILE", CLI_OPT_OUT, false,
-     "where the private key goes (SELECTOR.DOMAIN.pem)", set_out},
+     "where the private key goes (SELECTOR.DOMAIN.pem)", NULL, offsetof(struct cli_args, out)},
     {SLICE_INIT("--canon"), SLICE_INIT(""), "C", CLI_OPT_CANON, false,
-     "relaxed/relaxed (default), relaxed/simple, simple/relaxed, simple/simple", set_canon},
-    {SLICE_INIT("--id"), SLICE_INIT(""), "ID", CLI_OPT_SELECT, false, "only this message", set_id},
+     "relaxed/relaxed (default), relaxed/simple, simple/relaxed, simple/simple", NULL, offsetof(struct cli_args, canon)},
+    {SLICE_INIT("--id"), SLICE_INIT(""), "ID", CLI_OPT_SELECT, false, "only this message", NULL, offsetof(struct cli_args, id)},
     {SLICE_INIT("--recipient"), SLICE_INIT(""), "ADDRESS", CLI_OPT_SELECT, false,
-     "only this recipient", set_recipient},
+     "only this recipient", NULL, offsetof(struct cli_args, recipient)},
     {SLICE_INIT("--sender"), SLICE_INIT(""), "ADDRESS", CLI_OPT_SELECT, false,
-     "only messages of this envelope sender; <> is the null sender", set_sender},
+     "only messages of this envelope sender; <> is the null sender", NULL, offsetof(struct cli_args, sender)},
     {SLICE_INIT("--site"), SLICE_INIT(""), "HOST", CLI_OPT_SELECT, false,
-     "only recipients whose mail goes to this mail host", set_site},
+     "only recipients whose mail goes to this mail host", NULL, offsetof(struct cli_args, site)},
     {SLICE_INIT("--tenant"), SLICE_INIT(""), "NAME", CLI_OPT_SELECT, false,
-     "only messages of this tenant", set_tenant},
+     "only messages of this tenant", NULL, offsetof(struct cli_args, tenant)},
     {SLICE_INIT("--campaign"), SLICE_INIT(""), "NAME", CLI_OPT_SELECT, false,
-     "only messages of this campaign", set_campaign},
+     "only messages of this campaign", NULL, offsetof(struct cli_args, campaign)},
     {SLICE_INIT("--older-than"), SLICE_INIT(""), "AGE", CLI_OPT_SELECT, false,
-     "only messages accepted longer ago (30m, 12h, 5d)", set_older},
+     "only messages accepted longer ago (30m, 12h, 5d)", set_older, 0},
     {SLICE_INIT("--last-reply"), SLICE_INIT(""), "TEXT", CLI_OPT_SELECT, false,
-     "only recipients whose last reply contains this", set_last_reply},
+     "only recipients whose last reply contains this", NULL, offsetof(struct cli_args, last_reply)},
     {SLICE_INIT("--after"), SLICE_INIT(""), "ID", CLI_OPT_AFTER, false,
-     "list on behind this message", set_after},
-    {SLICE_INIT("--all"), SLICE_INIT(""), NULL, CLI_OPT_ORDER, false,
-     "everything in the queue: has to be said", set_all},
+     "list on behind this message", NULL, offsetof(struct cli_args, after)},
+    {SLICE_INIT("--all"), SLICE_INIT(""), NULL, CLI_OPT_ORDER | CLI_OPT_ALL, false,
+     "everything in the queue: has to be said", set_all, 0},
     {SLICE_INIT("--dry-run"), SLICE_INIT(""), NULL, CLI_OPT_ORDER, false,
-     "change nothing, only count", set_dry_run},
+     "change nothing, only count", set_dry_run, 0},
     {SLICE_INIT("--no-report"), SLICE_INIT(""), NULL, CLI_OPT_NO_REPORT, false,
-     "the senders are not told", set_no_report},
+     "the senders are not told", set_no_report, 0},
+    {SLICE_INIT("--to"), SLICE_INIT(""), "TARGET", CLI_OPT_TO, false,
+     "HOST[:PORT], mx:DOMAIN (its MX hosts), or default (where it would go)", NULL,
+     offsetof(struct cli_args, to)},
+    {SLICE_INIT("--once"), SLICE_INIT(""), NULL, CLI_OPT_TOP, false, "one table, as plain text",
+     set_once, 0},
+    {SLICE_INIT("--number"), SLICE_INIT("-n"), "N", CLI_OPT_TOP, false, "end after N tables",
+     set_number, 0},
     {SLICE_INIT("--for"), SLICE_INIT(""), "TIME", CLI_OPT_SUSPEND, false,
-     "until then (30m, 12h, 5d); without it until `resume`", set_for},
+     "so long (30m, 12h, 5d); without it until it is ended", set_for, 0},
     {SLICE_INIT("--reason"), SLICE_INIT(""), "TEXT", CLI_OPT_SUSPEND, false,
-     "shown by `suspend ls`", set_reason},
+     "shown where it is listed", NULL, offsetof(struct cli_args, reason)},
+    {SLICE_INIT("--who"), SLICE_INIT(""), "NAME", CLI_OPT_OVERRIDE, false,
+     "the source, tenant, TENANT/CAMPAIGN or DKIM domain of the scope", NULL,
+     offsetof(struct cli_args, who)},
+    {SLICE_INIT("--where"), SLICE_INIT(""), "NAME", CLI_OPT_OVERRIDE, false,
+     "the site (as `explain` names it) or provider of the scope", NULL,
+     offsetof(struct cli_args, where)},
+    {SLICE_INIT("--value"), SLICE_INIT(""), "VALUE", CLI_OPT_OVERRIDE, false,
+     "of what is lowered: 50%, 10/min, 2", NULL, offsetof(struct cli_args, value)},
     {SLICE_INIT("--json"), SLICE_INIT(""), NULL, CLI_OPT_JSON, false,
-     "stable JSON instead of a table", set_json},
-    {SLICE_INIT("--help"), SLICE_INIT("-h"), NULL, 0, true, "this text", set_help},
+     "stable JSON instead of a table", set_json, 0},
+    {SLICE_INIT("--help"), SLICE_INIT("-h"), NULL, 0, true, "this text", set_help, 0},
 };
 
 must_static(ARRAY_COUNT(options_table) <= 64, "one bit per option");
@@ -381,6 +300,10 @@ static bool option_take(struct cli_args *args, unsigned options, int argc, char 
     if (o->value && (!value || value[0] == '\0')) {
         buf_addf(why, "%s needs %s", o->name.ptr, o->value);
         return false;
+    }
+    if (!o->set) {
+        *(const char **)(void *)((char *)args + o->text_at) = value;
+        return true;
     }
     return o->set(args, value, why);
 }

@@ -32,6 +32,10 @@ enum cli_option_bit {
     CLI_OPT_ORDER = 16384, /* --all, --dry-run */
     CLI_OPT_NO_REPORT = 32768,
     CLI_OPT_SUSPEND = 65536, /* --for, --reason */
+    CLI_OPT_ALL = 1 << 24,   /* --all without --dry-run */
+    CLI_OPT_TO = 1 << 17,
+    CLI_OPT_TOP = 1 << 18, /* --once, -n */
+    CLI_OPT_OVERRIDE = 1 << 25, /* --who, --where, --value */
 };
 
 enum cli_print {
@@ -63,9 +67,15 @@ struct cli_args {
     const char *campaign;
     const char *last_reply;
     const char *after;
+    const char *to;
     const char *reason;
+    const char *who;
+    const char *where;
+    const char *value;
     uint64_t older_ms; /* 0: not given */
     uint64_t for_ms;
+    uint32_t number; /* 0: not given */
+    bool plain;      /* --once */
     bool all;
     bool dry_run;
     bool no_report;

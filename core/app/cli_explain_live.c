@@ -134,6 +134,29 @@ static void live_add_text(struct buf *out, struct json_object *o, const char *ke
     }
 }
 
+/* What `ringpost overrides ls` says of it at length. */
+static void live_add_override(struct buf *out, struct json_object *o)
+{
+    if (!o) {
+        return;
+    }
+    buf_addf(out, "\n  override     %llu, ", (unsigned long long)live_u64(o, "id"));
+    live_add_text(out, o, "action");
+    buf_add(out, SLICE(" for "));
+    live_add_text(out, o, "scope");
+    buf_add(out, json_object_object_get(o, "rule") ? SLICE(", rule ") : SLICE(", by hand"));
+    live_add_text(out, o, "rule");
+    buf_add(out, SLICE(", until "));
+    live_add_text(out, o, "until");
+    buf_add(out, SLICE(", over "));
+    live_add_text(out, o, "ends");
+    bool sample = json_object_object_get(o, "sample") != NULL;
+    if (sample || json_object_object_get(o, "reason")) {
+        buf_add(out, SLICE("\n  because of   "));
+        live_add_text(out, o, sample ? "sample" : "reason");
+    }
+}
+
 static void live_add_binding(struct buf *out, struct json_object *site)
 {
     buf_add(out, SLICE("  held up by   "));
@@ -152,6 +175,7 @@ static void live_add_binding(struct buf *out, struct json_object *site)
         live_add_text(out, site, "because");
         buf_add_byte(out, '"');
     }
+    live_add_override(out, json_object_object_get(site, "override"));
     buf_add(out, SLICE("\n  drained in   "));
     if (json_object_object_get(site, "drain_s")) {
         cli_text_add_age(out, live_u64(site, "drain_s"));
@@ -190,6 +214,13 @@ static void live_add_site(struct buf *out, struct json_object *site)
     buf_add(out, SLICE("\nnow, at site "));
     live_add_text(out, site, "site");
     buf_addf(out, " (worker %llu)\n", (unsigned long long)live_u64(site, "worker"));
+    if (json_object_object_get(site, "source")) {
+        buf_add(out, SLICE("  source       "));
+        live_add_text(out, site, "source");
+        buf_add(out, json_object_object_get(site, "source_paused")
+                         ? SLICE(" (paused: its address is not on this machine)\n")
+                         : SLICE("\n"));
+    }
     buf_addf(out, "  connections  %llu of %llu, %llu working\n",
              (unsigned long long)live_u64(c, "granted"), (unsigned long long)live_u64(c, "limit"),
              (unsigned long long)live_u64(c, "working"));

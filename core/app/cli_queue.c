@@ -41,14 +41,22 @@ static bool view_render(struct queue_view *v, struct slice json)
     case ADMIN_QUEUE_RELEASE:
     case ADMIN_QUEUE_BOUNCE:
     case ADMIN_QUEUE_DELETE:
+    case ADMIN_QUEUE_ROUTE:
     case ADMIN_SUSPEND:
     case ADMIN_RESUME:
         return cli_table_add_order(&v->text, json);
     case ADMIN_EXPLAIN:
+    case ADMIN_PEERS_LS:
+    case ADMIN_PEERS_FORGET:
+    case ADMIN_OVERRIDES_LS:
+    case ADMIN_OVERRIDES_CANCEL:
+    case ADMIN_OVERRIDES_ADD:
+    case ADMIN_TOP:
+    case ADMIN_TRACE:
     case ADMIN_VERB_COUNT:
         break;
     }
-    must(!"a verb");
+    must_never("a verb");
     return false;
 }
 
@@ -179,6 +187,7 @@ static void line_add_args(struct buf *line, struct buf *why, const struct cli_ar
     line_add(line, why, "domain", a->domain, false);
     line_add(line, why, "site", a->site, false);
     line_add(line, why, "after", a->after, false);
+    line_add(line, why, "to", a->to, false);
     line_add(line, why, "recipient", a->recipient, true);
     line_add(line, why, "sender", a->sender, true);
     line_add(line, why, "tenant", a->tenant, true);
@@ -214,7 +223,7 @@ static int queue_run(struct cli *cli, const struct cli_args *args, enum admin_ve
         status = queue_ask(cli, args, &req);
     } else {
         fprintf(cli->err, "ringpost: %.*s%s\n", SLICE_ARG(buf_slice(&why)),
-                all && line.len == strlen(admin_verb_name(verb)) ? " (--all)" : "");
+                all && memmem(why.ptr, why.len, "all=1", 5) ? " (--all)" : "");
     }
     buf_deinit(&line);
     buf_deinit(&why);
@@ -259,6 +268,11 @@ int cli_queue_bounce(struct cli *cli, const struct cli_args *args)
 int cli_queue_delete(struct cli *cli, const struct cli_args *args)
 {
     return queue_run(cli, args, ADMIN_QUEUE_DELETE, NULL);
+}
+
+int cli_queue_route(struct cli *cli, const struct cli_args *args)
+{
+    return queue_run(cli, args, ADMIN_QUEUE_ROUTE, NULL);
 }
 
 int cli_suspend_ls(struct cli *cli, const struct cli_args *args)

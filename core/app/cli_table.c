@@ -298,6 +298,73 @@ bool cli_table_add_order(struct buf *out, struct slice json)
     return true;
 }
 
+/* ---- what was learned of servers ---- */
+
+void cli_table_add_peer_head(struct buf *out)
+{
+    buf_addf(out, "%-32s %-16s %-34s %-8s %-8s %s\n", "PEER", "ADDRESS", "LEARNED", "SINCE", "LEFT",
+             "BY");
+}
+
+static void table_add_learned(struct buf *out, struct json_object *o)
+{
+    struct slice topic = table_text(o, "topic");
+    uint64_t value = table_number(o, "learned");
+    if (slice_eq(topic, SLICE("messages_per_connection"))) {
+        buf_addf(out, "%llu message%s on a connection", (unsigned long long)value,
+                 value == 1 ? "" : "s");
+    } else if (slice_eq(topic, SLICE("idle_milliseconds"))) {
+        buf_addf(out, "idle no longer than %llu ms", (unsigned long long)value);
+    } else {
+        cli_text_add(out, table_text(o, "learned"));
+    }
+}
+
+bool cli_table_add_peer(struct buf *out, struct slice json, uint64_t now_s)
+{
+    struct json_object *o = table_parse(json);
+    if (!o) {
+        return false;
+    }
+    uint64_t since = now_s, until = now_s;
+    size_t from = out->len;
+    struct slice reply = table_text(o, "reply"), reason = table_text(o, "reason");
+    cli_text_add(out, table_text(o, "peer"));
+    table_pad(out, from, 33);
+    from = out->len;
+    cli_text_add(out, table_text(o, "address"));
+    table_pad(out, from, 17);
+    from = out->len;
+    table_add_learned(out, o);
+    table_pad(out, from, 35);
+    from = out->len;
+    (void)table_time(table_text(o, "since"), &since);
+    cli_text_add_age(out, now_s > since ? now_s - since : 0);
+    table_pad(out, from, 9);
+    from = out->len;
+    (void)table_time(table_text(o, "until"), &until);
+    cli_text_add_age(out, until > now_s ? until - now_s : 0);
+    table_pad(out, from, 9);
+    cli_text_add(out, reason);
+    buf_add(out, reason.len && reply.len ? SLICE(": ") : SLICE(""));
+    cli_text_add(out, reply);
+    buf_add_byte(out, '\n');
+    json_object_put(o);
+    return true;
+}
+
+bool cli_table_add_forgotten(struct buf *out, struct slice json)
+{
+    struct json_object *o = table_parse(json);
+    if (!o) {
+        return false;
+    }
+    uint64_t peers = table_number(o, "peers");
+    buf_addf(out, "forgotten: %llu server%s\n", (unsigned long long)peers, peers == 1 ? "" : "s");
+    json_object_put(o);
+    return true;
+}
+
 void cli_table_add_suspension_head(struct buf *out)
 {
     buf_addf(out, "%-40s %-10s %-10s %s\n", "SUSPENDED", "SINCE", "LEFT", "REASON");

@@ -20,6 +20,9 @@ bool cli_table_add_show(struct buf *out, struct slice json, uint64_t now_s);
 bool cli_table_add_stats(struct buf *out, struct slice json);
 /* What an order has done, or would do. */
 bool cli_table_add_order(struct buf *out, struct slice json);
+void cli_table_add_peer_head(struct buf *out);
+bool cli_table_add_peer(struct buf *out, struct slice json, uint64_t now_s);
+bool cli_table_add_forgotten(struct buf *out, struct slice json);
 void cli_table_add_suspension_head(struct buf *out);
 bool cli_table_add_suspension(struct buf *out, struct slice json, uint64_t now_s);
 

@@ -13,7 +13,7 @@ enum { DOCTOR_FOUND_BYTES_MAX = 1024, DOCTOR_FILES_BYTES_MAX = 256 * 1024 };
 static const char *const status_names[] = {
     [DOCTOR_PASS] = "ok", [DOCTOR_WARN] = "warn", [DOCTOR_FAIL] = "fail"};
 
-/* In this order: a later check may rely on what an earlier one noted (ring, running). */
+/* In this order: a later check may rely on what an earlier one noted (running). */
 static void (*const checks[])(struct doctor *d) = {
     doctor_check_kernel,    doctor_check_ring,      doctor_check_descriptors, doctor_check_memlock,
     doctor_check_processor, doctor_check_clock,     doctor_check_settings,    doctor_check_spool,

@@ -23,7 +23,6 @@ struct doctor {
     const struct conf *conf;
     FILE *out;
     bool json;
-    bool ring;             /* io_uring works here: checks that need it may run */
     bool running;          /* an engine answers on admin.socket */
     struct slice unusable; /* what is wrong with certificates, keys and users, a line each */
     struct slice unwise;   /* what the start would warn of */

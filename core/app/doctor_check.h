@@ -14,11 +14,12 @@
 void doctor_check_settings(struct doctor *d);
 /* doctor_kernel.c */
 void doctor_check_kernel(struct doctor *d);
-void doctor_check_ring(struct doctor *d);
 void doctor_check_descriptors(struct doctor *d);
 void doctor_check_memlock(struct doctor *d);
 void doctor_check_processor(struct doctor *d);
 void doctor_check_clock(struct doctor *d);
+/* doctor_io.c */
+void doctor_check_ring(struct doctor *d);
 /* doctor_disk.c */
 void doctor_check_spool(struct doctor *d);
 /* doctor_net.c */

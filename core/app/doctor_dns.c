@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Name servers, our own name, the relay hosts: asked with the engine's own resolver on a ring of its
+ * Name servers, our own name, the relay hosts: asked with the engine's own resolver on an io of its
  * own. Nothing here fails the doctor: a machine may be checked before it has a network.
  */
 #include "core/app/doctor_check.h"
@@ -23,14 +23,6 @@ static struct slice lookup_reason(const struct dns_plan *plan, struct slice name
     }
     buf_addf(why, "%s%.*s", why->len ? " for " : "not found: ", SLICE_ARG(name));
     return buf_slice(why);
-}
-
-static bool lookup_is_possible(struct doctor *d, const char *name)
-{
-    if (!d->ring) {
-        doctor_say(d, DOCTOR_WARN, name, "", "not checked: needs io_uring");
-    }
-    return d->ring;
 }
 
 /* ---- servers ---- */
@@ -74,9 +66,6 @@ static void dns_check_server(struct doctor *d, const struct ip_endpoint *server)
 
 void doctor_check_dns(struct doctor *d)
 {
-    if (!lookup_is_possible(d, "dns")) {
-        return;
-    }
     if (d->conf->dns.servers.count == 0) {
         dns_check_server(d, NULL);
     }
@@ -89,9 +78,6 @@ void doctor_check_hostname(struct doctor *d)
 {
     struct slice name = d->conf->identity.hostname;
     struct buf why;
-    if (!lookup_is_possible(d, "hostname")) {
-        return;
-    }
     buf_init(&why, 1024);
     const struct dns_plan *plan = lookup_hosts(d->conf, NULL, name, false, &why);
     if (slice_find_byte(name, '.') < 0) {
@@ -168,7 +154,7 @@ void doctor_check_relay(struct doctor *d)
         const struct conf_relay_host *h = &hosts->items[i];
         if (h->addr.family != IP_NONE) {
             relay_try(d, h->name, &h->addr, h->port);
-        } else if (lookup_is_possible(d, "relay")) {
+        } else {
             relay_check_name(d, h);
         }
     }

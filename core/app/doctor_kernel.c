@@ -1,51 +1,25 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Kernel, ring, process limits, processor, clock.
+ * Kernel, process limits, processor, clock.
  */
 #include "core/app/doctor_check.h"
 #include "core/base/clock.h"
 #include "core/base/must.h"
-#include "core/io/io.h"
 #include "tls/library.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
-#include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/timex.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 enum {
     DOCTOR_KERNEL_MAJOR = 6, /* 6.1: IORING_SETUP_DEFER_TASKRUN */
     DOCTOR_KERNEL_MINOR = 1,
-    DOCTOR_RING_ENTRIES = 64,
-    DOCTOR_RING_WAIT_MS = 1000,
     DOCTOR_OTHER_DESCRIPTORS = 256, /* segments, DNS sockets, rings, listeners, standard streams */
 };
 
 /* 2026-01-01T00:00:00Z: this program did not exist before. */
 static const uint64_t doctor_clock_floor_us = UINT64_C(1767225600) * 1000000;
-
-/* First line of a small file of the kernel's, without its LF; "" when it cannot be read. */
-static const char *doctor_read_line(const char *path, char *dst, size_t size)
-{
-    must(size > 1);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, dst, size - 1);
-    if (fd >= 0) {
-        close(fd);
-    }
-    dst[n > 0 ? n : 0] = '\0';
-    char *end = strchr(dst, '\n');
-    if (end) {
-        *end = '\0';
-    }
-    return dst;
-}
 
 void doctor_check_kernel(struct doctor *d)
 {
@@ -64,99 +38,12 @@ void doctor_check_kernel(struct doctor *d)
                    u.release);
     } else if (major < DOCTOR_KERNEL_MAJOR ||
                (major == DOCTOR_KERNEL_MAJOR && minor < DOCTOR_KERNEL_MINOR)) {
-        doctor_say(d, DOCTOR_FAIL, "kernel", "use Linux 6.1 or newer", "Linux %s", u.release);
+        bool needed = d->conf->io.backend == CONF_IO_URING;
+        doctor_say(d, needed ? DOCTOR_FAIL : DOCTOR_WARN, "kernel", "use Linux 6.1 or newer",
+                   "Linux %s: too old for io_uring as it is used here", u.release);
     } else {
         doctor_say(d, DOCTOR_PASS, "kernel", "", "Linux %s", u.release);
     }
-}
-
-/* ---- the ring ---- */
-
-static const char *ring_advice(int error)
-{
-    char disabled[16];
-    doctor_read_line("/proc/sys/kernel/io_uring_disabled", disabled, sizeof(disabled));
-    switch (error) {
-    case EPERM:
-    case EACCES:
-        if (disabled[0] && disabled[0] != '0') {
-            return "allow it: sysctl kernel.io_uring_disabled=0 (or 1 and the group of "
-                   "kernel.io_uring_group)";
-        }
-        return "a seccomp profile or a security module forbids it: in a container use a profile "
-               "that allows io_uring_setup, io_uring_enter and io_uring_register "
-               "(docker --security-opt seccomp=FILE, Kubernetes seccompProfile Localhost)";
-    case ENOSYS:
-        return "this kernel has none, or a container's seccomp profile hides it (the default of "
-               "Docker 25, containerd 2.0 and podman): use a profile that allows io_uring_setup, "
-               "io_uring_enter and io_uring_register";
-    case ENOMEM:
-        return "raise the memory limit of the process or its cgroup, or RLIMIT_MEMLOCK "
-               "(ulimit -l, LimitMEMLOCK=)";
-    case EINVAL:
-        return "the kernel lacks SINGLE_ISSUER or DEFER_TASKRUN: use Linux 6.1 or newer";
-    case EMFILE:
-    case ENFILE:
-        return "raise the limit of open files (ulimit -n, LimitNOFILE=)";
-    default:
-        return "the engine cannot run without it";
-    }
-}
-
-static void ring_on_event(void *ctx, const struct io_event *ev)
-{
-    *(bool *)ctx = ev->status == IO_OK;
-}
-
-/* One real operation through the ring: set-up alone does not show that entering is allowed. */
-static bool ring_works(int *error)
-{
-    struct io_route routes[IO_KIND_COUNT] = {[IO_KIND_SIGNAL] = {"doctor", ring_on_event}};
-    bool done = false;
-    int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (fd < 0) {
-        *error = errno;
-        return false;
-    }
-    struct io *io = io_open(DOCTOR_RING_ENTRIES, routes, &done, error);
-    if (!io) {
-        close(fd);
-        return false;
-    }
-    io_poll(io, (struct io_tag){IO_KIND_SIGNAL, {0, 1}}, fd, POLLIN);
-    uint64_t end = clock_read().mono_ms + DOCTOR_RING_WAIT_MS;
-    while (io_in_flight(io) && clock_read().mono_ms < end) {
-        io_wait(io, end);
-        io_dispatch(io);
-    }
-    if (io_in_flight(io) == 0) {
-        io_close(io);
-    }
-    close(fd);
-    *error = ETIMEDOUT;
-    return done;
-}
-
-void doctor_check_ring(struct doctor *d)
-{
-    int error = 0;
-    char disabled[16], seccomp[4096];
-    d->ring = ring_works(&error);
-    doctor_read_line("/proc/sys/kernel/io_uring_disabled", disabled, sizeof(disabled));
-    if (d->ring) {
-        doctor_say(d, DOCTOR_PASS, "io_uring", "", "works%s%s",
-                   disabled[0] ? ", kernel.io_uring_disabled = " : "", disabled);
-        return;
-    }
-    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? 0 : read(fd, seccomp, sizeof(seccomp) - 1);
-    seccomp[n > 0 ? n : 0] = '\0';
-    if (fd >= 0) {
-        close(fd);
-    }
-    doctor_say(d, DOCTOR_FAIL, "io_uring", ring_advice(error), "%s%s%s%s", strerror(error),
-               disabled[0] ? ", kernel.io_uring_disabled = " : "", disabled,
-               strstr(seccomp, "Seccomp:\t2") ? ", a seccomp filter is active" : "");
 }
 
 /* ---- limits ---- */

@@ -113,6 +113,7 @@ static bool engine_start_workers(struct engine *e, struct buf *error)
         struct worker_parts parts = {
             .index = i,
             .count = e->worker_count,
+            .io_backend = e->io_choice.backend,
             .settings = e->settings,
             .spool_dir = e->spool_dir,
             .sink = e->sink,
@@ -121,6 +122,8 @@ static bool engine_start_workers(struct engine *e, struct buf *error)
             .offload = e->offload,
             .group = &e->group,
             .budgets = e->budgets,
+            .warmup = e->warmup,
+            .automation = e->automation,
             .disk = e->disk,
             .control = &e->mailbox,
             .gate = &e->gate,
@@ -216,8 +219,14 @@ static void engine_on_mail(struct engine *e, struct worker_mail *m)
     case CONTROL_MAIL_ANSWER:
         engine_on_answer(e, m);
         break;
+    case CONTROL_MAIL_DIALOGUE:
+        engine_on_dialogue(e, m);
+        break;
     case CONTROL_MAIL_STOPPED:
         e->stopped++;
+        break;
+    case CONTROL_MAIL_SOURCES:
+        engine_sources_news(e);
         break;
     }
     worker_mail_free(m);
@@ -277,7 +286,9 @@ static void engine_loop(struct engine *e)
     io_cancel(e->io, (struct io_tag){IO_KIND_SIGNAL, {0, 1}});
     io_cancel(e->io, (struct io_tag){IO_KIND_FILEWATCH, {0, 1}});
     timer_stop(&e->timers, &e->files);
+    timer_stop(&e->timers, &e->sources);
     timer_stop(&e->timers, &e->tick);
+    timer_stop(&e->timers, &e->trace_tick);
     while (io_in_flight(e->io)) {
         engine_turn(e);
     }
@@ -288,10 +299,9 @@ static void engine_loop(struct engine *e)
 static bool engine_open_control(struct engine *e, struct buf *error)
 {
     int code = 0;
-    e->io = io_open(256, engine_routes, e, &code);
+    e->io = io_open(e->io_choice.backend, 256, engine_routes, e, &code);
     if (!e->io) {
-        buf_addf(error, "io_uring is not available here: %s; `ringpost doctor` says what to change",
-                 strerror(code));
+        buf_addf(error, "the control thread's ring cannot be made: %s", strerror(code));
         return false;
     }
     mailbox_init(&e->mailbox, io_wake_fd(e->io));
@@ -299,6 +309,8 @@ static bool engine_open_control(struct engine *e, struct buf *error)
     e->cut.fire = engine_on_cut;
     e->tick.fire = engine_on_tick;
     e->files.fire = engine_on_files;
+    e->trace_tick.fire = engine_on_trace_tick;
+    e->sources.fire = engine_on_sources;
     e->filewatch = filewatch_open();
     if (!e->filewatch) {
         buf_add(error, SLICE("inotify is not available (fs.inotify.max_user_instances)"));
@@ -312,7 +324,7 @@ static bool engine_open_control(struct engine *e, struct buf *error)
 static bool engine_open_admin(struct engine *e, struct buf *error)
 {
     struct admin_config cfg = {.path = e->settings->conf->admin.socket,
-                               .handler = {engine_on_query, e}};
+                               .handler = {engine_on_query, engine_on_trace_gone, e}};
     e->admin = admin_server_open(&cfg, e->io, &e->timers, error);
     return e->admin != NULL;
 }
@@ -333,15 +345,21 @@ static bool engine_allocate(struct engine *e)
     }
     queue_group_init(&e->group, e->worker_count, rng_u64(&e->rng));
     e->budgets = budget_table_open(rng_u64(&e->rng));
+    e->warmup = warmup_table_open(rng_u64(&e->rng));
+    e->automation = automation_open(rng_u64(&e->rng));
     e->admitted = connections_open(rng_u64(&e->rng));
     e->throttle = throttle_open(rng_u64(&e->rng));
-    return e->workers && e->recovered && e->listen_fds && e->budgets && e->admitted && e->throttle;
+    return e->workers && e->recovered && e->listen_fds && e->budgets && e->warmup && e->automation &&
+           e->admitted && e->throttle;
 }
 
 static bool engine_open(struct engine *e, struct buf *error)
 {
     if (!engine_allocate(e)) {
         buf_add(error, SLICE("out of memory or random bytes"));
+        return false;
+    }
+    if (!engine_choose_io(e, error)) {
         return false;
     }
     e->signal_fd = signals_open();
@@ -368,9 +386,10 @@ static bool engine_open(struct engine *e, struct buf *error)
     if (engine_event(e, OBS_STARTED)) {
         obs_str(&e->log, OBS_F_VERSION, SLICE(RINGPOST_VERSION));
         obs_u64(&e->log, OBS_F_PID, (uint64_t)getpid());
-        obs_str(&e->log, OBS_F_BACKEND, SLICE("uring"));
+        obs_str(&e->log, OBS_F_BACKEND, slice_str(io_backend_name(e->io_choice.backend)));
         engine_event_end(e);
     }
+    engine_say_io(e);
     return engine_open_spool(e, error) && engine_open_ports(e, error) &&
            engine_open_control(e, error) && engine_open_admin(e, error) &&
            engine_start_workers(e, error);
@@ -378,6 +397,7 @@ static bool engine_open(struct engine *e, struct buf *error)
 
 static void engine_close(struct engine *e)
 {
+    worker_gate_dismiss(&e->gate);
     for (unsigned i = 0; i < e->worker_count; i++) {
         worker_join(&e->workers[i]);
         recovered_deinit(&e->recovered[i]);
@@ -395,6 +415,8 @@ static void engine_close(struct engine *e)
     }
     queue_group_deinit(&e->group);
     budget_table_close(&e->budgets);
+    warmup_table_close(&e->warmup);
+    automation_close(e->automation);
     throttle_close(e->throttle);
     connections_close(e->admitted);
     filewatch_close(&e->filewatch);

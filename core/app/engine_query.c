@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * A question or an order goes to every worker; what they answer is put together. A suspension is stored first,
- * by the worker that has the memos, and only then told to all:
+ * A question or an order goes to every worker; what they answer is put together. A suspension, or the target of
+ * queue route, is stored first, by the worker that has the memos, and only then told to all:
  *
  *   suspend ─► QUERY to SPOOL_MEMO_WORKER ─(durable)─► QUERY, apply, to all ─(walks over)─► done
  */
@@ -9,9 +9,17 @@
 
 #include <stdlib.h>
 
-static bool engine_is_suspension(enum admin_verb verb)
+static bool engine_is_stored_first(const struct admin_request *r)
 {
-    return verb == ADMIN_SUSPEND || verb == ADMIN_RESUME;
+    bool named = r->verb == ADMIN_QUEUE_ROUTE && !r->dry_run &&
+                 !slice_eq(slice_str(r->to), SLICE("default"));
+    return r->verb == ADMIN_SUSPEND || r->verb == ADMIN_RESUME || r->verb == ADMIN_PEERS_FORGET || named;
+}
+
+static bool engine_is_override(enum admin_verb verb)
+{
+    return verb == ADMIN_OVERRIDES_LS || verb == ADMIN_OVERRIDES_CANCEL ||
+           verb == ADMIN_OVERRIDES_ADD;
 }
 
 static void engine_query_tell(struct engine *e, const struct engine_query *q, unsigned worker)
@@ -22,13 +30,16 @@ static void engine_query_tell(struct engine *e, const struct engine_query *q, un
     m->token = q->token;
     m->apply = q->applies;
     m->since_ms = q->since_ms;
+    m->target = q->target;
+    m->dialogue = q->request.verb == ADMIN_TRACE ? engine_trace_dialogue(e, q->token) : NULL;
     engine_tell(e, worker, m);
 }
 
 static void engine_query_start(struct engine *e, struct engine_query *q)
 {
-    bool one = q->request.verb == ADMIN_SUSPEND_LS ||
-               (engine_is_suspension(q->request.verb) && !q->applies);
+    bool one = q->request.verb == ADMIN_SUSPEND_LS || q->request.verb == ADMIN_PEERS_LS ||
+               engine_is_override(q->request.verb) ||
+               (engine_is_stored_first(&q->request) && !q->applies);
     q->waiting = one ? 1 : e->worker_count;
     for (unsigned w = 0; w < q->waiting; w++) {
         engine_query_tell(e, q, one ? SPOOL_MEMO_WORKER : w);
@@ -38,6 +49,10 @@ static void engine_query_start(struct engine *e, struct engine_query *q)
 void engine_on_query(void *ctx, const struct admin_request *request, uint32_t token)
 {
     struct engine *e = ctx;
+    if (request->verb == ADMIN_TRACE && !engine_trace_open(e, request, token)) {
+        admin_reply_fail(e->admin, token, ADMIN_BUSY, SLICE("4 traces run already"));
+        return;
+    }
     for (size_t i = 0; i < ARRAY_COUNT(e->queries); i++) {
         struct engine_query *q = &e->queries[i];
         if (q->token) {
@@ -46,7 +61,7 @@ void engine_on_query(void *ctx, const struct admin_request *request, uint32_t to
         *q = (struct engine_query){.token = token,
                                    .request = *request,
                                    .since_ms = clock_read().wall_us / 1000};
-        if (request->verb == ADMIN_QUEUE_LS) {
+        if (request->verb == ADMIN_QUEUE_LS || request->verb == ADMIN_TOP) {
             q->lists = calloc(e->worker_count, sizeof(*q->lists));
             must(q->lists != NULL);
         }
@@ -137,13 +152,34 @@ static void engine_reply_counts(struct engine *e, const struct engine_query *q)
     buf_deinit(&out);
     if (!states && !q->request.dry_run && engine_event(e, OBS_ORDER)) {
         obs_str(&e->log, OBS_F_REASON, slice_str(admin_verb_name(q->request.verb)));
-        if (q->request.scope[0]) {
-            obs_str(&e->log, OBS_F_TO, slice_str(q->request.scope));
+        if (q->request.scope[0] || q->request.to[0]) {
+            obs_str(&e->log, OBS_F_TO,
+                    slice_str(q->request.to[0] ? q->request.to : q->request.scope));
         }
         obs_u64(&e->log, OBS_F_MESSAGES, c->messages);
         obs_u64(&e->log, OBS_F_RECIPIENTS, c->recipients);
         engine_event_end(e);
     }
+}
+
+static void engine_reply_cancelled(struct engine *e, const struct engine_query *q)
+{
+    struct buf out;
+    buf_init(&out, 256);
+    buf_addf(&out, "{\"verb\":\"%s\",\"cancelled\":%llu}", admin_verb_name(q->request.verb),
+             (unsigned long long)q->counts.messages);
+    admin_reply(e->admin, q->token, buf_slice(&out));
+    buf_deinit(&out);
+}
+
+static void engine_reply_forgotten(struct engine *e, const struct engine_query *q)
+{
+    struct buf out;
+    buf_init(&out, 256);
+    buf_addf(&out, "{\"verb\":\"%s\",\"peers\":%llu}", admin_verb_name(q->request.verb),
+             (unsigned long long)q->counts.messages);
+    admin_reply(e->admin, q->token, buf_slice(&out));
+    buf_deinit(&out);
 }
 
 /* ---- answers ---- */
@@ -176,10 +212,26 @@ static void engine_query_reply(struct engine *e, struct engine_query *q)
     case ADMIN_QUEUE_RELEASE:
     case ADMIN_QUEUE_BOUNCE:
     case ADMIN_QUEUE_DELETE:
+    case ADMIN_QUEUE_ROUTE:
     case ADMIN_SUSPEND:
     case ADMIN_RESUME:
         engine_reply_counts(e, q);
         break;
+    case ADMIN_TOP:
+        engine_reply_top(e, q);
+        break;
+    case ADMIN_TRACE:
+        engine_trace_begun(e, q->token);
+        return; /* it goes on */
+    case ADMIN_PEERS_FORGET:
+        engine_reply_forgotten(e, q);
+        break;
+    case ADMIN_OVERRIDES_CANCEL:
+        engine_reply_cancelled(e, q);
+        break;
+    case ADMIN_OVERRIDES_LS:
+    case ADMIN_OVERRIDES_ADD:
+    case ADMIN_PEERS_LS:
     case ADMIN_QUEUE_SHOW:
     case ADMIN_SUSPEND_LS:
     case ADMIN_EXPLAIN:
@@ -199,7 +251,7 @@ static void engine_query_reply(struct engine *e, struct engine_query *q)
     case WORKER_NOT_STORED:
         break;
     }
-    must(!"refusals are answered before");
+    must_never("refusals are answered before");
 }
 
 /* True: there is nothing to go on with. */
@@ -210,10 +262,19 @@ static bool engine_query_refused(struct engine *e, const struct engine_query *q)
     case WORKER_CUT:
         return false;
     case WORKER_REFUSED:
-        admin_reply_fail(e->admin, q->token, ADMIN_BUSY, SLICE("too many orders, try again"));
+        admin_reply_fail(e->admin, q->token, ADMIN_BUSY,
+                         q->request.verb == ADMIN_QUEUE_ROUTE && !q->applies
+                             ? SLICE("mail is routed to 255 places already; those that none goes to "
+                                     "any more are forgotten at a restart")
+                             : SLICE("too many orders, try again"));
         break;
     case WORKER_NOT_FOUND:
-        admin_reply_fail(e->admin, q->token, ADMIN_NOT_FOUND, SLICE("that is not suspended"));
+        admin_reply_fail(e->admin, q->token, ADMIN_NOT_FOUND,
+                         engine_is_override(q->request.verb)
+                             ? SLICE("there is no such override; `ringpost overrides ls` lists them")
+                         : q->request.verb == ADMIN_PEERS_FORGET
+                             ? SLICE("nothing was learned of that host")
+                             : SLICE("that is not suspended"));
         break;
     case WORKER_NOT_STORED:
         admin_reply_fail(e->admin, q->token, ADMIN_NOT_STORED,
@@ -244,8 +305,9 @@ void engine_on_answer(struct engine *e, struct worker_mail *m)
         return;
     }
     bool over = engine_query_refused(e, q);
-    if (!over && engine_is_suspension(q->request.verb) && !q->applies) {
+    if (!over && engine_is_stored_first(&q->request) && !q->applies) {
         q->applies = true;
+        q->target = m->target;
         engine_query_start(e, q);
         return;
     }

@@ -1,17 +1,32 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/app/engine_private.h"
 #include "core/base/heap.h"
+#include "core/queue/override.h"
 
 static void engine_on_recovered(void *ctx, unsigned worker, const struct spool_recovered *found)
 {
     struct engine *e = ctx;
     must(worker < e->worker_count);
+    for (uint32_t i = 0; i < found->message.rcpt_count; i++) {
+        const struct spool_rcpt *r = &found->message.rcpts[i];
+        bool queued = r->status == SPOOL_RCPT_QUEUED;
+        e->memos.targets_used[queued ? queue_target_of_due(r->next_due_ms) : 0] = true;
+    }
     e->no_memory = !recovered_add(&e->recovered[worker], found) || e->no_memory;
 }
 
 static void engine_on_memo(void *ctx, const struct spool_memo *memo)
 {
     struct engine *e = ctx;
+    if (memo->kind == QUEUE_MEMO_OVERRIDE) {
+        /* What cannot be read was written by another version. */
+        (void)queue_override_restore(e->automation, memo, clock_read().wall_us / 1000);
+        return;
+    }
+    if (memo->kind == QUEUE_MEMO_WARMUP) { /* one table for all workers */
+        (void)warmup_restore(e->warmup, memo->key, memo->value);
+        return;
+    }
     e->no_memory = !memo_list_add(&e->memos, memo) || e->no_memory;
 }
 

@@ -58,6 +58,17 @@ static void engine_stats_spool(const struct engine *e, const struct engine_query
              (unsigned long long)s->failures);
 }
 
+static void engine_stats_automation(struct engine *e, struct buf *out)
+{
+    struct automation_counts c = automation_counts(e->automation);
+    buf_addf(out,
+             ",\"automation\":{\"overrides\":%llu,\"counters\":%llu,\"fired\":%llu,"
+             "\"forgotten_overrides\":%llu,\"forgotten_counters\":%llu}",
+             (unsigned long long)c.overrides, (unsigned long long)c.counters,
+             (unsigned long long)c.fired, (unsigned long long)c.forgotten_overrides,
+             (unsigned long long)c.forgotten_counters);
+}
+
 void engine_reply_stats(struct engine *e, struct engine_query *q)
 {
     const struct worker_stats *s = &q->sum;
@@ -104,9 +115,12 @@ void engine_reply_stats(struct engine *e, struct engine_query *q)
                  (unsigned long long)rows[i].value);
     }
     engine_stats_spool(e, q, &out);
+    engine_stats_automation(e, &out);
     buf_addf(&out,
-             ",\"io\":{\"submits\":%llu,\"operations\":%llu,\"events\":%llu,\"stale\":%llu,"
-             "\"durable_writes\":%llu,\"short_writes\":%llu}}",
+             ",\"io\":{\"backend\":\"%s\",\"fallback\":%s,\"submits\":%llu,\"operations\":%llu,"
+             "\"events\":%llu,\"stale\":%llu,\"durable_writes\":%llu,\"short_writes\":%llu}}",
+             io_backend_name(e->io_choice.backend),
+             e->io_choice.refusal.operation ? "true" : "false",
              (unsigned long long)s->io.submits, (unsigned long long)s->io.ops,
              (unsigned long long)s->io.events, (unsigned long long)s->io.stale,
              (unsigned long long)s->io.durable_writes, (unsigned long long)s->io.short_writes);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/app/lookup.h"
 #include "core/base/must.h"
+#include "core/io/choose.h"
 
 #include <errno.h>
 
@@ -69,7 +70,7 @@ const struct dns_plan *lookup_hosts(const struct conf *conf, const struct ip_end
         .ipv6 = conf->delivery.ipv6,
     };
     l.query.ctx = &l;
-    l.io = io_open(64, routes, &l, &error);
+    l.io = io_open(&io_backend_epoll, 64, routes, &l, &error); /* works everywhere */
     if (!l.io || !rng_init_kernel(&l.rng)) {
         buf_addf(why, "%s", error ? strerror(error) : "no entropy");
         if (l.io) {

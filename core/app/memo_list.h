@@ -9,6 +9,7 @@
 #ifndef RINGPOST_APP_MEMO_LIST_H
 #define RINGPOST_APP_MEMO_LIST_H
 
+#include "core/queue/target.h"
 #include "spool/spool.h"
 
 struct memo_item {
@@ -18,6 +19,7 @@ struct memo_item {
 
 struct memo_list {
     struct memo_item *first;
+    bool targets_used[QUEUE_TARGETS_MAX + 1]; /* by number: queued mail is routed there */
 };
 
 bool memo_list_add(struct memo_list *l, const struct spool_memo *memo);

@@ -2,7 +2,7 @@
  *
  * The loop. One turn is worker_turn; its phases stand there in their order, each with its reason.
  *
- * Life:  start (everything opened on this thread: the ring belongs to it) → run → STOP: relay stops
+ * Life:  begin (everything opened on this thread: the ring belongs to it) → step, step, … → STOP: relay stops
  * (clients and transactions end) → queue stops → spool stops (last commits) → resolver drained →
  * everything closed → STOPPED.
  */
@@ -24,6 +24,7 @@ struct worker_mail *worker_mail_new(unsigned type)
 void worker_mail_free(struct worker_mail *m)
 {
     buf_deinit(&m->answer);
+    dialogue_put(&m->dialogue);
     free(m);
 }
 
@@ -111,12 +112,31 @@ static void worker_recover(struct worker *w)
     spool_adopted(w->spool);
 }
 
+/* What no queued mail is routed to any more is forgotten: a number is free again. */
+static void worker_remember_target(struct worker *w, const struct spool_memo *memo)
+{
+    uint64_t number;
+    bool used = slice_to_u64(memo->key, &number) && number <= QUEUE_TARGETS_MAX &&
+                w->parts.memos->targets_used[number];
+    if (used) {
+        (void)queue_target_apply(&w->queue, memo);
+    } else if (w->parts.index == SPOOL_MEMO_WORKER) {
+        struct spool_memo forgotten = {.kind = memo->kind, .key = memo->key};
+        queue_memo_put(&w->queue, &forgotten);
+    }
+}
+
 static void worker_remember(struct worker *w)
 {
     for (const struct memo_item *i = w->parts.memos->first; i; i = i->next) {
+        if (i->memo.kind == QUEUE_MEMO_TARGET) {
+            worker_remember_target(w, &i->memo);
+        }
         if (i->memo.kind == QUEUE_MEMO_SUSPEND) {
             /* What cannot be read was written by another version; without memory the start would fail soon. */
             (void)queue_suspend_apply(&w->queue, &i->memo);
+        } else if (i->memo.kind == QUEUE_MEMO_PEER) {
+            queue_peers_remember(&w->queue, &i->memo);
         }
     }
 }
@@ -133,12 +153,16 @@ static bool worker_open_queue(struct worker *w, struct buf *error)
         .dns = w->dns,
         .group = p->group,
         .budgets = p->budgets,
+        .warmup = p->warmup,
+        .automation = p->automation,
         .shaping = w->settings->shaping,
+        .egress = w->settings->egress,
         .worker = p->index,
         .workers = p->count,
         .id_floor = p->id_floor,
     };
     queue_open(&w->queue, &queue, &relay_queue_events, &w->relay);
+    queue_lessons_set(&w->queue, w->settings->classifier, w->settings->automation);
     w->spool = spool_open(p->spool_dir, p->index, w->io, &w->timers, &queue_spool_events,
                           &w->queue);
     if (!w->spool) {
@@ -209,15 +233,23 @@ static void worker_obey(struct worker *w, struct worker_mail *m)
         relay_settings_put(&w->settings);
         w->settings = m->settings;
         relay_set_settings(&w->relay, w->settings);
-        queue_set_conf(&w->queue, w->settings->conf, w->settings->shaping);
+        queue_set_conf(&w->queue, w->settings->conf, w->settings->shaping, w->settings->egress);
+        queue_lessons_set(&w->queue, w->settings->classifier, w->settings->automation);
         w->log.level = (enum obs_level)w->settings->conf->log.level;
         worker_mail_free(m);
         return;
     case WORKER_MAIL_QUERY:
         worker_query(w, m);
         return;
+    case WORKER_MAIL_UNTRACE:
+        taps_end(&w->relay, m->token);
+        worker_mail_free(m);
+        return;
+    case WORKER_MAIL_SOURCES:
+        worker_mail_free(m); /* it was to wake us */
+        return;
     }
-    must(!"an unknown mail");
+    must_never("an unknown mail");
 }
 
 static void worker_read_mail(struct worker *w)
@@ -233,6 +265,15 @@ static void worker_read_mail(struct worker *w)
 }
 
 /* ---- the loop ---- */
+
+static void worker_tell_sources(struct worker *w)
+{
+    uint64_t news = egress_news(w->settings->egress);
+    if (news != w->source_news) {
+        w->source_news = news;
+        worker_tell(w, worker_mail_new(CONTROL_MAIL_SOURCES));
+    }
+}
 
 static uint64_t worker_deadline(const struct worker *w)
 {
@@ -255,6 +296,10 @@ static void worker_turn(struct worker *w, uint64_t deadline_ms)
     dns_run(w->dns);        /* routes for waiting recipients */
     queue_run(&w->queue);   /* committed and due messages become ready parts */
     relay_run(&w->relay);   /* replies whose commit is decided; parts to connections */
+    if (w->relay.taps.count) {
+        worker_tell_dialogues(w);
+    }
+    worker_tell_sources(w); /* what connections found out */
     spool_commit(w->spool); /* everything appended above goes out as one group */
     obs_flush(&w->log, io_now(w->io)->mono_ms);
     if (!w->told_ready && spool_ready(w->spool)) {
@@ -286,17 +331,60 @@ static void worker_close(struct worker *w)
     relay_settings_put(&w->settings);
 }
 
-static void worker_run(struct worker *w)
+bool worker_begin(struct worker *w, struct buf *error)
 {
-    while (!w->stopping) {
-        worker_turn(w, worker_deadline(w));
+    int code = 0;
+    w->settings = relay_settings_ref(w->parts.settings);
+    w->io = io_open(w->parts.io_backend, w->settings->conf->io.ring_entries, worker_routes, w,
+                    &code);
+    if (!w->io) {
+        buf_addf(error, "a worker's ring cannot be made: %s; `ringpost doctor` says what to change",
+                 strerror(code));
+        return false;
     }
-    while (!worker_stop_step(w)) {
-        uint64_t soon = io_now(w->io)->mono_ms + 20;
-        uint64_t deadline = worker_deadline(w);
-        worker_turn(w, deadline < soon ? deadline : soon);
+    mailbox_init(&w->mailbox, io_wake_fd(w->io));
+    w->parts.group->boxes[w->parts.index] = &w->mailbox;
+    obs_log_init(&w->log, w->parts.sink, (enum obs_level)w->settings->conf->log.level);
+    return worker_open(w, error);
+}
+
+uint64_t worker_due_ms(const struct worker *w)
+{
+    uint64_t deadline = worker_deadline(w);
+    uint64_t soon = io_now(w->io)->mono_ms + 20;
+    return w->stopping && soon < deadline ? soon : deadline;
+}
+
+bool worker_step(struct worker *w)
+{
+    if (w->stopping && worker_stop_step(w)) {
+        worker_close(w);
+        return false;
     }
-    worker_close(w);
+    worker_turn(w, worker_due_ms(w));
+    return true;
+}
+
+static void worker_gate_leave(struct worker_gate *g)
+{
+    pthread_mutex_lock(&g->mutex);
+    while (!g->over) {
+        pthread_cond_wait(&g->changed, &g->mutex);
+    }
+    pthread_mutex_unlock(&g->mutex);
+}
+
+void worker_end(struct worker *w)
+{
+    while (io_in_flight(w->io)) { /* the wake-up that carries the last mail */
+        io_wait(w->io, io_now(w->io)->mono_ms + 20);
+        io_dispatch(w->io);
+    }
+    io_wait(w->io, 0);
+    if (w->parts.gate) {
+        worker_gate_leave(w->parts.gate); /* until then others may wake this io */
+    }
+    io_close(w->io);
 }
 
 /* ---- the thread ---- */
@@ -344,44 +432,33 @@ static void worker_gate_pass(struct worker_gate *g, bool ok, struct slice error)
     pthread_mutex_unlock(&g->mutex);
 }
 
+void worker_gate_dismiss(struct worker_gate *g)
+{
+    pthread_mutex_lock(&g->mutex);
+    g->over = true;
+    pthread_cond_broadcast(&g->changed);
+    pthread_mutex_unlock(&g->mutex);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
     struct buf why;
-    int error = 0;
     buf_init(&why, 4096);
-    w->io = io_open(w->settings->conf->io.ring_entries, worker_routes, w, &error);
-    bool ok = w->io != NULL;
-    if (ok) {
-        mailbox_init(&w->mailbox, io_wake_fd(w->io));
-        w->parts.group->boxes[w->parts.index] = &w->mailbox;
-        obs_log_init(&w->log, w->parts.sink, (enum obs_level)w->settings->conf->log.level);
-        ok = worker_open(w, &why);
-    } else {
-        buf_addf(&why, "io_uring is not available here: %s; `ringpost doctor` says what to change",
-                 strerror(error));
-    }
+    bool ok = worker_begin(w, &why);
     worker_gate_pass(w->parts.gate, ok, buf_slice(&why));
     buf_deinit(&why);
-    worker_run(w);
-    worker_tell(w, worker_mail_new(CONTROL_MAIL_STOPPED));
-    while (io_in_flight(w->io)) { /* the wake-up that carries the last mail */
-        io_wait(w->io, io_now(w->io)->mono_ms + 20);
-        io_dispatch(w->io);
+    while (worker_step(w)) {
     }
-    io_wait(w->io, 0);
-    io_close(w->io);
+    worker_tell(w, worker_mail_new(CONTROL_MAIL_STOPPED));
+    worker_end(w);
     return NULL;
 }
 
 bool worker_start(struct worker *w, const struct worker_parts *parts)
 {
     *w = (struct worker){.parts = *parts};
-    w->settings = relay_settings_ref(parts->settings);
     w->running = pthread_create(&w->thread, NULL, worker_main, w) == 0;
-    if (!w->running) {
-        relay_settings_put(&w->settings);
-    }
     return w->running;
 }
 

@@ -25,13 +25,17 @@ enum worker_mail_type {
     WORKER_MAIL_CUT,    /* the patience is over: end at once */
     WORKER_MAIL_RELOAD, /* settings: one reference */
     WORKER_MAIL_QUERY,
+    WORKER_MAIL_UNTRACE, /* nobody reads the dialogue of this token any more */
+    WORKER_MAIL_SOURCES, /* one has gone, or is back: queue_sources_run finds out which */
 };
 
 /* To the control thread. */
 enum control_mail_type {
     CONTROL_MAIL_READY, /* the spool takes mail */
     CONTROL_MAIL_ANSWER,
+    CONTROL_MAIL_DIALOGUE, /* lines of a trace */
     CONTROL_MAIL_STOPPED,
+    CONTROL_MAIL_SOURCES, /* a source has gone: the other workers are to know */
 };
 
 struct worker_mail {
@@ -41,7 +45,7 @@ struct worker_mail {
     struct admin_request request;    /* QUERY and its ANSWER */
     uint32_t token;
     struct buf answer; /* JSON lines */
-    bool apply;        /* QUERY of a suspension: it is stored, now it counts; else: store it */
+    bool apply;        /* QUERY of what is stored first: it is, now it counts; else: store it */
     enum worker_verdict {
         WORKER_DONE,
         WORKER_CUT,     /* the answer is cut short */
@@ -52,6 +56,8 @@ struct worker_mail {
     struct queue_order_counts counts;
     struct worker *self; /* while it works on the answer */
     uint64_t since_ms;   /* of a suspension */
+    struct dialogue *dialogue; /* of a trace, both ways: one reference */
+    uint16_t target;     /* of queue route: core/queue/target.h; both ways */
     struct worker_stats {
         struct queue_counters queue;
         struct relay_counters relay;
@@ -68,13 +74,14 @@ struct worker_mail {
     } stats; /* ANSWER to queue stats */
 };
 
-/* Where workers wait until all of them have started. */
+/* Where workers wait until all of them have started, and at the end until nobody writes to them any more. */
 struct worker_gate {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     unsigned arrived;
     bool open;
     bool failed;
+    bool over;
     struct buf error; /* of the first that failed */
 };
 
@@ -83,10 +90,13 @@ void worker_gate_deinit(struct worker_gate *g);
 /* Waits for `count` arrivals, then opens the gate; false: one failed, its reason is in g->error and
  * the gate stays shut. */
 bool worker_gate_open(struct worker_gate *g, unsigned count);
+/* All have said STOPPED and the control thread sends no mail any more: they may close and go. */
+void worker_gate_dismiss(struct worker_gate *g);
 
 struct worker_parts {
     unsigned index;
     unsigned count;
+    const struct io_backend *io_backend; /* the same for all: they wake each other */
     struct relay_settings *settings;
     struct spool_dir *spool_dir;
     struct obs_sink *sink;
@@ -95,6 +105,8 @@ struct worker_parts {
     struct offload *offload;
     struct queue_group *group;
     struct budget_table *budgets;
+    struct warmup_table *warmup;
+    struct automation *automation;
     struct offload *disk; /* NULL: no mailboxes here */
     struct mailbox *control;
     struct worker_gate *gate;
@@ -120,14 +132,27 @@ struct worker {
     struct relay_settings *settings;
     bool stopping;
     bool told_ready;
+    uint64_t source_news; /* egress_news, as far as the control thread was told */
     bool told_dns; /* dns_drain was called */
 };
 
 bool worker_start(struct worker *w, const struct worker_parts *parts);
 void worker_join(struct worker *w);
 
+/* What the thread does, for who has no threads (tests/sim): begin (all zero but parts; false: `error` says
+ * why), step until it says false (STOP has been obeyed, everything is closed), end. All by one thread. */
+bool worker_begin(struct worker *w, struct buf *error);
+bool worker_step(struct worker *w);
+void worker_end(struct worker *w);
+/* When a step is due though nothing has completed (mono ms; UINT64_MAX: never). */
+uint64_t worker_due_ms(const struct worker *w);
+
+/* What was said on connections that are listened to goes to the control thread. */
+void worker_tell_dialogues(struct worker *w);
 /* Answers the control thread's question, now or later. */
 void worker_query(struct worker *w, struct worker_mail *m);
+/* Overrides by hand; at the worker that has the memos. */
+void worker_overrides(struct worker *w, struct worker_mail *m);
 /* To the control thread. */
 void worker_tell(struct worker *w, struct worker_mail *m);
 

@@ -5,6 +5,8 @@
  */
 #include "core/app/worker.h"
 #include "core/queue/live.h"
+#include "core/queue/override.h"
+#include "core/queue/top.h"
 
 static void worker_stats(struct worker *w, struct worker_stats *s)
 {
@@ -18,7 +20,6 @@ static void worker_stats(struct worker *w, struct worker_stats *s)
     s->handshakes = w->relay.handshakes.counters;
     s->handshakes_waiting = w->relay.handshakes.length;
     s->memory_bytes = w->queue.memory_bytes + w->relay.inflight_bytes;
-    s->deferred = queue_report_deferred(&w->queue);
     s->inflight = w->queue.sending;
 }
 
@@ -57,6 +58,8 @@ static enum queue_action worker_action(const struct admin_request *r)
         return r->quiet ? QUEUE_ACT_BOUNCE_QUIETLY : QUEUE_ACT_BOUNCE;
     case ADMIN_QUEUE_DELETE:
         return QUEUE_ACT_DELETE;
+    case ADMIN_QUEUE_ROUTE:
+        return QUEUE_ACT_ROUTE;
     case ADMIN_SUSPEND:
         return QUEUE_ACT_SUSPEND;
     case ADMIN_RESUME:
@@ -64,6 +67,13 @@ static enum queue_action worker_action(const struct admin_request *r)
     case ADMIN_QUEUE_SHOW:
     case ADMIN_SUSPEND_LS:
     case ADMIN_EXPLAIN:
+    case ADMIN_PEERS_LS:
+    case ADMIN_PEERS_FORGET:
+    case ADMIN_OVERRIDES_LS:
+    case ADMIN_OVERRIDES_CANCEL:
+    case ADMIN_OVERRIDES_ADD:
+    case ADMIN_TOP:
+    case ADMIN_TRACE:
     case ADMIN_VERB_COUNT:
         break;
     }
@@ -76,6 +86,7 @@ static void worker_order(struct worker *w, struct worker_mail *m, const struct q
     struct queue_order_init init = {
         .action = worker_action(r),
         .dry_run = r->dry_run,
+        .target = m->target,
         .select = *select,
         .limit = r->limit,
         .rcpts_max = ADMIN_LS_RECIPIENTS_MAX,
@@ -90,6 +101,42 @@ static void worker_order(struct worker *w, struct worker_mail *m, const struct q
     if (w->queue.stopping || !queue_order_start(&w->queue, &init)) {
         m->verdict = WORKER_REFUSED;
         worker_answer(w, m);
+    }
+}
+
+static void worker_top(struct worker *w, struct worker_mail *m)
+{
+    struct buf lines;
+    buf_init(&lines, ADMIN_TOP_BYTES);
+    worker_stats(w, &m->stats);
+    queue_top_report(&w->queue, m->request.limit, &lines);
+    buf_add(&m->answer, buf_slice(&lines));
+    buf_deinit(&lines);
+}
+
+/* ---- traces ---- */
+
+static void worker_trace(struct worker *w, struct worker_mail *m)
+{
+    if (m->dialogue && !taps_begin(&w->relay, m->dialogue)) {
+        m->verdict = WORKER_REFUSED;
+    }
+    dialogue_put(&m->dialogue);
+}
+
+void worker_tell_dialogues(struct worker *w)
+{
+    for (unsigned i = 0; i < w->relay.taps.count; i++) {
+        struct taps_entry *t = &w->relay.taps.entries[i];
+        if (t->out.len == 0) {
+            continue;
+        }
+        struct worker_mail *m = worker_mail_new(CONTROL_MAIL_DIALOGUE);
+        m->token = t->dialogue->token;
+        m->dialogue = dialogue_ref(t->dialogue);
+        m->answer = t->out;
+        buf_init(&t->out, TAPS_OUT_BYTES);
+        worker_tell(w, m);
     }
 }
 
@@ -139,6 +186,81 @@ static void worker_suspend(struct worker *w, struct worker_mail *m)
     buf_deinit(&value);
 }
 
+/* ---- queue route ---- */
+
+static void worker_target_memo(const struct worker_mail *m, struct spool_memo *memo,
+                               char key[QUEUE_TARGET_KEY_BYTES])
+{
+    int n = snprintf(key, QUEUE_TARGET_KEY_BYTES, "%u", m->target);
+    must(n > 0 && n < QUEUE_TARGET_KEY_BYTES);
+    *memo = (struct spool_memo){.kind = QUEUE_MEMO_TARGET,
+                                .key = slice_of(key, (size_t)n),
+                                .value = slice_str(m->request.to)};
+}
+
+static void worker_on_target_stored(void *ctx, enum queue_memo_end end)
+{
+    struct worker_mail *m = ctx;
+    queue_target_settle(&m->self->queue, m->target);
+    worker_on_stored(ctx, end);
+}
+
+/* At the worker that has the memos: the target's number, stored. */
+static void worker_store_target(struct worker *w, struct worker_mail *m)
+{
+    struct spool_memo memo;
+    char key[QUEUE_TARGET_KEY_BYTES];
+    m->self = w;
+    m->target = (uint16_t)queue_target_number(&w->queue, slice_str(m->request.to));
+    if (m->target != QUEUE_TARGET_NONE) {
+        worker_answer(w, m);
+        return;
+    }
+    m->target = (uint16_t)queue_target_take(&w->queue);
+    if (m->target == QUEUE_TARGET_NONE) {
+        m->verdict = WORKER_REFUSED;
+        worker_answer(w, m);
+        return;
+    }
+    worker_target_memo(m, &memo, key);
+    queue_memo_tell(&w->queue, &memo, worker_on_target_stored, m);
+}
+
+static void worker_route(struct worker *w, struct worker_mail *m)
+{
+    struct slice to = slice_str(m->request.to);
+    bool back = slice_eq(to, SLICE("default"));
+    if (!back && !m->request.dry_run && !m->apply) {
+        worker_store_target(w, m);
+        return;
+    }
+    if (m->request.dry_run && !back) {
+        m->target = (uint16_t)queue_target_number(&w->queue, to);
+        m->target = m->target ? m->target : QUEUE_TARGET_NEW;
+    } else if (!back && !queue_target_put(&w->queue, m->target, to)) {
+        m->verdict = WORKER_REFUSED;
+        worker_answer(w, m);
+        return;
+    }
+    worker_order(w, m, &m->request.select);
+}
+
+/* ---- what was learned of servers ---- */
+
+static void worker_forget_peers(struct worker *w, struct worker_mail *m)
+{
+    struct slice host = slice_str(m->request.host);
+    m->self = w;
+    if (m->apply) {
+        uint32_t count = queue_peers_forget(&w->queue, host);
+        m->counts.messages = w->parts.index == SPOOL_MEMO_WORKER ? count : 0;
+        worker_answer(w, m);
+    } else if (!queue_peers_end(&w->queue, host, worker_on_stored, m)) {
+        m->verdict = WORKER_NOT_FOUND;
+        worker_answer(w, m);
+    }
+}
+
 void worker_query(struct worker *w, struct worker_mail *m)
 {
     uint64_t id;
@@ -149,6 +271,7 @@ void worker_query(struct worker *w, struct worker_mail *m)
             return;
         }
         worker_stats(w, &m->stats);
+        m->stats.deferred = queue_report_deferred(&w->queue); /* a walk */
         break;
     case ADMIN_QUEUE_SHOW:
         if (queue_id_parse(slice_str(m->request.id), &id)) {
@@ -163,6 +286,9 @@ void worker_query(struct worker *w, struct worker_mail *m)
     case ADMIN_QUEUE_DELETE:
         worker_order(w, m, &m->request.select);
         return;
+    case ADMIN_QUEUE_ROUTE:
+        worker_route(w, m);
+        return;
     case ADMIN_SUSPEND:
     case ADMIN_RESUME:
         worker_suspend(w, m);
@@ -170,9 +296,29 @@ void worker_query(struct worker *w, struct worker_mail *m)
     case ADMIN_SUSPEND_LS:
         queue_suspend_report(&w->queue, &m->answer);
         break;
+    case ADMIN_PEERS_LS:
+        queue_peers_report(&w->queue, &m->answer);
+        break;
+    case ADMIN_PEERS_FORGET:
+        worker_forget_peers(w, m);
+        return;
+    case ADMIN_OVERRIDES_LS:
+        queue_overrides_report(w->queue.lessons.automation, io_now(w->io)->wall_us / 1000,
+                               &m->answer);
+        break;
+    case ADMIN_OVERRIDES_CANCEL:
+    case ADMIN_OVERRIDES_ADD:
+        worker_overrides(w, m);
+        return;
     case ADMIN_EXPLAIN:
         queue_live_report(&w->queue, slice_str(m->request.select.domain), m->request.site_id,
                           &m->answer);
+        break;
+    case ADMIN_TOP:
+        worker_top(w, m);
+        break;
+    case ADMIN_TRACE:
+        worker_trace(w, m);
         break;
     case ADMIN_VERB_COUNT:
         break;

@@ -2,6 +2,7 @@
 #include "core/conf/apply.h"
 #include "core/base/must.h"
 #include "core/conf/value.h"
+#include "core/conf/warmup.h"
 
 /* The layout every list member of struct conf shares. */
 struct list_field {
@@ -135,10 +136,30 @@ static bool items_apply(struct conf_apply *a, const struct conf_key *key, const 
     return ok;
 }
 
+/* {ip1: 3, ip2: 1} becomes ["ip1:3", "ip2:1"]. */
+static void shares_flatten(struct conf_apply *a, struct conf_node *map)
+{
+    for (struct conf_node *n = map->first; n; n = n->next) {
+        if (n->kind == CONF_NODE_SCALAR) {
+            char *text = conf_arena_take(a->arena, n->key.len + 1 + n->text.len);
+            memcpy(text, n->key.ptr, n->key.len);
+            text[n->key.len] = ':';
+            memcpy(text + n->key.len + 1, n->text.ptr, n->text.len);
+            n->text = slice_of(text, n->key.len + 1 + n->text.len);
+        }
+    }
+    map->kind = CONF_NODE_LIST;
+}
+
 static bool list_apply(struct conf_apply *a, const struct conf_key *key, const struct place *p,
                        struct buf *why)
 {
-    const struct conf_node *n = p->node;
+    struct conf_node *n = p->node;
+    if (key->type == CONF_WEIGHT && n->kind == CONF_NODE_MAP) {
+        shares_flatten(a, n);
+    } else if (key->type == CONF_WARMUP_DAYS && n->kind == CONF_NODE_MAP) {
+        conf_warmup_flatten(a, n);
+    }
     bool single_ok = key->shape == CONF_ONE_OR_LIST && n->kind == CONF_NODE_SCALAR;
     if (conf_node_is_null(n)) {
         buf_add(why, SLICE("has no value; write [] for an empty list"));

@@ -2,8 +2,10 @@
 #include "core/conf/check.h"
 #include "core/base/must.h"
 #include "core/base/units.h"
+#include "core/conf/egress.h"
 #include "core/conf/mailbox.h"
 #include "core/conf/value_names.h"
+#include "core/conf/warmup.h"
 
 #include <unistd.h>
 
@@ -67,6 +69,7 @@ void conf_derive(struct conf_apply *a, struct conf *c)
                                slash ? SLICE("admin.sock") : SLICE("/admin.sock"));
     }
     /* The items were made by this load and nobody else has seen them yet. */
+    conf_egress_derive(c);
     derive_listeners((struct conf_listener *)c->listeners.items, c->listeners.count);
     struct conf_relay_host *hosts = (struct conf_relay_host *)c->relay.host.items;
     for (size_t i = 0; i < c->relay.host.count; i++) {
@@ -344,7 +347,7 @@ static void check_attribute_fields(const struct check *k)
     } fields[] = {
         {SLICE("headers.priority"), h->priority}, {SLICE("headers.tenant"), h->tenant},
         {SLICE("headers.campaign"), h->campaign}, {SLICE("headers.send_at"), h->send_at},
-        {SLICE("headers.expire"), h->expire},
+        {SLICE("headers.expire"), h->expire},     {SLICE("headers.source"), h->source},
     };
     for (size_t i = 0; i < ARRAY_COUNT(fields); i++) {
         for (size_t j = 0; j < i; j++) {
@@ -356,6 +359,21 @@ static void check_attribute_fields(const struct check *k)
             }
         }
     }
+}
+
+/* One refused value may be the name that others are missing. */
+static void check_egress(const struct check *k)
+{
+    const struct conf_table *t = k->a->table;
+    bool bad = false;
+    for (size_t i = 0; i < t->key_count; i++) {
+        const struct conf_group *g = conf_key_group(t, &t->keys[i]);
+        bool mine = g && (g->offset == offsetof(struct conf, sources) ||
+                          g->offset == offsetof(struct conf, source_pools) ||
+                          g->offset == offsetof(struct conf, source_rules));
+        bad = bad || (mine && k->a->bad_keys[i]);
+    }
+    conf_egress_check(k->report, k->root, k->c, bad);
 }
 
 static void check_local(const struct check *k)
@@ -377,6 +395,8 @@ void conf_check(const struct conf_apply *a, const struct conf_node *root, const 
     check_listeners(&k);
     check_access(&k);
     check_local(&k);
+    check_egress(&k);
+    conf_warmup_check(k.report, k.root, k.c);
     check_attribute_fields(&k);
     check_pairs(&k);
     check_names(&k, SLICE("users"), c->users.count, user_name, user_same);

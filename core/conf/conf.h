@@ -4,7 +4,7 @@
  *
  * Purpose:   one struct with every setting, read from (in this order, later wins) defaults, the file,
  *            conf.d/<name>.yaml beside the file (sorted by name), the environment, --set; for shaping also
- *            shaping.d/<name>.yaml. Profiles
+ *            shaping.d/<name>.yaml, for automation automation.d/<name>.yaml. Profiles
  *            (core/conf/profile.h) bring the variables and files of other systems in between.
  *            What exists, its range, default and documentation is core/conf/keys.c: one row per key.
  * Owner:     conf_load makes it, conf_free ends it; the caller owns it. All text and lists inside
@@ -23,7 +23,7 @@
 #include "core/base/ipaddr.h"
 #include "core/base/slice.h"
 
-enum conf_io_backend { CONF_IO_AUTO, CONF_IO_URING };
+enum conf_io_backend { CONF_IO_AUTO, CONF_IO_URING, CONF_IO_EPOLL };
 enum conf_listener_mode { CONF_MODE_RELAY, CONF_MODE_SUBMISSION };
 enum conf_listener_tls {
     CONF_LISTENER_TLS_NONE,
@@ -77,6 +77,9 @@ enum conf_received { CONF_RECEIVED_ADD, CONF_RECEIVED_NONE };
 enum conf_relay_lookup { CONF_LOOKUP_HOST, CONF_LOOKUP_MX };
 enum conf_private_targets { CONF_PRIVATE_DENY, CONF_PRIVATE_ALLOW };
 enum conf_log_format { CONF_LOG_JSON };
+enum conf_egress_proxy_kind { CONF_EGRESS_DIRECT, CONF_EGRESS_SOCKS5, CONF_EGRESS_PROXY_V2 };
+
+enum { CONF_EGRESS_MAX = 1000, CONF_WEIGHT_MAX = 1000000 };
 enum conf_log_level { CONF_LOG_DEBUG, CONF_LOG_INFO, CONF_LOG_WARN, CONF_LOG_ERROR };
 
 /* Lists: items is NULL when count is 0. */
@@ -112,6 +115,62 @@ struct conf_relay_host {
 };
 struct conf_relay_hosts {
     const struct conf_relay_host *items;
+    size_t count;
+};
+
+/* A name with its share: "ip1:3". */
+struct conf_weight {
+    struct slice name;
+    uint32_t weight;
+};
+struct conf_weights {
+    const struct conf_weight *items;
+    size_t count;
+};
+
+struct conf_egress_proxy {
+    enum conf_egress_proxy_kind kind;
+    struct ip_endpoint at;
+};
+
+struct conf_egress_source {
+    struct slice name;
+    struct conf_addresses addresses; /* at most one of each family */
+    struct slice ehlo;               /* never empty: delivery.helo_name unless set */
+    struct conf_egress_proxy proxy;
+    struct slice proxy_user;
+    struct slice proxy_password;
+    struct slice warmup; /* a plan; empty: none */
+    uint32_t warmup_start_day;
+};
+struct conf_warmup_plans {
+    const struct conf_warmup_plan *items; /* core/conf/warmup_plan.h */
+    size_t count;
+};
+
+struct conf_egress_sources {
+    const struct conf_egress_source *items;
+    size_t count;
+};
+
+struct conf_egress_pool {
+    struct slice name;
+    struct conf_weights sources;
+};
+struct conf_egress_pools {
+    const struct conf_egress_pool *items;
+    size_t count;
+};
+
+/* All that is set must match. */
+struct conf_egress_rule {
+    struct slice tenant;
+    struct slice campaign;
+    struct slice sender_domain;
+    struct slice pool; /* or a source */
+};
+struct conf_egress_rules {
+    const struct conf_egress_rule *items;
     size_t count;
 };
 
@@ -268,6 +327,7 @@ struct conf_headers {
     struct slice campaign;
     struct slice send_at;
     struct slice expire;
+    struct slice source;
 };
 
 struct conf_relay {
@@ -308,6 +368,12 @@ struct conf_delivery {
     uint64_t data_timeout_ms;      /* wait for 354 */
     uint64_t body_timeout_ms;      /* each time the peer takes no bytes */
     uint64_t data_done_timeout_ms; /* wait for the answer to the final dot */
+};
+
+struct conf_automation; /* core/conf/automation.h */
+struct conf_automation_keys {
+    bool builtin;
+    const struct conf_automation *rules; /* never NULL after conf_load */
 };
 
 struct conf_shaping; /* core/conf/shaping.h */
@@ -377,7 +443,12 @@ struct conf {
     struct conf_headers headers;
     struct conf_relay relay;
     struct conf_delivery delivery;
+    struct conf_egress_sources sources;
+    struct conf_egress_pools source_pools;
+    struct conf_egress_rules source_rules;
+    struct conf_warmup_plans warmup_plans;
     struct conf_shaping_keys shaping;
+    struct conf_automation_keys automation;
     struct conf_dns dns;
     struct conf_queue queue;
     struct conf_dsn dsn;

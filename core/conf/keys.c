@@ -16,9 +16,10 @@ static const struct conf_key keys[] = {
     {KEY("workers"), COUNT(1, LIMIT_WORKERS, "0"), .flags = CONF_ZERO_OFF, AT(workers),
      DOC("Worker threads, each with its own ring and log; 0: one per core.")},
 
-    {KEY("io.backend"), ENUM("auto|uring", "auto"), AT(io.backend),
-     DOC("`auto` takes the best the kernel allows, `uring` nothing but io_uring. io_uring is the "
-         "only one so far, so both need it.")},
+    {KEY("io.backend"), ENUM("auto|uring|epoll", "auto"), AT(io.backend),
+     DOC("How sockets and files are driven. `auto`: io_uring, or epoll and threads for the disk where "
+         "io_uring is refused, as in most containers; the log says so. `uring`: then the start fails. `epoll`: "
+         "always.")},
     {KEY("io.ring_entries"), COUNT(64, 32768, "4096"), .flags = CONF_POWER_OF_2,
      AT(io.ring_entries), DOC("Size of each worker's submission queue, a power of two.")},
 
@@ -298,6 +299,9 @@ static const struct conf_key keys[] = {
     {KEY("headers.expire"), FIELD("X-Ringpost-Expire"), .flags = CONF_RELOAD | CONF_EMPTY_OK,
      .empty = "no such field", AT(headers.expire),
      DOC("Field with the time after which the message is not sent any more, in the same forms.")},
+    {KEY("headers.source"), FIELD("X-Ringpost-Source"), .flags = CONF_RELOAD | CONF_EMPTY_OK,
+     .empty = "no such field", AT(headers.source),
+     DOC("Field with the source, or the pool of sources, that it leaves by.")},
 
     {KEY("relay.host"), .type = CONF_RELAY_HOST, .shape = CONF_ONE_OR_LIST,
      .max = LIMIT_DOMAIN_BYTES, .items_max = 16, .fallback = "", .flags = CONF_RELOAD,
@@ -392,6 +396,8 @@ static const struct conf_key keys[] = {
      DOC("Wait for the answer to the end of the message (RFC 5321 4.5.3.2.6). Shorter makes "
          "duplicates likelier.")},
 
+#include "core/conf/keys_sources.inc"
+
     {KEY("dns.servers"), .type = CONF_ENDPOINT, .shape = CONF_LIST, .min = 53, .items_max = 8,
      .fallback = "", .empty = "those of /etc/resolv.conf", AT(dns.servers),
      DOC("Resolvers: `address`, `address:port`, `[address]:port`.")},
@@ -445,9 +451,11 @@ static const struct conf_key keys[] = {
      AT(shutdown.deadline_ms),
      DOC("After SIGTERM, sessions may finish their message within this time.")},
 
-    /* Last: the rules follow it where the configuration is printed. */
     {KEY("shaping.builtin"), BOOL("true"), .flags = CONF_RELOAD, AT(shaping.builtin),
      DOC("Begin with the limits that ship for large providers.")},
+
+    {KEY("automation.builtin"), BOOL("true"), .flags = CONF_RELOAD, AT(automation.builtin),
+     DOC("Begin with the rules that ship for large providers, and for everybody.")},
 };
 
 const struct conf_table conf_table = {

@@ -25,7 +25,7 @@ enum conf_type {
     CONF_EHLO_NAME,  /* host name or address literal */
     CONF_PATH,       /* file system path */
     CONF_FIELD_NAME, /* header field name */
-    CONF_LABEL,      /* name of a tenant or campaign */
+    CONF_LABEL,      /* name of a tenant, campaign, source or pool */
     CONF_MAILBOX,    /* addr-spec */
     CONF_ADDRESS,
     CONF_ADDRESS4,
@@ -33,6 +33,9 @@ enum conf_type {
     CONF_NET,
     CONF_ENDPOINT, /* min = the port when none is written */
     CONF_RELAY_HOST,
+    CONF_WEIGHT,       /* "name:3"; a list of them may be written as a map {name: 3} */
+    CONF_EGRESS_PROXY, /* "socks5://192.0.2.1:1080" */
+    CONF_WARMUP_DAYS,  /* "google:20 50"; a list of them may be written as a map {google: [20, 50]} */
 };
 
 enum conf_shape {
@@ -87,7 +90,7 @@ struct conf_table {
 };
 
 /* keys_groups.c */
-enum { CONF_GROUPS = 25 };
+enum { CONF_GROUPS = 30 };
 extern const struct conf_group conf_groups[CONF_GROUPS];
 extern const struct conf_table conf_table;
 

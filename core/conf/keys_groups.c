@@ -5,6 +5,7 @@
 #include "core/base/limits.h"
 #include "core/conf/conf.h"
 #include "core/conf/keys.h"
+#include "core/conf/warmup.h"
 
 const struct conf_group conf_groups[CONF_GROUPS] = {
     {SLICE_INIT("identity"), "Who we are.", 0, 0, 0, 0},
@@ -28,6 +29,17 @@ const struct conf_group conf_groups[CONF_GROUPS] = {
     {SLICE_INIT("headers"), "What we change in a message.", 0, 0, 0, 0},
     {SLICE_INIT("relay"), "The next server for all mail.", 0, 0, 0, 0},
     {SLICE_INIT("delivery"), "How mail goes out.", 0, 0, 0, 0},
+    {SLICE_INIT("sources"), "Addresses that mail leaves by, see [SOURCES.md](SOURCES.md).", 0,
+     CONF_EGRESS_MAX, offsetof(struct conf, sources), sizeof(struct conf_egress_source)},
+    {SLICE_INIT("source_pools"), "Sources that share mail by weight.", 0, CONF_EGRESS_MAX,
+     offsetof(struct conf, source_pools), sizeof(struct conf_egress_pool)},
+    {SLICE_INIT("source_rules"),
+     "Which mail leaves by which pool: the first rule that matches. All that a rule names must match; "
+     "one that names nothing matches all mail. Without a match mail has no source: "
+     "delivery.source_address4 and its like hold.",
+     0, CONF_EGRESS_MAX, offsetof(struct conf, source_rules), sizeof(struct conf_egress_rule)},
+    {SLICE_INIT("warmup_plans"), "How new sources begin, see [SOURCES.md](SOURCES.md).", 0,
+     CONF_WARMUP_PLANS_MAX, offsetof(struct conf, warmup_plans), sizeof(struct conf_warmup_plan)},
     {SLICE_INIT("dns"), "Name lookups.", 0, 0, 0, 0},
     {SLICE_INIT("queue"), "Retries.", 0, 0, 0, 0},
     {SLICE_INIT("dsn"), "Delivery reports.", 0, 0, 0, 0},
@@ -36,4 +48,7 @@ const struct conf_group conf_groups[CONF_GROUPS] = {
     {SLICE_INIT("shutdown"), "SIGTERM.", 0, 0, 0, 0},
     {SLICE_INIT("shaping"),
      "How fast, and to whom: this key and rules, see [SHAPING.md](SHAPING.md).", 0, 0, 0, 0},
+    {SLICE_INIT("automation"),
+     "What replies make the engine do: this key and rules, see [AUTOMATION.md](AUTOMATION.md).", 0, 0,
+     0, 0},
 };

@@ -12,6 +12,7 @@
 #include "core/conf/conf.h"
 #include "core/conf/keys.h"
 #include "core/conf/value_names.h"
+#include "core/conf/warmup.h"
 
 #define AT(member)                                                                                 \
     .offset = offsetof(struct conf, member), .size = sizeof(((struct conf *)0)->member)
@@ -24,6 +25,20 @@
 #define AT_DOMAIN(member)                                                                          \
     .offset = offsetof(struct conf_domain, member),                                                \
     .size = sizeof(((struct conf_domain *)0)->member)
+
+#define AT_SOURCE(member)                                                                          \
+    .offset = offsetof(struct conf_egress_source, member),                                         \
+    .size = sizeof(((struct conf_egress_source *)0)->member)
+#define AT_POOL(member)                                                                            \
+    .offset = offsetof(struct conf_egress_pool, member),                                           \
+    .size = sizeof(((struct conf_egress_pool *)0)->member)
+#define AT_RULE(member)                                                                            \
+    .offset = offsetof(struct conf_egress_rule, member),                                           \
+    .size = sizeof(((struct conf_egress_rule *)0)->member)
+
+#define AT_PLAN(member)                                                                            \
+    .offset = offsetof(struct conf_warmup_plan, member),                                           \
+    .size = sizeof(((struct conf_warmup_plan *)0)->member)
 
 #define SECOND 1000ull
 #define MINUTE (60 * SECOND)

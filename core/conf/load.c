@@ -2,10 +2,11 @@
  *
  * Each source becomes a tree and is judged alone; good nodes are merged into one tree in the order of
  * precedence; the merged tree is stored; relations between keys are judged last. So one run shows
- * every error of every source, also in a value that another source would have replaced. Shaping rules
- * go their own way (shaping_load.c): files only, and a rule's line is kept.
+ * every error of every source, also in a value that another source would have replaced. Rules of shaping and
+ * automation go their own way (shaping_load.c, automation_read.c): files only, and a rule's line is kept.
  */
 #include "core/base/must.h"
+#include "core/conf/automation.h"
 #include "core/conf/check.h"
 #include "core/conf/env.h"
 #include "core/conf/file.h"
@@ -20,8 +21,9 @@ enum {
     NODES_MAX = 50000,
     /* Every node (~160 bytes) and the cost of an empty text; texts of files may grow by half while
      * escapes are resolved ("\L" is three bytes); variables and --set are copied twice (whole, item
-     * by item), each with a name; files of secrets; file names and defaults. */
-    SCRATCH_BYTES = NODES_MAX * (sizeof(struct conf_node) + 64) + 2 * FILES_BYTES_MAX +
+     * by item), each with a name; shares of sources once more, name and number together; files of
+     * secrets; file names and defaults. */
+    SCRATCH_BYTES = NODES_MAX * (sizeof(struct conf_node) + 96) + 3 * FILES_BYTES_MAX +
                     3 * CONF_PROFILE_BYTES_MAX + 4 * CONF_ENV_BYTES_MAX +
                     4 * CONF_ENV_VARIABLES_MAX * 64 + 2 * CONF_SECRETS_BYTES_MAX +
                     4 * CONF_FOLDER_FILES_MAX * 4096 + 65536,
@@ -33,6 +35,7 @@ struct loader {
     struct conf_arena *scratch;
     struct conf_node *root;
     struct conf_node *shaping; /* one map per file that has rules */
+    struct conf_node *automation; /* the same */
     size_t nodes_left;
     size_t file_bytes;
     struct conf_profile_source profile_source;
@@ -42,7 +45,8 @@ struct loader {
 
 /* ---- files --------------------------------------------------------------------------------- */
 
-enum file_kind { FILE_MAIN, FILE_SHAPING }; /* of shaping.d: nothing but rules */
+/* Of shaping.d and automation.d: nothing but rules. */
+enum file_kind { FILE_MAIN, FILE_SHAPING, FILE_AUTOMATION };
 
 static void file_load(struct loader *l, const char *path, enum file_kind kind)
 {
@@ -64,8 +68,11 @@ static void file_load(struct loader *l, const char *path, enum file_kind kind)
     }
     if (tree && kind == FILE_SHAPING) {
         conf_shaping_append(l->shaping, tree, &l->report);
+    } else if (tree && kind == FILE_AUTOMATION) {
+        conf_automation_append(l->automation, tree, &l->report);
     } else if (tree) {
         conf_shaping_detach(l->shaping, tree, l->scratch, &l->report);
+        conf_automation_detach(l->automation, tree, l->scratch, &l->report);
         conf_apply_tree(&l->apply, tree);
         conf_node_merge(l->root, tree);
     }
@@ -132,6 +139,7 @@ static void sources_load(struct loader *l, const struct conf_source *src)
         file_load(l, src->file, FILE_MAIN);
         folder_load(l, src->file, SLICE("conf.d"), FILE_MAIN);
         folder_load(l, src->file, SLICE("shaping.d"), FILE_SHAPING);
+        folder_load(l, src->file, SLICE("automation.d"), FILE_AUTOMATION);
     }
     if (p.profile) {
         conf_profile_above(&p);
@@ -240,6 +248,7 @@ static struct conf *build(struct loader *l)
     store.report = &l->report;
     struct conf_shaping_load shaping = {l->shaping, &l->report, c->shaping.builtin, l->incomplete};
     c->shaping.rules = conf_shaping_load(&shaping);
+    c->automation.rules = conf_automation_load(l->automation, &l->report);
     conf_derive(&store, c);
     if (!l->incomplete) {
         conf_check(&store, l->root, c);
@@ -264,6 +273,7 @@ struct conf *conf_load(const struct conf_source *src, struct buf *errors, struct
     l.apply = (struct conf_apply){&conf_table, &l.report, NULL, l.scratch, bad_keys, 0};
     l.root = conf_node_new(l.scratch, CONF_NODE_MAP, &from);
     l.shaping = conf_node_new(l.scratch, CONF_NODE_LIST, &from);
+    l.automation = conf_node_new(l.scratch, CONF_NODE_LIST, &from);
     sources_load(&l, src);
     c = build(&l);
     if (l.report.error_count) {
@@ -292,6 +302,7 @@ void conf_free(struct conf *c)
 {
     if (c) {
         conf_shaping_free(c->shaping.rules);
+        conf_automation_free(c->automation.rules);
         conf_arena_free(c->arena);
         free(c);
     }

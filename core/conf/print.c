@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/conf/print.h"
+#include "core/conf/automation.h"
 #include "core/conf/shaping.h"
 #include "core/base/must.h"
 #include "core/base/utf8.h"
@@ -116,13 +117,27 @@ static void list_group_add(const struct conf_table *t, const struct conf_group *
     }
 }
 
-void conf_print_yaml_table(const struct conf_table *t, const void *conf, struct buf *out)
+/* What stands in a group behind its keys; c: NULL in a test's table. */
+static void rules_add(const struct conf *c, const struct conf_group *g, struct buf *out)
+{
+    if (c && g && slice_eq(g->name, SLICE("shaping"))) {
+        conf_shaping_print(c->shaping.rules, out);
+    } else if (c && g && slice_eq(g->name, SLICE("automation"))) {
+        conf_automation_print(c->automation.rules, out);
+    }
+}
+
+static void yaml_add(const struct conf_table *t, const void *conf, const struct conf *rules,
+                     struct buf *out)
 {
     const struct conf_group *open = NULL;
     for (size_t i = 0; i < t->key_count; i++) {
         const struct conf_key *key = &t->keys[i];
         const struct conf_group *g = conf_key_group(t, key);
         bool first = g && g != open;
+        if (g != open) {
+            rules_add(rules, open, out);
+        }
         open = g;
         if (first) {
             buf_addf(out, "%.*s:\n", SLICE_ARG(g->name));
@@ -137,6 +152,12 @@ void conf_print_yaml_table(const struct conf_table *t, const void *conf, struct 
         conf_key_value_add(out, key, conf);
         buf_add_byte(out, '\n');
     }
+    rules_add(rules, open, out);
+}
+
+void conf_print_yaml_table(const struct conf_table *t, const void *conf, struct buf *out)
+{
+    yaml_add(t, conf, NULL, out);
 }
 
 void conf_print_yaml(const struct conf *c, struct buf *out)
@@ -144,8 +165,7 @@ void conf_print_yaml(const struct conf *c, struct buf *out)
     if (c->profile.len) {
         buf_addf(out, "# profile: %.*s\n", SLICE_ARG(c->profile));
     }
-    conf_print_yaml_table(&conf_table, c, out);
-    conf_shaping_print(c->shaping.rules, out); /* shaping is the last group */
+    yaml_add(&conf_table, c, c, out);
 }
 
 /* ---- the commented defaults ---------------------------------------------------------------- */

@@ -5,6 +5,7 @@
  */
 #include "core/base/must.h"
 #include "core/conf/print.h"
+#include "core/conf/automation.h"
 #include "core/conf/shaping.h"
 #include "core/conf/value.h"
 
@@ -86,6 +87,9 @@ static void type_add(struct buf *out, const struct conf_key *key)
     case CONF_NET:
     case CONF_ENDPOINT:
     case CONF_RELAY_HOST:
+    case CONF_WEIGHT:
+    case CONF_EGRESS_PROXY:
+    case CONF_WARMUP_DAYS:
         buf_addf(out, "\"type\": \"string\", \"minLength\": %d",
                  key->flags & CONF_EMPTY_OK ? 0 : 1);
         return;
@@ -169,6 +173,9 @@ static void members_add(struct buf *out, const struct conf_table *t, const struc
     }
     if (g && slice_eq(g->name, SLICE("shaping"))) {
         conf_shaping_print_schema(out, depth + 1);
+    }
+    if (g && slice_eq(g->name, SLICE("automation"))) {
+        conf_automation_print_schema(out, depth + 1);
     }
     for (size_t i = 0; !g && i < t->group_count; i++) {
         const struct conf_group *child = &t->groups[i];

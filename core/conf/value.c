@@ -6,8 +6,10 @@
 #include "core/conf/value.h"
 #include "core/base/must.h"
 #include "core/base/units.h"
+#include "core/conf/egress.h"
 #include "core/conf/report.h"
 #include "core/conf/value_names.h"
+#include "core/conf/warmup.h"
 
 void conf_value_show(struct buf *out, struct slice text)
 {
@@ -133,6 +135,10 @@ static bool count_parse(const struct conf_key *key, struct slice text, union con
                         struct buf *why)
 {
     uint64_t v;
+    bool percent = key->unit && slice_eq(slice_str(key->unit), SLICE("percent"));
+    if (percent && text.len > 1 && text.ptr[text.len - 1] == '%') {
+        text.len--;
+    }
     if (!slice_to_u64(text, &v)) {
         /* Digits that overflow are a number all the same. */
         const char *what = key->type == CONF_PORT ? "is not a port"
@@ -259,6 +265,13 @@ static const struct type_row types[] = {
                   false},
     [CONF_ENDPOINT] = {"an IP address with a port", sizeof(struct ip_endpoint), conf_endpoint_parse,
                        conf_endpoint_print, false, false, false},
+    [CONF_WEIGHT] = {"a name with its share, like ip1:3", sizeof(struct conf_weight),
+                     conf_weight_parse, conf_weight_print, false, false, true},
+    [CONF_EGRESS_PROXY] = {"a proxy", sizeof(struct conf_egress_proxy), conf_egress_proxy_parse,
+                           conf_egress_proxy_print, false, false, false},
+    [CONF_WARMUP_DAYS] = {"a provider with its days, like google:20 50 100",
+                          sizeof(struct conf_warmup_list), conf_warmup_days_parse,
+                          conf_warmup_days_print, false, false, true},
     [CONF_RELAY_HOST] = {"a relay host", sizeof(struct conf_relay_host), conf_relay_host_parse,
                          conf_relay_host_print, false, false, true},
 };
@@ -293,6 +306,11 @@ void conf_value_own(const struct conf_key *key, union conf_value *v, struct conf
 {
     if (key->type == CONF_RELAY_HOST) {
         v->relay.name = conf_arena_copy(arena, v->relay.name);
+    } else if (key->type == CONF_WEIGHT) {
+        v->weight.name = conf_arena_copy(arena, v->weight.name);
+    } else if (key->type == CONF_WARMUP_DAYS) {
+        v->warmup.provider = conf_arena_copy(arena, v->warmup.provider);
+        v->warmup.days = conf_arena_copy(arena, v->warmup.days);
     } else if (types[key->type].holds_slice) {
         v->text = conf_arena_copy(arena, v->text);
     }

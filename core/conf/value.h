@@ -14,6 +14,7 @@
 #include "core/conf/arena.h"
 #include "core/conf/conf.h"
 #include "core/conf/keys.h"
+#include "core/conf/warmup_plan.h"
 
 /* Which member counts follows from the type; integers of every width, enums and bool: number. */
 union conf_value {
@@ -23,6 +24,9 @@ union conf_value {
     struct ip_net net;
     struct ip_endpoint endpoint;
     struct conf_relay_host relay;
+    struct conf_weight weight;
+    struct conf_egress_proxy proxy;
+    struct conf_warmup_list warmup;
 };
 
 bool conf_value_parse(const struct conf_key *key, struct slice text, union conf_value *out,

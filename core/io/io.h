@@ -4,9 +4,9 @@
  *
  * Purpose:   a proactor. An owner starts an operation with a tag {kind, handle}; its completion is
  *            delivered later, in io_dispatch, as one event to the handler of that kind. Nothing ever
- *            completes inside the call that starts it. core/io/uring*.c implement this over io_uring;
- *            the contract also fits readiness (epoll) and a simulator, which are link-time or
- *            run-time twins of those files.
+ *            completes inside the call that starts it. core/io/uring*.c do this with io_uring,
+ *            core/io/epoll*.c with readiness and threads for the disk; which one is asked at run time
+ *            (choose.h). A simulator links its twin of io.c.
  *
  * Owner:     a worker owns its io (io_open, io_close) and is the only one to call it. Memory that is
  *            handed to an operation (send data, read targets, sockaddrs, iovecs) belongs to the kernel
@@ -17,7 +17,7 @@
  *            when it is stale (io_count_stale), it never dereferences it.
  * Events:    errno is decoded here, once, into enum io_status. `data` of a recv event lies in a shared
  *            buffer that goes back to the kernel when the handler returns: copy what must stay.
- * Limits:    the submission queue flushes itself when full. Receive buffers: IO_RECV_BUFFERS of
+ * Limits:    the submission queue flushes itself when full. IO_DURABLE_WRITES_MAX at once. Receive buffers: IO_RECV_BUFFERS of
  *            IO_RECV_BUFFER_BYTES for the whole worker; when they run out, a recv ends IO_RETRY.
  * Errors:    io_open returns NULL and an errno; starting an operation never fails (a failure is an
  *            event like any other).
@@ -40,6 +40,7 @@
 enum {
     IO_RECV_BUFFERS = 128,
     IO_RECV_BUFFER_BYTES = 16 * 1024,
+    IO_DURABLE_WRITES_MAX = 16, /* a spool has one group in flight; tests use some more */
 };
 
 enum io_status {
@@ -91,9 +92,12 @@ struct io_counters {
 };
 
 struct io;
+struct io_backend;
 
-/* routes: IO_KIND_COUNT rows, const for io's life. entries: submission queue size, power of two. */
-struct io *io_open(unsigned entries, const struct io_route *routes, void *ctx, int *error);
+/* backend: of choose.h. routes: IO_KIND_COUNT rows, const for io's life. entries: submission queue size, power
+ * of two. */
+struct io *io_open(const struct io_backend *backend, unsigned entries,
+                   const struct io_route *routes, void *ctx, int *error);
 /* Everything must have completed (io_in_flight == 0). */
 void io_close(struct io *io);
 
@@ -144,9 +148,10 @@ void io_cancel(struct io *io, struct io_tag tag);
 
 /* ---- between threads ---- */
 
-/* The descriptor by which others reach this io with io_wake. */
+/* The descriptor by which others reach this io with io_wake. Nobody may use it any more when io_close is called:
+ * its number is soon that of another file. */
 int io_wake_fd(const struct io *io);
-/* Makes the io behind target_wake_fd deliver an IO_KIND_MAILBOX event. */
+/* Makes the io behind target_wake_fd, of the same back end, deliver an IO_KIND_MAILBOX event. */
 void io_wake(struct io *io, int target_wake_fd);
 
 #endif

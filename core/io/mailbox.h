@@ -4,7 +4,7 @@
  *
  * Purpose:   many senders, one receiver, no lock. A sender collects nothing and waits for nothing; the
  *            receiver takes everything at once in its loop. The first message into an empty box wakes
- *            the receiver's ring (IORING_OP_MSG_RING); the others ride along.
+ *            the receiver's io (io_wake: IORING_OP_MSG_RING or an eventfd); the others ride along.
  * Owner:     the receiver's thread owns the box; a mail belongs to the sender until posted, then to
  *            the receiver, which frees it or posts it on.
  * Thread:    mailbox_post: any thread that has an io; mailbox_take: the receiver.

@@ -78,11 +78,21 @@ int net_socket(const struct ip_addr *peer, const struct ip_addr *source)
         struct ip_endpoint from = {*source, 0};
         struct sockaddr_storage sa;
         socklen_t len = ip_endpoint_to_sockaddr(&from, &sa);
+        net_on(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT); /* for IPv6, too */
         if (bind(fd, (struct sockaddr *)&sa, len) != 0) {
             return net_fail(fd);
         }
     }
     return fd;
+}
+
+bool net_has_address(const struct ip_addr *a)
+{
+    int fd = net_socket(a, a);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd != -EADDRNOTAVAIL;
 }
 
 void net_no_delay(int fd)

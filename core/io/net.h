@@ -16,8 +16,12 @@
 int net_listen(const struct ip_endpoint *at, int backlog);
 /* Is the port free? SO_REUSEPORT would silently share it with another process of ours. 0 or -errno. */
 int net_probe(const struct ip_endpoint *at);
-/* A TCP socket for a connection to a peer of this family; source IP_NONE: the kernel chooses. */
+/* A TCP socket for a connection to a peer of this family; source IP_NONE: the kernel chooses. Its port is chosen
+ * when it connects (IP_BIND_ADDRESS_NO_PORT), so a source has as many connections as it has ports for each
+ * destination. -EADDRNOTAVAIL: the address is not on this machine. */
 int net_socket(const struct ip_addr *peer, const struct ip_addr *source);
+/* Is the address on this machine? What cannot be found out is taken for yes. */
+bool net_has_address(const struct ip_addr *a);
 /* No delay for small writes: replies are written whole. */
 void net_no_delay(int fd);
 bool net_peer(int fd, struct ip_endpoint *out);

@@ -13,8 +13,7 @@
 #ifndef RINGPOST_IO_URING_H
 #define RINGPOST_IO_URING_H
 
-#include "core/base/must.h"
-#include "core/io/io.h"
+#include "core/io/backend.h"
 
 #include <liburing.h>
 
@@ -23,8 +22,7 @@ enum {
     URING_DURABLE_WRITE,
     URING_DURABLE_SYNC,
 
-    URING_DURABLE_MAX = 16, /* a spool has one group in flight; tests use some more */
-    URING_REAP_MAX = 512,   /* events copied at once */
+    URING_REAP_MAX = 512, /* events copied at once */
     URING_BUFFER_GROUP = 0,
 };
 
@@ -47,19 +45,20 @@ struct uring_cqe {
     uint32_t flags;
 };
 
-struct io {
+struct uring {
+    struct io io; /* first */
     struct io_uring ring;
-    const struct io_route *routes;
-    void *ctx;
-    struct clock_now now;
-    uint64_t in_flight;
-    struct io_counters counters;
     struct io_uring_buf_ring *buf_ring;
     size_t buf_ring_bytes;
     char *buffers;
-    struct uring_durable durable[URING_DURABLE_MAX];
+    struct uring_durable durable[IO_DURABLE_WRITES_MAX];
     struct uring_cqe reaped[URING_REAP_MAX];
 };
+
+static inline struct uring *uring_of(struct io *io)
+{
+    return container_of(io, struct uring, io);
+}
 
 static inline uint64_t uring_pack(unsigned kind, struct handle h)
 {
@@ -68,34 +67,47 @@ static inline uint64_t uring_pack(unsigned kind, struct handle h)
 }
 
 /* Gives what was prepared to the kernel. */
-void uring_submit(struct io *io);
+void uring_submit(struct uring *u);
 
 /* An entry of the submission queue, which is emptied when it is full. */
-static inline struct io_uring_sqe *uring_sqe(struct io *io, uint64_t user_data)
+static inline struct io_uring_sqe *uring_sqe(struct uring *u)
 {
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&io->ring);
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
     while (!sqe) {
-        uring_submit(io);
-        sqe = io_uring_get_sqe(&io->ring);
+        uring_submit(u);
+        sqe = io_uring_get_sqe(&u->ring);
     }
-    sqe->user_data = user_data;
-    io->counters.ops++;
+    u->io.counters.ops++;
     return sqe;
 }
 
 /* user_data is set after the prep call because older preps clear it. */
-static inline void uring_tag(struct io *io, struct io_uring_sqe *sqe, struct io_tag tag)
+static inline void uring_tag(struct io_uring_sqe *sqe, struct io_tag tag)
 {
-    must(tag.kind > IO_KIND_NONE && tag.kind < IO_KIND_COUNT);
     sqe->user_data = uring_pack(tag.kind, tag.owner);
-    io->in_flight++;
 }
 
-/* How results of this kind are read (kinds.h). */
-enum io_decode uring_decode_of(enum io_kind kind);
-/* Hands the event to its kind's handler. */
-void uring_deliver(struct io *io, const struct io_event *ev);
 /* uring_file.c: one half of a durable write has completed. */
-void uring_on_durable(struct io *io, unsigned kind, const struct uring_cqe *cqe);
+void uring_on_durable(struct uring *u, unsigned kind, const struct uring_cqe *cqe);
+
+/* ---- the operations of struct io_backend: uring_socket.c, uring_file.c ---- */
+
+void uring_accept(struct io *io, struct io_tag tag, int listen_fd);
+void uring_connect(struct io *io, struct io_tag tag, int fd, const struct sockaddr *addr,
+                   socklen_t len);
+void uring_recv(struct io *io, struct io_tag tag, int fd);
+void uring_send(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len);
+void uring_sendmsg(struct io *io, struct io_tag tag, int fd, const struct msghdr *msg);
+void uring_poll(struct io *io, struct io_tag tag, int fd, unsigned poll_events);
+void uring_openat(struct io *io, struct io_tag tag, int dir_fd, const char *path, int flags,
+                  unsigned mode);
+void uring_read(struct io *io, struct io_tag tag, int fd, void *ptr, size_t len, uint64_t offset);
+void uring_write(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len,
+                 uint64_t offset);
+void uring_write_durable(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len,
+                         uint64_t offset);
+void uring_fallocate(struct io *io, struct io_tag tag, int fd, uint64_t offset, uint64_t len);
+void uring_fsync(struct io *io, struct io_tag tag, int fd, bool data_only);
+void uring_close_fd(struct io *io, struct io_tag tag, int fd);
 
 #endif

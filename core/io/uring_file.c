@@ -7,84 +7,81 @@
  * repeated on its own.
  */
 #include "core/io/uring.h"
-#include "core/io/status.h"
 
 #include <errno.h>
 
-void io_openat(struct io *io, struct io_tag tag, int dir_fd, const char *path, int flags,
-               unsigned mode)
+void uring_openat(struct io *io, struct io_tag tag, int dir_fd, const char *path, int flags,
+                  unsigned mode)
 {
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
+    struct io_uring_sqe *sqe = uring_sqe(uring_of(io));
     io_uring_prep_openat(sqe, dir_fd, path, flags, mode);
-    uring_tag(io, sqe, tag);
+    uring_tag(sqe, tag);
 }
 
-void io_read(struct io *io, struct io_tag tag, int fd, void *ptr, size_t len, uint64_t offset)
+void uring_read(struct io *io, struct io_tag tag, int fd, void *ptr, size_t len, uint64_t offset)
 {
-    must(len > 0 && len <= INT32_MAX);
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
+    struct io_uring_sqe *sqe = uring_sqe(uring_of(io));
     io_uring_prep_read(sqe, fd, ptr, (unsigned)len, offset);
-    uring_tag(io, sqe, tag);
+    uring_tag(sqe, tag);
 }
 
-void io_write(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len,
-              uint64_t offset)
+void uring_write(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len,
+                 uint64_t offset)
 {
-    must(len > 0 && len <= INT32_MAX);
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
+    struct io_uring_sqe *sqe = uring_sqe(uring_of(io));
     io_uring_prep_write(sqe, fd, ptr, (unsigned)len, offset);
-    uring_tag(io, sqe, tag);
+    uring_tag(sqe, tag);
 }
 
-void io_fallocate(struct io *io, struct io_tag tag, int fd, uint64_t offset, uint64_t len)
+void uring_fallocate(struct io *io, struct io_tag tag, int fd, uint64_t offset, uint64_t len)
 {
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
+    struct io_uring_sqe *sqe = uring_sqe(uring_of(io));
     io_uring_prep_fallocate(sqe, fd, 0, (off_t)offset, (off_t)len);
-    uring_tag(io, sqe, tag);
+    uring_tag(sqe, tag);
 }
 
-void io_fsync(struct io *io, struct io_tag tag, int fd, bool data_only)
+void uring_fsync(struct io *io, struct io_tag tag, int fd, bool data_only)
 {
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
+    struct io_uring_sqe *sqe = uring_sqe(uring_of(io));
     io_uring_prep_fsync(sqe, fd, data_only ? IORING_FSYNC_DATASYNC : 0);
-    uring_tag(io, sqe, tag);
+    uring_tag(sqe, tag);
 }
 
-void io_close_fd(struct io *io, struct io_tag tag, int fd)
+void uring_close_fd(struct io *io, struct io_tag tag, int fd)
 {
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
+    struct io_uring_sqe *sqe = uring_sqe(uring_of(io));
     io_uring_prep_close(sqe, fd);
-    uring_tag(io, sqe, tag);
+    uring_tag(sqe, tag);
 }
 
 /* ---- the durable write ---- */
 
-static void uring_durable_submit(struct io *io, struct uring_durable *d)
+static void uring_durable_submit(struct uring *u, struct uring_durable *d)
 {
-    struct handle h = {(uint32_t)(d - io->durable), 1};
+    struct handle h = {(uint32_t)(d - u->durable), 1};
     d->pending = 2;
     /* Both entries of a link must go into one submission. */
-    while (io_uring_sq_space_left(&io->ring) < 2) {
-        uring_submit(io);
+    while (io_uring_sq_space_left(&u->ring) < 2) {
+        uring_submit(u);
     }
     unsigned len = d->left > INT32_MAX ? INT32_MAX / 4096 * 4096 : (unsigned)d->left;
-    struct io_uring_sqe *sqe = uring_sqe(io, 0);
+    struct io_uring_sqe *sqe = uring_sqe(u);
     io_uring_prep_write(sqe, d->fd, d->ptr, len, d->offset);
     sqe->flags |= IOSQE_IO_LINK;
     sqe->user_data = uring_pack(URING_DURABLE_WRITE, h);
-    sqe = uring_sqe(io, 0);
+    sqe = uring_sqe(u);
     io_uring_prep_fsync(sqe, d->fd, IORING_FSYNC_DATASYNC);
     sqe->user_data = uring_pack(URING_DURABLE_SYNC, h);
 }
 
-static void uring_durable_finish(struct io *io, struct uring_durable *d)
+static void uring_durable_finish(struct uring *u, struct uring_durable *d)
 {
     if (d->write_res > 0 && (size_t)d->write_res < d->left) {
-        io->counters.short_writes++;
+        u->io.counters.short_writes++;
         d->ptr += d->write_res;
         d->left -= (size_t)d->write_res;
         d->offset += (uint64_t)d->write_res;
-        uring_durable_submit(io, d);
+        uring_durable_submit(u, d);
         return;
     }
     struct io_event ev = {.kind = d->tag.kind, .owner = d->tag.owner};
@@ -92,41 +89,31 @@ static void uring_durable_finish(struct io *io, struct uring_durable *d)
                 : d->write_res == 0 ? EIO
                 : d->sync_res < 0   ? -d->sync_res
                                     : 0;
-    ev.error = error;
-    ev.status = error ? io_status_of_file(error) : IO_OK;
-    if (ev.status == IO_RETRY || ev.status == IO_CANCELLED) {
-        ev.status = IO_DISK_ERROR; /* for the owner all of these mean: not durable, segment over */
-    }
-    if (ev.status == IO_OK) {
-        io->counters.durable_writes++;
-    }
-    must(io->in_flight > 0);
-    io->in_flight--;
-    uring_deliver(io, &ev);
+    io_decode_durable(&u->io, &ev, error);
+    io_deliver(&u->io, &ev);
 }
 
-void io_write_durable(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len,
-                      uint64_t offset)
+void uring_write_durable(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len,
+                         uint64_t offset)
 {
-    must(len > 0);
-    for (unsigned i = 0; i < URING_DURABLE_MAX; i++) {
-        struct uring_durable *d = &io->durable[i];
+    struct uring *u = uring_of(io);
+    for (unsigned i = 0; i < IO_DURABLE_WRITES_MAX; i++) {
+        struct uring_durable *d = &u->durable[i];
         if (d->pending == 0) {
             *d = (struct uring_durable){
                 .tag = tag, .fd = fd, .ptr = ptr, .left = len, .offset = offset};
-            io->in_flight++;
-            uring_durable_submit(io, d);
+            uring_durable_submit(u, d);
             return;
         }
     }
-    must(!"more durable writes in flight than URING_DURABLE_MAX");
+    must_never("durable_in_flight is wrong");
 }
 
-void uring_on_durable(struct io *io, unsigned kind, const struct uring_cqe *cqe)
+void uring_on_durable(struct uring *u, unsigned kind, const struct uring_cqe *cqe)
 {
     uint32_t index = (uint32_t)(cqe->user_data >> 32) & (POOL_SLOTS_MAX - 1);
-    must(index < URING_DURABLE_MAX);
-    struct uring_durable *d = &io->durable[index];
+    must(index < IO_DURABLE_WRITES_MAX);
+    struct uring_durable *d = &u->durable[index];
     must(d->pending > 0);
     if (kind == URING_DURABLE_WRITE) {
         d->write_res = cqe->res;
@@ -134,6 +121,6 @@ void uring_on_durable(struct io *io, unsigned kind, const struct uring_cqe *cqe)
         d->sync_res = cqe->res;
     }
     if (--d->pending == 0) {
-        uring_durable_finish(io, d);
+        uring_durable_finish(u, d);
     }
 }

@@ -14,6 +14,7 @@ enum obs_level { OBS_DEBUG, OBS_INFO, OBS_WARN, OBS_ERROR };
 /* X(enumerator, "event", level) */
 #define OBS_EVENTS(X)                                                                              \
     X(OBS_STARTED, "started", OBS_INFO)                                                            \
+    X(OBS_IO_FALLBACK, "io_fallback", OBS_WARN)                                                    \
     X(OBS_LISTENING, "listening", OBS_INFO)                                                        \
     X(OBS_RECOVERED, "recovered", OBS_INFO)                                                        \
     X(OBS_READY, "ready", OBS_INFO)                                                                \
@@ -44,6 +45,9 @@ enum obs_level { OBS_DEBUG, OBS_INFO, OBS_WARN, OBS_ERROR };
     X(OBS_OUTBOUND_CLOSE, "outbound_close", OBS_DEBUG)                                             \
     X(OBS_OUTBOUND_TROUBLE, "outbound_trouble", OBS_WARN)                                          \
     X(OBS_OUTBOUND_LEARNED, "outbound_learned", OBS_INFO)                                          \
+    X(OBS_OVERRIDE, "override", OBS_WARN)                                                          \
+    X(OBS_SOURCE_PAUSED, "source_paused", OBS_ERROR)                                               \
+    X(OBS_SOURCE_RESUMED, "source_resumed", OBS_INFO)                                              \
     X(OBS_ACCEPT_PAUSED, "accept_paused", OBS_WARN)                                                \
     X(OBS_SPOOL_STATE, "spool_state", OBS_WARN)                                                    \
     X(OBS_SPOOL_DAMAGE, "spool_damage", OBS_ERROR)                                                 \
@@ -84,10 +88,14 @@ enum obs_event {
     X(OBS_F_PEER, "peer")                                                                          \
     X(OBS_F_PEER_NAME, "peer_name")                                                                \
     X(OBS_F_SITE, "site")                                                                          \
+    X(OBS_F_SOURCE, "source")                                                                      \
+    X(OBS_F_ADDRESS, "address")                                                                    \
     X(OBS_F_STAGE, "stage")                                                                        \
     X(OBS_F_CODE, "code")                                                                          \
     X(OBS_F_STATUS, "status")                                                                      \
     X(OBS_F_REPLY, "reply")                                                                        \
+    X(OBS_F_CLASS, "class")                                                                        \
+    X(OBS_F_RULE, "rule")                                                                          \
     X(OBS_F_HINT, "hint")                                                                          \
     X(OBS_F_REMOTE, "remote")                                                                      \
     X(OBS_F_UNKNOWN, "outcome_unknown")                                                            \

@@ -20,20 +20,14 @@
 
 #include "core/base/buf.h"
 #include "core/obs/event.h"
+#include "core/obs/sink.h"
 
 enum {
     OBS_CHUNK_BYTES = 64 * 1024,
-    OBS_CHUNKS_MAX = 64,
     OBS_LINE_BYTES = 8 * 1024,
     OBS_VALUE_BYTES = 1024,
     OBS_FLUSH_AFTER_MS = 20,
 };
-
-struct obs_sink;
-struct obs_sink *obs_sink_open(int fd);
-/* Waits until all is written, at most deadline_ms milliseconds (a reader that never reads). */
-void obs_sink_close(struct obs_sink *s, unsigned deadline_ms);
-uint64_t obs_sink_dropped(struct obs_sink *s);
 
 struct obs_log {
     struct obs_sink *sink;

@@ -101,6 +101,15 @@ static const char *read_campaign(struct reading *r)
     return read_name(r->value, &r->out->campaign);
 }
 
+/* A name that nothing stands for is a mistake that somebody should hear of now. One that goes with a later
+ * configuration does not count any more (egress_pool_of). */
+static const char *read_source(struct reading *r)
+{
+    const char *wrong = read_name(r->value, &r->out->source);
+    bool known = !r->from->egress || egress_pool_find(r->from->egress, r->value);
+    return wrong ? wrong : known ? NULL : "is not the name of a source or a pool here";
+}
+
 static const char *read_time(struct reading *r, bool up, uint32_t *out)
 {
     uint64_t s;
@@ -134,6 +143,7 @@ static const struct {
     {offsetof(struct conf_headers, campaign), read_campaign},
     {offsetof(struct conf_headers, send_at), read_send_at},
     {offsetof(struct conf_headers, expire), read_expire},
+    {offsetof(struct conf_headers, source), read_source},
 };
 
 static struct slice row_name(const struct conf_headers *names, size_t row)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * attributes - a message's class, tenant, campaign and times, and who says them
+ * attributes - a message's class, tenant, campaign, source and times, and who says them
  *
  * Purpose:   what the order of the queue and its clock go by. Header fields (headers.priority and its
  *            like) come before the user's defaults, these before the listener's. FUTURERELEASE (RFC 4865)
@@ -18,8 +18,9 @@
 
 #include "core/policy/access.h"
 #include "core/policy/credentials.h"
+#include "core/policy/egress.h"
 
-enum { ATTRIBUTES_AHEAD_S_MAX = 366 * 24 * 3600, ATTRIBUTES_FIELDS = 5 };
+enum { ATTRIBUTES_AHEAD_S_MAX = 366 * 24 * 3600, ATTRIBUTES_FIELDS = 6 };
 
 /* DELIVERBY. Neither RETURN nor NOTIFY: it was not asked for. */
 enum {
@@ -37,10 +38,13 @@ struct attributes {
     uint32_t notify_s; /* from then on its sender is told that it is late */
     struct slice tenant;
     struct slice campaign;
+    struct slice source; /* or a pool: what it is to leave by */
+    struct slice dkim;   /* domain it is signed for here; not said by anybody */
 };
 
 struct attributes_source {
     const struct conf_headers *names;
+    const struct egress_table *egress; /* whose names a message may name; NULL: any */
     struct slice
         fields; /* whole fields one after the other, with their CRLF; empty: none that count */
     const struct conf_listener *listener;

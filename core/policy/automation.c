@@ -66,7 +66,7 @@ struct firing {
 
 static uint64_t base_of(const struct automation_event *event, enum automation_action action)
 {
-    if (action == AUTOMATION_RATE) {
+    if (action == AUTOMATION_RATE || action == AUTOMATION_SUSPEND) {
         return event->base.messages_per_day;
     }
     if (action == AUTOMATION_CONNECTIONS) {
@@ -160,6 +160,7 @@ static bool reduction_again(const struct firing *f, struct automation_held *h)
 
 static void suspension_start(const struct firing *f, struct automation_held *h, bool again)
 {
+    h->base = again && h->base ? h->base : base_of(f->event, h->action);
     h->factor = again ? factor_halved(h, f->rule->factor, f->now_ms) : f->rule->factor;
     h->until_ms = f->now_ms + f->rule->duration_ms;
     h->grow_ms = h->until_ms + f->rule->every_ms;

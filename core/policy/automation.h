@@ -48,7 +48,8 @@ enum {
 /* Workers read their clocks once per turn; what is further back than this is a clock that was set back. */
 #define AUTOMATION_CLOCK_SLACK_MS UINT64_C(60000)
 
-/* The way of a message; empty: has none, scopes of it do not apply. Names of hosts and domains in lower case:
+/* The way of a message; empty: has none, scopes of it do not apply (but mail without a named source is a
+ * source of its own). Names of hosts and domains in lower case:
  * keys are compared byte by byte. */
 struct automation_keys {
     struct slice source;
@@ -114,8 +115,14 @@ struct automation_effect {
 /* At most 14 lookups; none while there are no overrides. */
 void automation_effect(struct automation *a, const struct automation_keys *keys, uint64_t now_ms,
                        struct automation_effect *out);
+/* The same of overrides of some scopes alone. whos: 1 << enum automation_who. */
+void automation_effect_of(struct automation *a, const struct automation_keys *keys, unsigned whos,
+                          uint64_t now_ms, struct automation_effect *out);
+bool automation_effect_is_none(const struct automation_effect *e);
 
 uint64_t automation_generation(const struct automation *a);
+/* 1 << enum automation_who of all there are; no lock. */
+unsigned automation_whos(const struct automation *a);
 
 static inline bool automation_fresh(const struct automation *a, const struct automation_effect *e,
                                     uint64_t now_ms)
@@ -197,6 +204,10 @@ struct automation_change {
 
 /* What is to be written, once each; the newest state. False: nothing. */
 bool automation_next_change(struct automation *a, uint64_t now_ms, struct automation_change *out);
+/* The newest state of one, whether it has changed or not. False: there is none, *out is as it was. */
+bool automation_encode(struct automation *a, uint64_t id, struct automation_change *out);
+/* No lock: is there anything to be written? What is over since is found by automation_next_change alone. */
+bool automation_has_changes(const struct automation *a);
 /* All that is in force is to be written again (another spool, a segment that is given back). */
 void automation_mark_all(struct automation *a);
 

@@ -6,6 +6,8 @@
 #include "core/conf/shaping_option.h"
 #include "core/policy/automation_private.h"
 
+#include <limits.h>
+
 struct summing {
     struct automation_effect *out;
     uint32_t strictest;
@@ -41,7 +43,7 @@ static void suspension_apply(struct summing *s, const struct automation_held *h)
         return;
     }
     uint32_t factor = automation_held_factor(h, s->now_ms);
-    bound_apply(&e->rate, factor, 0);
+    bound_apply(&e->rate, factor, h->base); /* messages a day, when nothing was wrong yet */
     bound_apply(&e->connections, factor, 0);
     cause_take(s, h, factor);
 }
@@ -97,8 +99,31 @@ static void seat_apply(struct automation *a, struct summing *s, struct automatio
     }
 }
 
+unsigned automation_whos(const struct automation *a)
+{
+    return atomic_load_explicit(&a->whos, memory_order_acquire);
+}
+
+static bool bound_is_none(const struct automation_bound *b)
+{
+    return b->factor == AUTOMATION_ONE && b->max == 0;
+}
+
+bool automation_effect_is_none(const struct automation_effect *e)
+{
+    return bound_is_none(&e->rate) && bound_is_none(&e->connections) &&
+           bound_is_none(&e->per_connection) && e->suspended_until_ms == 0 && e->bounce_id == 0 &&
+           e->source_bytes == 0;
+}
+
 void automation_effect(struct automation *a, const struct automation_keys *keys, uint64_t now_ms,
                        struct automation_effect *out)
+{
+    automation_effect_of(a, keys, UINT_MAX, now_ms, out);
+}
+
+void automation_effect_of(struct automation *a, const struct automation_keys *keys, unsigned whos,
+                          uint64_t now_ms, struct automation_effect *out)
 {
     const struct automation_bound all = {AUTOMATION_ONE, 0};
     *out = (struct automation_effect){.generation = automation_generation(a),
@@ -119,7 +144,7 @@ void automation_effect(struct automation *a, const struct automation_keys *keys,
                                                    (enum automation_where)where};
             struct automation_key_scratch scratch;
             struct automation_key key;
-            if (a->per_scope[automation_scope_index(scope)] == 0 ||
+            if (!(whos & 1u << who) || a->per_scope[automation_scope_index(scope)] == 0 ||
                 !automation_key_make(keys, scope, &scratch, &key)) {
                 continue;
             }

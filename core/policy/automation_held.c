@@ -99,6 +99,19 @@ static void changed_all(struct automation *a)
     atomic_fetch_add_explicit(&a->generation, 1, memory_order_release);
 }
 
+static void scope_count(struct automation *a, struct automation_scope scope, int more)
+{
+    uint32_t *count = &a->per_scope[automation_scope_index(scope)];
+    uint32_t whos = 0;
+    must(more > 0 || *count > 0);
+    *count = (uint32_t)((int64_t)*count + more);
+    for (unsigned i = 0; i < AUTOMATION_SCOPES; i++) {
+        whos |= a->per_scope[i] ? UINT32_C(1) << i / AUTOMATION_WHERES : 0;
+    }
+    atomic_store_explicit(&a->whos, whos, memory_order_release);
+    atomic_fetch_add_explicit(&a->active, (uint32_t)more, memory_order_release);
+}
+
 /* The one that matched longest ago makes room. */
 static bool room_make(struct automation *a)
 {
@@ -147,8 +160,7 @@ struct automation_held *automation_held_new(struct automation *a, const struct a
     if (!manual) {
         list_push_back(&a->by_age, &h->by_age);
     }
-    a->per_scope[automation_scope_index(key->scope)]++;
-    atomic_fetch_add_explicit(&a->active, 1, memory_order_release);
+    scope_count(a, key->scope, 1);
     return h;
 }
 
@@ -169,14 +181,14 @@ static void gone_push(struct automation *a, struct automation_held *h)
     }
     list_push_back(&a->gone, &h->by_id);
     a->gone_count++;
+    atomic_store_explicit(&a->unwritten, true, memory_order_release);
 }
 
 void automation_held_end(struct automation *a, struct automation_held *h)
 {
     struct automation_seat *seat = h->seat;
     must(seat && seat->held[h->action] == h);
-    a->per_scope[automation_scope_index(seat->key.scope)]--;
-    atomic_fetch_sub_explicit(&a->active, 1, memory_order_release);
+    scope_count(a, seat->key.scope, -1);
     seat->held[h->action] = NULL;
     h->seat = NULL;
     automation_seat_put(a, seat);
@@ -202,6 +214,7 @@ void automation_held_changed(struct automation *a, struct automation_held *h)
     if (!list_linked(&h->dirty)) {
         list_push_back(&a->dirty, &h->dirty);
     }
+    atomic_store_explicit(&a->unwritten, true, memory_order_release);
     changed_all(a);
 }
 

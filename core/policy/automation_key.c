@@ -45,9 +45,9 @@ static bool who_make(const struct automation_keys *keys, enum automation_who who
     case AUTOMATION_WHOS:
         *out = (struct automation_name){text, 0};
         return who == AUTOMATION_EVERYBODY;
-    case AUTOMATION_SOURCE:
-        text = keys->source;
-        break;
+    case AUTOMATION_SOURCE: /* mail without a named one leaves by one and the same, too */
+        *out = name_of(keys->source, SEED_NAME);
+        return true;
     case AUTOMATION_TENANT:
         text = keys->tenant;
         break;

@@ -95,6 +95,7 @@ static bool order_good(const struct automation_order *o)
 {
     bool share = automation_is_reduction(o->action);
     return o->action < AUTOMATION_LASTING && o->duration_ms > 0 &&
+           automation_action_fits(o->action, o->scope) &&
            o->source.len <= AUTOMATION_NAME_BYTES_MAX &&
            (!share || o->limit > 0 || (o->factor > 0 && o->factor < AUTOMATION_ONE));
 }

@@ -89,6 +89,8 @@ struct automation {
     pthread_mutex_t mutex;
     _Atomic uint64_t generation;
     _Atomic uint32_t active; /* overrides; 0: an effect needs no lock */
+    _Atomic uint32_t whos;   /* 1 << who of those there are */
+    _Atomic bool unwritten;  /* `dirty` or `gone` has something */
     struct map seats;
     struct map counts;
     struct list by_id;

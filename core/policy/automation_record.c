@@ -219,14 +219,14 @@ static struct automation_held *record_take(struct automation *a, uint64_t id,
     return h;
 }
 
-static bool id_taken(const struct automation *a, uint64_t id)
+static struct automation_held *held_of_id(const struct automation *a, uint64_t id)
 {
     for (struct list *it = a->by_id.next; it != &a->by_id; it = it->next) {
         if (LIST_ENTRY(it, struct automation_held, by_id)->id == id) {
-            return true;
+            return LIST_ENTRY(it, struct automation_held, by_id);
         }
     }
-    return false;
+    return NULL;
 }
 
 bool automation_restore(struct automation *a, uint64_t id, struct slice bytes, uint64_t now_ms)
@@ -237,7 +237,7 @@ bool automation_restore(struct automation *a, uint64_t id, struct slice bytes, u
     }
     pthread_mutex_lock(&a->mutex);
     automation_sweep(a, now_ms);
-    struct automation_held *h = id_taken(a, id) ? NULL : record_take(a, id, &r);
+    struct automation_held *h = held_of_id(a, id) ? NULL : record_take(a, id, &r);
     if (h) {
         a->next_id = id >= a->next_id ? id + 1 : a->next_id;
         if (automation_held_clamp(h, now_ms)) {
@@ -273,9 +273,28 @@ bool automation_next_change(struct automation *a, uint64_t now_ms, struct automa
         out->len = encode(h, out->bytes);
     } else {
         found = false;
+        atomic_store_explicit(&a->unwritten, false, memory_order_release);
     }
     pthread_mutex_unlock(&a->mutex);
     return found;
+}
+
+bool automation_encode(struct automation *a, uint64_t id, struct automation_change *out)
+{
+    pthread_mutex_lock(&a->mutex);
+    struct automation_held *h = held_of_id(a, id);
+    if (h) {
+        h->written = true;
+        out->id = id;
+        out->len = encode(h, out->bytes);
+    }
+    pthread_mutex_unlock(&a->mutex);
+    return h != NULL;
+}
+
+bool automation_has_changes(const struct automation *a)
+{
+    return atomic_load_explicit(&a->unwritten, memory_order_acquire);
 }
 
 void automation_mark_all(struct automation *a)
@@ -286,6 +305,7 @@ void automation_mark_all(struct automation *a)
         if (!list_linked(&h->dirty)) {
             list_push_back(&a->dirty, &h->dirty);
         }
+        atomic_store_explicit(&a->unwritten, true, memory_order_release);
     }
     pthread_mutex_unlock(&a->mutex);
 }

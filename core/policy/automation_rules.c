@@ -84,6 +84,23 @@ static bool provider_known(const struct conf_shaping *shaping, struct slice name
     return false;
 }
 
+/* Sending by a source that is none would send by no source. */
+static bool source_check(const struct builder *b, const struct automation_row *row,
+                         const struct automation_rule *rule)
+{
+    const struct conf_egress_sources *egress = b->from->egress;
+    bool known = rule->action != AUTOMATION_REROUTE || !egress;
+    for (size_t i = 0; !known && i < egress->count; i++) {
+        known = slice_eq(egress->items[i].name, rule->source);
+    }
+    if (!known) {
+        conf_report_error(b->report, &row->at, shown(row),
+                          "reroute needs `sources`: there is none of the name \"%.*s\"",
+                          SLICE_ARG(slice_first(row->value, AUTOMATION_NAME_BYTES_MAX)));
+    }
+    return known;
+}
+
 static bool sample_check(struct builder *b, const struct automation_row *row,
                          const struct automation_rule *rule, const struct outcome *o)
 {
@@ -141,7 +158,7 @@ static bool row_add(struct builder *b, const struct automation_row *row)
         conf_report_error(b->report, &row->at, SLICE("automation"), "out of memory");
         return false;
     }
-    return good && samples_check(b, row, rule);
+    return good && source_check(b, row, rule) && samples_check(b, row, rule);
 }
 
 static bool extra_add(struct builder *b, const struct automation_rows *rows)
@@ -257,4 +274,18 @@ bool automation_rule_matches(const struct automation_rule *rule, struct pattern_
         return false;
     }
     return reply_match_test(&rule->match, matcher, seen);
+}
+
+struct automation_glance automation_rules_look(const struct automation_rules *r,
+                                               struct pattern_matcher *matcher,
+                                               const struct reply_seen *seen,
+                                               enum bounce_class class, struct slice provider)
+{
+    struct automation_glance g = {false, false};
+    for (size_t i = 0; i < r->count && !(g.lasting && g.fail); i++) {
+        const struct automation_rule *rule = &r->items[i];
+        bool *told = rule->action == AUTOMATION_FAIL ? &g.fail : &g.lasting;
+        *told = *told || automation_rule_matches(rule, matcher, seen, class, provider);
+    }
+    return g;
 }

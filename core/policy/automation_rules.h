@@ -80,6 +80,8 @@ enum automation_action {
 
 struct slice automation_action_name(enum automation_action a);
 bool automation_action_find(struct slice name, enum automation_action *out);
+/* What all senders share (connections) no single one can have less of. */
+bool automation_action_fits(enum automation_action action, struct automation_scope scope);
 
 /* As it is written in a file; empty: not said. */
 struct automation_row {
@@ -132,6 +134,7 @@ struct automation_sources {
     bool builtin;
     const struct classifier *classifier; /* judges the samples */
     const struct conf_shaping *shaping;  /* its providers are those there are; NULL: not checked */
+    const struct conf_egress_sources *egress; /* those that mail can be sent by; NULL: not checked */
 };
 
 struct automation_rules *automation_rules_new(const struct automation_sources *from,
@@ -140,6 +143,16 @@ void automation_rules_free(struct automation_rules *r);
 
 size_t automation_rules_count(const struct automation_rules *r);
 const struct automation_rule *automation_rules_at(const struct automation_rules *r, size_t i);
+
+/* What the rules make of a reply, whatever was before: worth counting, or this recipient is to be given up. */
+struct automation_glance {
+    bool lasting; /* a rule that may make an override matches */
+    bool fail;
+};
+struct automation_glance automation_rules_look(const struct automation_rules *r,
+                                               struct pattern_matcher *matcher,
+                                               const struct reply_seen *seen,
+                                               enum bounce_class class, struct slice provider);
 
 /* All conditions but the trigger. */
 bool automation_rule_matches(const struct automation_rule *rule, struct pattern_matcher *matcher,

@@ -60,6 +60,13 @@ bool automation_action_find(struct slice name, enum automation_action *out)
     return false;
 }
 
+bool automation_action_fits(enum automation_action action, struct automation_scope scope)
+{
+    bool shared = action == AUTOMATION_CONNECTIONS || action == AUTOMATION_PER_CONNECTION ||
+                  action == AUTOMATION_REROUTE;
+    return !shared || scope.who == AUTOMATION_EVERYBODY || scope.who == AUTOMATION_SOURCE;
+}
+
 void automation_scope_add(struct buf *out, struct automation_scope s)
 {
     must(s.who < AUTOMATION_WHOS && s.where < AUTOMATION_WHERES);
@@ -272,6 +279,11 @@ static bool action_read(const struct reading *r)
             "\"%.*s\" must be site, provider, or source, tenant, campaign, dkim, alone or "
             "with @site, @provider",
             SLICE_ARG(slice_first(r->row->scope, 40)));
+    }
+    if (!automation_action_fits(r->rule->action, r->rule->scope)) {
+        return refuse(r, "scope",
+                      "connections are shared by all who send there: it must be site, provider, "
+                      "source, source@site or source@provider");
     }
     return true;
 }

@@ -261,6 +261,11 @@ void budget_put(struct budget_table *t, struct budget **b)
     *b = NULL;
 }
 
+bool budget_is_over(const struct budget *b)
+{
+    return atomic_load_explicit(&b->over, memory_order_relaxed);
+}
+
 /* ---- connections ---- */
 
 /* Somebody else waits for the next place. */

@@ -57,6 +57,8 @@ void budget_table_close(struct budget_table **t);
 struct budget *budget_get(struct budget_table *t, struct slice name,
                           const struct budget_limits *limits, uint64_t serial, uint64_t now_us);
 void budget_put(struct budget_table *t, struct budget **b);
+/* Another has taken its place: it lets nothing pass. */
+bool budget_is_over(const struct budget *b);
 
 /* One more connection? False: the limit is reached, or the place is another's. has_none: who has no connection
  * at all; while he asks (at least every BUDGET_WANTED_US) the next place is his. */

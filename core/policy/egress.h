@@ -45,9 +45,10 @@ struct egress_proxy {
 struct egress_state;
 
 struct egress_source {
-    struct slice name;       /* conf_label_valid */
-    unsigned index;          /* 0 … egress_count - 1: bits of a set */
-    struct ip_addr address4; /* IP_NONE: has none. Behind a proxy: the proxy's, nothing is bound here */
+    struct slice name; /* conf_label_valid */
+    unsigned index;    /* 0 … egress_count - 1: bits of a set */
+    struct ip_addr
+        address4; /* IP_NONE: has none. Behind a proxy: the proxy's, nothing is bound here */
     struct ip_addr address6;
     unsigned families; /* EGRESS_*: what its addresses reach; a proxy without addresses: both */
     struct slice ehlo; /* never empty */
@@ -62,6 +63,7 @@ struct egress_table;
 struct egress_table *egress_table_new(const struct conf *conf, const struct egress_table *old);
 void egress_table_free(struct egress_table *t);
 
+/* t may be NULL here and below: no sources. */
 size_t egress_count(const struct egress_table *t);
 const struct egress_source *egress_at(const struct egress_table *t, size_t index);
 /* By name: "reroute to source NAME". NULL: there is none. */
@@ -80,12 +82,10 @@ struct egress_mail {
 const struct egress_pool *egress_pool_find(const struct egress_table *t, struct slice name);
 /* What the message named, if it exists; else of the first rule that matches. NULL: no rule does: mail without a
  * named source. */
-const struct egress_pool *egress_pool_of(const struct egress_table *t,
-                                         const struct egress_mail *m);
+const struct egress_pool *egress_pool_of(const struct egress_table *t, const struct egress_mail *m);
 struct slice egress_pool_name(const struct egress_pool *p);
 size_t egress_pool_count(const struct egress_pool *p);
-const struct egress_source *egress_pool_at(const struct egress_pool *p, size_t i,
-                                           uint32_t *weight);
+const struct egress_source *egress_pool_at(const struct egress_pool *p, size_t i, uint32_t *weight);
 
 struct egress_pick {
     uint64_t id;       /* of the message */

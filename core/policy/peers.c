@@ -8,27 +8,43 @@
 void peers_init(struct peers *p, uint64_t seed, uint32_t max)
 {
     must(max > 0 && max <= PEERS_MAX);
+    *p = (struct peers){.max = max};
     map_init(&p->by_key, seed);
     list_init(&p->by_age);
     list_init(&p->changed);
-    p->max = max;
 }
 
-static void entry_free(struct peers *p, struct peers_entry *e)
+/* Its texts stand behind the struct. */
+struct peers_note {
+    struct peers_witness witness;
+};
+
+void peers_forget(struct peers *p, struct peers_entry *e)
 {
     map_remove(&p->by_key, &e->by_key);
     list_remove(&e->link);
     if (list_linked(&e->changed_link)) {
         list_remove(&e->changed_link);
     }
+    for (size_t i = 0; i < ARRAY_COUNT(e->notes); i++) {
+        free(e->notes[i]);
+    }
     free(e);
+}
+
+static void entry_tell_gone(struct peers *p, struct peers_entry *e)
+{
+    if (e->kept && p->gone) {
+        p->gone(p->ctx, e);
+    }
+    e->kept = false;
 }
 
 void peers_deinit(struct peers *p)
 {
     struct list *node;
     while ((node = list_first(&p->by_age))) {
-        entry_free(p, LIST_ENTRY(node, struct peers_entry, link));
+        peers_forget(p, LIST_ENTRY(node, struct peers_entry, link));
     }
     map_deinit(&p->by_key);
 }
@@ -45,16 +61,23 @@ struct slice peers_key(char *dst, struct slice host, uint16_t port)
     return slice_of(dst, n + (size_t)more);
 }
 
+bool peers_key_is(struct slice key, struct slice host)
+{
+    return slice_starts_nocase(key, host) &&
+           (key.len == host.len ||
+            (key.ptr[host.len] == ':' && slice_find_byte(slice_skip(key, host.len + 1), ':') < 0));
+}
+
 /* ---- entries ---- */
 
-static struct slice entry_key(const struct peers_entry *e)
+struct slice peers_entry_key(const struct peers_entry *e)
 {
     return slice_of(e->key, e->key_len);
 }
 
 static bool entry_is(const struct map_node *node, const void *key)
 {
-    return slice_eq_nocase(entry_key(container_of(node, struct peers_entry, by_key)),
+    return slice_eq_nocase(peers_entry_key(container_of(node, struct peers_entry, by_key)),
                            *(const struct slice *)key);
 }
 
@@ -73,7 +96,9 @@ static struct peers_entry *entry_get(struct peers *p, struct slice key)
         return e;
     }
     if (p->by_key.count >= p->max) {
-        entry_free(p, LIST_ENTRY(list_first(&p->by_age), struct peers_entry, link));
+        struct peers_entry *oldest = LIST_ENTRY(list_first(&p->by_age), struct peers_entry, link);
+        entry_tell_gone(p, oldest);
+        peers_forget(p, oldest);
     }
     e = calloc(1, sizeof(*e) + key.len);
     if (!e) {
@@ -90,7 +115,7 @@ static struct peers_entry *entry_get(struct peers *p, struct slice key)
     return e;
 }
 
-static void entry_changed(struct peers *p, struct peers_entry *e)
+void peers_tell(struct peers *p, struct peers_entry *e)
 {
     list_remove(&e->link);
     list_push_back(&p->by_age, &e->link);
@@ -134,6 +159,44 @@ struct peers_facts peers_look(const struct peers *p, struct slice key, uint64_t 
     return e ? entry_facts(e, now_ms) : (struct peers_facts){.idle_max_ms = UINT32_MAX};
 }
 
+bool peers_holds(const struct peers_entry *e, uint64_t now_ms)
+{
+    struct peers_facts f = entry_facts(e, now_ms);
+    return f.level != PEERS_OVERLAPPED || f.messages_max || f.idle_max_ms != UINT32_MAX;
+}
+
+/* ---- witnesses ---- */
+
+struct peers_witness peers_witness_of(const struct peers_entry *e, enum peers_topic topic)
+{
+    const struct peers_note *n = e->notes[topic];
+    return n ? n->witness : (struct peers_witness){{NULL, 0}, {NULL, 0}};
+}
+
+/* Without memory there is none. */
+static void entry_note(struct peers_entry *e, enum peers_topic topic, const struct peers_witness *w)
+{
+    struct slice address = slice_first(w->address, IP_TEXT_MAX);
+    struct slice reply = slice_first(w->reply, PEERS_REPLY_BYTES);
+    free(e->notes[topic]);
+    e->notes[topic] = NULL;
+    size_t bytes = address.len + reply.len;
+    struct peers_note *n = bytes ? malloc(sizeof(*n) + bytes) : NULL;
+    if (!n) {
+        return;
+    }
+    char *text = (char *)(n + 1);
+    if (address.len) {
+        memcpy(text, address.ptr, address.len);
+    }
+    if (reply.len) {
+        memcpy(text + address.len, reply.ptr, reply.len);
+    }
+    n->witness.address = slice_of(text, address.len);
+    n->witness.reply = slice_of(text + address.len, reply.len);
+    e->notes[topic] = n;
+}
+
 /* ---- learning ---- */
 
 static uint64_t doubt_lasts_ms(uint32_t doubts)
@@ -169,7 +232,8 @@ bool peers_blame(struct peers *p, struct slice key, const struct peers_fault *f,
     e->until_ms = now_ms + (doubt ? doubt_lasts_ms(e->doubts) : PEERS_SURE_MS);
     e->doubts += doubt;
     e->doubt_ms = 0;
-    entry_changed(p, e);
+    entry_note(e, PEERS_LEVEL, &f->witness);
+    peers_tell(p, e);
     return true;
 }
 
@@ -183,18 +247,33 @@ void peers_praise(struct peers *p, struct slice key)
     }
 }
 
-void peers_learn_messages(struct peers *p, struct slice key, uint32_t count, uint64_t now_ms)
+/* What is learned again and again is worth a row now and then, and when it is another. */
+static bool is_news(uint64_t known, uint64_t known_ms, uint64_t value, uint64_t now_ms)
+{
+    uint64_t less = known < value ? known : value;
+    uint64_t more = known < value ? value : known;
+    return more - less > more / 8 || age(known_ms, now_ms) >= PEERS_DECAY_MS / 2;
+}
+
+void peers_learn_messages(struct peers *p, struct slice key, uint32_t count,
+                          const struct peers_witness *witness, uint64_t now_ms)
 {
     must(count > 0);
     struct peers_entry *e = entry_get(p, key);
-    if (e) {
-        e->messages = count;
+    if (!e) {
+        return;
+    }
+    bool news = e->messages == 0 || is_news(e->messages, e->messages_ms, count, now_ms);
+    e->messages = count;
+    if (news) {
         e->messages_ms = now_ms;
-        entry_changed(p, e);
+        entry_note(e, PEERS_MESSAGES, witness);
+        peers_tell(p, e);
     }
 }
 
-bool peers_learn_idle(struct peers *p, struct slice key, uint64_t idle_ms, uint64_t now_ms)
+bool peers_learn_idle(struct peers *p, struct slice key, uint64_t idle_ms,
+                      const struct peers_witness *witness, uint64_t now_ms)
 {
     struct peers_entry *e = idle_ms <= PEERS_IDLE_MS_MAX ? entry_get(p, key) : NULL;
     if (!e) {
@@ -208,30 +287,31 @@ bool peers_learn_idle(struct peers *p, struct slice key, uint64_t idle_ms, uint6
     if (!twice) {
         return false;
     }
-    e->idle_ms = (uint32_t)(less - less / 4);
-    e->idle_at_ms = now_ms;
-    entry_changed(p, e);
+    uint32_t safe_ms = (uint32_t)(less - less / 4);
+    bool news = e->idle_ms == UINT32_MAX || is_news(e->idle_ms, e->idle_at_ms, safe_ms, now_ms);
+    e->idle_ms = safe_ms;
+    if (news) {
+        e->idle_at_ms = now_ms;
+        entry_note(e, PEERS_IDLE, witness);
+        peers_tell(p, e);
+    }
     return true;
 }
 
-bool peers_forget(struct peers *p, struct slice key)
+/* ---- rows ---- */
+
+struct peers_entry *peers_changed(struct peers *p)
 {
-    struct peers_entry *e = entry_find(p, key);
-    if (e) {
-        entry_free(p, e);
-    }
-    return e != NULL;
+    struct list *node = list_pop_front(&p->changed);
+    return node ? LIST_ENTRY(node, struct peers_entry, changed_link) : NULL;
 }
 
-bool peers_put(struct peers *p, struct slice key, const struct peers_entry *read, uint64_t now_ms)
+static bool merge_level(struct peers_entry *e, const struct peers_entry *read, uint64_t now_ms)
 {
-    struct peers_facts f = entry_facts(read, now_ms);
-    bool holds = f.level != PEERS_OVERLAPPED || f.messages_max || f.idle_max_ms != UINT32_MAX;
-    /* A row from the future (the clock was set back) must not hold for longer than one of now. */
-    bool sane = read->until_ms <= now_ms + PEERS_SURE_MS &&
-                read->since_ms <= now_ms + PEERS_SURE_MS;
-    struct peers_entry *e = holds && sane ? entry_get(p, key) : NULL;
-    if (!e) {
+    bool holds = now_ms < e->until_ms;
+    if (now_ms >= read->until_ms || read->level == PEERS_OVERLAPPED ||
+        (holds && read->level < e->level) ||
+        (holds && read->level == e->level && read->until_ms <= e->until_ms)) {
         return false;
     }
     e->level = read->level;
@@ -239,26 +319,129 @@ bool peers_put(struct peers *p, struct slice key, const struct peers_entry *read
     e->since_ms = read->since_ms;
     e->until_ms = read->until_ms;
     e->doubts = read->doubts;
-    e->messages = read->messages;
-    e->messages_ms = read->messages_ms < now_ms ? read->messages_ms : now_ms;
-    e->idle_ms = read->idle_ms;
-    e->idle_at_ms = read->idle_at_ms < now_ms ? read->idle_at_ms : now_ms;
+    e->bears_overlap = false;
     return true;
+}
+
+static bool merge_messages(struct peers_entry *e, const struct peers_entry *read, uint64_t now_ms)
+{
+    uint64_t at_ms = read->messages_ms < now_ms ? read->messages_ms : now_ms;
+    if (read->messages == 0 || (e->messages && at_ms <= e->messages_ms)) {
+        return false;
+    }
+    e->messages = read->messages;
+    e->messages_ms = at_ms;
+    return true;
+}
+
+static bool merge_idle(struct peers_entry *e, const struct peers_entry *read, uint64_t now_ms)
+{
+    uint64_t at_ms = read->idle_at_ms < now_ms ? read->idle_at_ms : now_ms;
+    if (read->idle_ms == UINT32_MAX || (e->idle_ms != UINT32_MAX && at_ms <= e->idle_at_ms)) {
+        return false;
+    }
+    e->idle_ms = read->idle_ms;
+    e->idle_at_ms = at_ms;
+    return true;
+}
+
+enum peers_restored peers_merge(struct peers *p, const struct peers_read *read, uint64_t now_ms,
+                                struct peers_entry **entry)
+{
+    static bool (*const topics[PEERS_TOPIC_COUNT])(struct peers_entry * e,
+                                                   const struct peers_entry *read,
+                                                   uint64_t now_ms) = {
+        [PEERS_LEVEL] = merge_level,
+        [PEERS_MESSAGES] = merge_messages,
+        [PEERS_IDLE] = merge_idle,
+    };
+    const struct peers_entry *what = read->what;
+    /* A row from the future (the clock was set back) must not hold for longer than one of now. */
+    bool sane = what->until_ms <= now_ms + PEERS_SURE_MS &&
+                what->since_ms <= now_ms + PEERS_SURE_MS;
+    struct peers_entry *e = sane && peers_holds(what, now_ms) ? entry_get(p, read->key) : NULL;
+    if (!e) {
+        return PEERS_REFUSED;
+    }
+    bool news = false;
+    for (size_t i = 0; i < ARRAY_COUNT(topics); i++) {
+        if (topics[i](e, what, now_ms)) {
+            entry_note(e, (enum peers_topic)i, &read->witness[i]);
+            news = true;
+        }
+    }
+    *entry = e;
+    return news ? PEERS_NEWS : PEERS_KNOWN;
+}
+
+bool peers_tidy(struct peers *p, uint64_t now_ms)
+{
+    bool more = false;
+    for (struct list *node = p->by_age.next; node != &p->by_age; node = node->next) {
+        struct peers_entry *e = LIST_ENTRY(node, struct peers_entry, link);
+        if (e->kept && !peers_holds(e, now_ms)) {
+            entry_tell_gone(p, e);
+        }
+        more = more || e->kept;
+    }
+    return more;
 }
 
 /* ---- listings ---- */
 
-void peers_each(const struct peers *p, uint64_t now_ms,
-                void (*each)(void *ctx, const struct peers_entry *e, const struct peers_facts *f),
-                void *ctx)
+static bool fact_of(const struct peers_entry *e, const struct peers_facts *now,
+                    struct peers_fact *f)
 {
-    for (struct list *node = p->by_age.next; node != &p->by_age; node = node->next) {
-        const struct peers_entry *e = LIST_ENTRY(node, struct peers_entry, link);
-        struct peers_facts f = entry_facts(e, now_ms);
-        if (f.level != PEERS_OVERLAPPED || f.messages_max || f.idle_max_ms != UINT32_MAX) {
-            each(ctx, e, &f);
+    switch (f->topic) {
+    case PEERS_LEVEL:
+        f->level = now->level;
+        f->reason = e->reason;
+        f->since_ms = e->since_ms;
+        f->until_ms = e->until_ms;
+        return now->level != PEERS_OVERLAPPED;
+    case PEERS_MESSAGES:
+        f->value = now->messages_max;
+        f->since_ms = e->messages_ms;
+        f->until_ms = e->messages_ms + PEERS_SURE_MS;
+        return now->messages_max > 0;
+    case PEERS_IDLE:
+        f->value = now->idle_max_ms;
+        f->since_ms = e->idle_at_ms;
+        f->until_ms = e->idle_at_ms + PEERS_SURE_MS;
+        return now->idle_max_ms != UINT32_MAX;
+    case PEERS_TOPIC_COUNT:
+        break;
+    }
+    return false;
+}
+
+void peers_each(const struct peers *p, uint64_t now_ms,
+                void (*each)(void *ctx, const struct peers_fact *f), void *ctx)
+{
+    for (const struct peers_entry *e = NULL; (e = peers_next(p, e, SLICE("")));) {
+        struct peers_facts now = entry_facts(e, now_ms);
+        for (unsigned topic = 0; topic < PEERS_TOPIC_COUNT; topic++) {
+            struct peers_fact f = {.key = peers_entry_key(e),
+                                   .topic = (enum peers_topic)topic,
+                                   .witness = peers_witness_of(e, (enum peers_topic)topic)};
+            if (fact_of(e, &now, &f)) {
+                each(ctx, &f);
+            }
         }
     }
+}
+
+struct peers_entry *peers_next(const struct peers *p, const struct peers_entry *at,
+                               struct slice host)
+{
+    const struct list *node = at ? at->link.next : p->by_age.next;
+    for (; node != &p->by_age; node = node->next) {
+        struct peers_entry *e = LIST_ENTRY(node, struct peers_entry, link);
+        if (host.len == 0 || peers_key_is(peers_entry_key(e), host)) {
+            return e;
+        }
+    }
+    return NULL;
 }
 
 struct slice peers_reason_name(enum peers_reason reason)

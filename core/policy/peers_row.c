@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * A peer as a row that outlives a restart: version, level, reason, then numbers, least significant byte
- * first, then the key. A row is at most PEERS_ROW_BYTES.
+ * first, then for each topic the address and the reply that taught it, with a byte of length before either, then
+ * the key. A row is at most PEERS_ROW_BYTES.
  */
 #include "core/base/must.h"
 #include "core/policy/peers.h"
@@ -29,6 +30,25 @@ static bool take_number(struct slice *row, unsigned bytes, uint64_t *n)
     return true;
 }
 
+must_static(PEERS_REPLY_BYTES <= 255 && IP_TEXT_MAX <= 255, "a byte of length");
+
+static void add_text(struct buf *out, struct slice text)
+{
+    add_number(out, text.len, 1);
+    buf_add(out, text);
+}
+
+static bool take_text(struct slice *row, size_t max, struct slice *text)
+{
+    uint64_t n;
+    if (!take_number(row, 1, &n) || n > max || n > row->len) {
+        return false;
+    }
+    *text = slice_first(*row, (size_t)n);
+    *row = slice_skip(*row, (size_t)n);
+    return true;
+}
+
 /* In the order of struct peers_entry, behind version, level and reason. */
 enum field { SINCE, UNTIL, DOUBTS, MESSAGES, MESSAGES_AT, IDLE, IDLE_AT, FIELDS };
 
@@ -44,7 +64,12 @@ void peers_encode(const struct peers_entry *e, struct buf *out)
     for (size_t i = 0; i < FIELDS; i++) {
         add_number(out, values[i], widths[i]);
     }
-    buf_add(out, slice_of(e->key, e->key_len));
+    for (unsigned i = 0; i < PEERS_TOPIC_COUNT; i++) {
+        struct peers_witness w = peers_witness_of(e, (enum peers_topic)i);
+        add_text(out, w.address);
+        add_text(out, w.reply);
+    }
+    buf_add(out, peers_entry_key(e));
 }
 
 static bool key_ok(struct slice key)
@@ -58,36 +83,45 @@ static bool key_ok(struct slice key)
     return key.len > 0 && key.len <= PEERS_KEY_BYTES;
 }
 
-const struct peers_entry *peers_changed(struct peers *p)
+static bool take_witnesses(struct slice *row, struct peers_witness witness[PEERS_TOPIC_COUNT])
 {
-    struct list *node = list_pop_front(&p->changed);
-    return node ? LIST_ENTRY(node, struct peers_entry, changed_link) : NULL;
-}
-
-bool peers_restore(struct peers *p, struct slice row, uint64_t now_ms)
-{
-    uint64_t version, level, reason, values[FIELDS];
-    if (!take_number(&row, 1, &version) || version != ROW_VERSION ||
-        !take_number(&row, 1, &level) || level > PEERS_STEPWISE || !take_number(&row, 1, &reason) ||
-        reason > PEERS_SILENT) {
-        return false;
-    }
-    for (size_t i = 0; i < FIELDS; i++) {
-        if (!take_number(&row, widths[i], &values[i])) {
+    for (unsigned i = 0; i < PEERS_TOPIC_COUNT; i++) {
+        if (!take_text(row, IP_TEXT_MAX, &witness[i].address) ||
+            !take_text(row, PEERS_REPLY_BYTES, &witness[i].reply)) {
             return false;
         }
     }
-    if (!key_ok(row)) {
-        return false;
+    return true;
+}
+
+enum peers_restored peers_restore(struct peers *p, struct slice row, uint64_t now_ms,
+                                  struct peers_entry **entry)
+{
+    uint64_t version, level, reason, values[FIELDS];
+    struct peers_read read = {0};
+    if (!take_number(&row, 1, &version) || version != ROW_VERSION ||
+        !take_number(&row, 1, &level) || level > PEERS_STEPWISE || !take_number(&row, 1, &reason) ||
+        reason > PEERS_SILENT) {
+        return PEERS_REFUSED;
     }
-    struct peers_entry read = {.level = (enum peers_level)level,
-                               .reason = (enum peers_reason)reason,
-                               .since_ms = values[SINCE],
-                               .until_ms = values[UNTIL],
-                               .doubts = (uint32_t)values[DOUBTS],
-                               .messages = (uint32_t)values[MESSAGES],
-                               .messages_ms = values[MESSAGES_AT],
-                               .idle_ms = (uint32_t)values[IDLE],
-                               .idle_at_ms = values[IDLE_AT]};
-    return peers_put(p, row, &read, now_ms);
+    for (size_t i = 0; i < FIELDS; i++) {
+        if (!take_number(&row, widths[i], &values[i])) {
+            return PEERS_REFUSED;
+        }
+    }
+    if (!take_witnesses(&row, read.witness) || !key_ok(row)) {
+        return PEERS_REFUSED;
+    }
+    read.key = row;
+    const struct peers_entry what = {.level = (enum peers_level)level,
+                                     .reason = (enum peers_reason)reason,
+                                     .since_ms = values[SINCE],
+                                     .until_ms = values[UNTIL],
+                                     .doubts = (uint32_t)values[DOUBTS],
+                                     .messages = (uint32_t)values[MESSAGES],
+                                     .messages_ms = values[MESSAGES_AT],
+                                     .idle_ms = (uint32_t)values[IDLE],
+                                     .idle_at_ms = values[IDLE_AT]};
+    read.what = &what;
+    return peers_merge(p, &read, now_ms, entry);
 }

@@ -135,12 +135,12 @@ static struct outcome route_refusal(const struct route_totals *t)
                          (struct enhanced){5, 4, 4}, SLICE("no mail host has a usable address"));
 }
 
-enum { ROUTE_GROUP_BYTES = 24 }; /* behind the hosts, see route_plan_limit */
+enum { ROUTE_GROUP_BYTES = 24, ROUTE_APART_BYTES = 8 }; /* behind the hosts, see route_plan_limit */
 
 /* The key names hosts, not addresses: an address may change without making a new site. */
 static size_t route_key_bytes(const struct route_host *hosts, size_t count)
 {
-    size_t n = ROUTE_GROUP_BYTES;
+    size_t n = ROUTE_GROUP_BYTES + ROUTE_APART_BYTES;
     for (size_t i = 0; i < count; i++) {
         n += hosts[i].name.len + 24;
     }
@@ -157,9 +157,12 @@ static bool route_key_before(const struct route_host *a, const struct route_host
     return order ? order < 0 : a->name.len < b->name.len;
 }
 
+/* apart: relay hosts are configured and this is none of them. A site of them has their login and their policy,
+ * which other mail to the same host must neither get nor change. */
 static void route_key_write(struct route_plan *p, char *at, const struct route_host *hosts,
-                            size_t count, size_t room)
+                            size_t count, bool apart)
 {
+    size_t room = route_key_bytes(hosts, count) + 1;
     /* Name servers rotate their answers: hosts of equal preference are sorted by name. */
     const struct route_host *sorted[LIMIT_MX_HOSTS];
     for (size_t i = 0; i < count; i++) {
@@ -175,11 +178,13 @@ static void route_key_write(struct route_plan *p, char *at, const struct route_h
         buf_addf(&b, "%s%u:%.*s:%u", i ? "," : "", sorted[i]->preference,
                  SLICE_ARG(sorted[i]->name), sorted[i]->port);
     }
+    buf_add(&b, apart ? SLICE(",direct") : SLICE(""));
     must(b.len <= room);
     if (b.len) {
         memcpy(at, b.ptr, b.len);
     }
     p->key = slice_of(at, b.len);
+    p->hosts_len = b.len;
     buf_deinit(&b);
 }
 
@@ -214,7 +219,11 @@ static void route_fill(struct route_plan *p, const struct conf *conf,
         }
     }
     must(at == p->count);
-    route_key_write(p, text, hosts, count, route_key_bytes(hosts, count) + 1);
+    for (size_t i = 0; i < p->count; i++) {
+        p->families |= egress_family_of(&p->candidates[i].endpoint.addr);
+    }
+    bool apart = conf->relay.host.count > 0 && hosts[0].named.len == 0;
+    route_key_write(p, text, hosts, count, apart);
 }
 
 struct route_plan *route_plan_new(const struct conf *conf, const struct route_host *hosts,
@@ -238,14 +247,16 @@ struct route_plan *route_plan_new(const struct conf *conf, const struct route_ho
     if (totals.usable > LIMIT_ADDRESSES_PER_SITE) {
         totals.usable = LIMIT_ADDRESSES_PER_SITE;
     }
-    struct route_plan *p = calloc(1, sizeof(*p) + totals.usable * sizeof(*p->candidates) +
-                                         totals.text_bytes + route_key_bytes(hosts, count) + 1);
+    size_t bytes = sizeof(struct route_plan) + totals.usable * sizeof(struct route_candidate) +
+                   totals.text_bytes + route_key_bytes(hosts, count) + 1;
+    struct route_plan *p = calloc(1, bytes);
     if (!p) {
         *refusal = outcome_local(OUTCOME_TEMPORARY, OUTCOME_SITE, OUTCOME_STAGE_ROUTE,
                                  (struct enhanced){4, 3, 0}, SLICE("out of memory"));
         return NULL;
     }
     atomic_init(&p->refs, 1);
+    p->bytes = bytes;
     p->count = totals.usable;
     p->candidates = (struct route_candidate *)(void *)(p + 1);
     size_t order[LIMIT_MX_HOSTS];
@@ -254,15 +265,53 @@ struct route_plan *route_plan_new(const struct conf *conf, const struct route_ho
     return p;
 }
 
+static void route_rebase(struct slice *s, const struct route_plan *from, struct route_plan *to)
+{
+    if (s->ptr) {
+        s->ptr = (const char *)to + (s->ptr - (const char *)from);
+    }
+}
+
+struct route_plan *route_plan_by(const struct route_plan *base, struct slice source)
+{
+    /* The key is the last in the block: its source goes behind it. */
+    struct route_plan *p = calloc(1, base->bytes + 1 + source.len);
+    must(source.len > 0);
+    if (!p) {
+        return NULL;
+    }
+    memcpy((char *)p, (const char *)base, base->bytes);
+    atomic_init(&p->refs, 1);
+    p->bytes = base->bytes + 1 + source.len;
+    p->candidates = (struct route_candidate *)(void *)(p + 1);
+    for (size_t i = 0; i < p->count; i++) {
+        route_rebase(&p->candidates[i].host, base, p);
+        route_rebase(&p->candidates[i].named, base, p);
+    }
+    route_rebase(&p->key, base, p);
+    p->key.len = p->hosts_len;
+    p->source = source; /* until route_plan_limit writes it behind the key */
+    p->limits = (struct site_limits){0};
+    return p;
+}
+
 void route_plan_limit(struct route_plan *p, const struct site_limits *limits)
 {
+    char *end = (char *)(uintptr_t)(p->key.ptr + p->key.len);
+    must(p->key.len == p->hosts_len);
     p->limits = *limits;
     if (limits->group) {
-        char *end = (char *)(uintptr_t)(p->key.ptr + p->key.len);
         int n = snprintf(end, ROUTE_GROUP_BYTES, "#%llu", (unsigned long long)limits->group);
         must(n > 0 && n < ROUTE_GROUP_BYTES);
-        p->key.len += (size_t)n;
+        end += n;
     }
+    if (p->source.len) {
+        *end++ = '@'; /* no host's name has one */
+        memcpy(end, p->source.ptr, p->source.len);
+        p->source = slice_of(end, p->source.len);
+        end += p->source.len;
+    }
+    p->key.len = (size_t)(end - p->key.ptr);
 }
 
 struct route_plan *route_plan_ref(struct route_plan *p)

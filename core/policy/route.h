@@ -17,6 +17,7 @@
 #include "core/base/ipaddr.h"
 #include "core/base/rng.h"
 #include "core/conf/conf.h"
+#include "core/policy/egress.h"
 #include "core/policy/site_limits.h"
 #include "proto/smtp/outcome.h"
 
@@ -45,13 +46,19 @@ struct route_plan {
     uint64_t expires_ms; /* set by its maker before anybody else has it */
     size_t count;
     struct route_candidate *candidates;
-    struct slice key; /* names the site: equal for equal host sets and limits */
+    struct slice key; /* names the site: equal for equal host sets, limits and sources */
+    size_t hosts_len; /* of key: its beginning, without group and source */
+    struct slice source; /* the end of key, of policy/egress.h; empty: none with a name */
+    unsigned families;   /* EGRESS_*: of its addresses */
+    size_t bytes;        /* of all of it */
     struct site_limits limits;
 };
 
 /* hosts sorted by preference. On NULL *refusal is set (text is a literal). */
 struct route_plan *route_plan_new(const struct conf *conf, const struct route_host *hosts,
                                   size_t count, struct rng *rng, struct outcome *refusal);
+/* The same hosts for mail that leaves by this source, without limits yet. NULL: no memory. */
+struct route_plan *route_plan_by(const struct route_plan *base, struct slice source);
 /* Before anybody else has it. Domains with rules of their own become sites of their own. */
 void route_plan_limit(struct route_plan *p, const struct site_limits *limits);
 static inline uint64_t route_plan_number(const struct route_plan *p, enum conf_shaping_option o)

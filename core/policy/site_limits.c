@@ -36,9 +36,23 @@ void site_limits_make(const struct shaping_settings *s, uint64_t message_bytes,
         out->has_provider = true;
         out->provider.connections = (uint32_t)s->shared[CONF_SHAPING_CONNECTIONS].v.number;
     }
-    if (out->has_provider) {
+    if (s->provider) {
         bool fits = slice_to_cstr(s->provider->name, out->provider_name,
                                   sizeof(out->provider_name));
         must(fits);
     }
+}
+
+void site_limits_set_total(const struct shaping_settings *s, uint64_t message_bytes,
+                           struct site_limits *out)
+{
+    const struct shaping_value *connections = &s->own[CONF_SHAPING_CONNECTIONS];
+    for (size_t i = 0; i < BUDGET_RATES; i++) {
+        site_limits_rate(&s->own[rate_options[i]].v.rate, (enum budget_rate)i, message_bytes,
+                         &out->total);
+    }
+    if (connections->rule) {
+        out->total.connections = (uint32_t)connections->v.number;
+    }
+    out->has_total = out->total.connections || site_limits_has_rate(&out->total);
 }

@@ -19,13 +19,19 @@ struct site_limits {
     struct budget_limits own;      /* the site's rates; connections are its owner's to count */
     struct budget_limits provider; /* shared by all sites of the provider … */
     bool has_provider;             /* … if it says so */
-    char provider_name[CONF_SHAPING_NAME_BYTES_MAX + 1];
+    char provider_name[CONF_SHAPING_NAME_BYTES_MAX + 1]; /* empty: it is nobody's */
+    struct budget_limits total; /* shared by all sites of the source … */
+    bool has_total;             /* … if a rule limits it */
     uint64_t group; /* shaping_settings.group */
 };
 
 /* message_bytes: the largest message, which a byte rate must let pass. */
 void site_limits_make(const struct shaping_settings *s, uint64_t message_bytes,
                       struct site_limits *out);
+
+/* What a source may over all destinations (shaping_resolve_total). */
+void site_limits_set_total(const struct shaping_settings *s, uint64_t message_bytes,
+                           struct site_limits *out);
 
 static inline bool site_limits_has_rate(const struct budget_limits *l)
 {

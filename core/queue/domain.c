@@ -2,6 +2,7 @@
 #include "core/queue/domain.h"
 #include "core/base/must.h"
 #include "core/queue/queue.h"
+#include "core/queue/source.h"
 
 #include <stdlib.h>
 
@@ -96,6 +97,17 @@ static bool queue_domain_resolve_smarthosts(struct queue *q, struct queue_domain
     return false;
 }
 
+static bool queue_domain_resolve_target(struct queue *q, struct queue_domain *d)
+{
+    struct queue_target t;
+    if (!queue_target_read(d->name, &t) || t.addr.family != IP_NONE) {
+        queue_domain_build_target(q, d);
+        return true;
+    }
+    queue_domain_query(q, d, 0, t.name, false);
+    return false;
+}
+
 bool queue_domain_resolve(struct queue *q, struct queue_domain *d)
 {
     must(d->pending == 0);
@@ -104,6 +116,8 @@ bool queue_domain_resolve(struct queue *q, struct queue_domain *d)
         return queue_domain_resolve_mx(q, d);
     case QUEUE_DOMAIN_SMARTHOST:
         return queue_domain_resolve_smarthosts(q, d);
+    case QUEUE_DOMAIN_TARGET:
+        return queue_domain_resolve_target(q, d);
     case QUEUE_DOMAIN_LOCAL:
         break;
     }
@@ -112,10 +126,10 @@ bool queue_domain_resolve(struct queue *q, struct queue_domain *d)
 }
 
 /* The route is known. A refusal, or that nothing may be sent there, is told by queue_route_message: what fails in one turn of the loop is one
- * result of its message, with one report. */
+ * result of its message, with one report. By which source a recipient goes is decided there, too. */
 static void queue_domain_flush(struct queue *q, struct queue_domain *d)
 {
-    if (!d->site || queue_suspend_site(q, d->site)) {
+    if (!d->site || queue_suspend_site(q, d->site) || egress_count(q->egress)) {
         d->last = NULL;
         queue_parts_release(d->queue, &d->waiting);
         return;
@@ -143,6 +157,8 @@ static void queue_domain_on_lookup(struct dns_query *query, const struct dns_pla
     }
     if (d->kind == QUEUE_DOMAIN_SMARTHOST) {
         queue_domain_build_smarthosts(d->queue, d);
+    } else if (d->kind == QUEUE_DOMAIN_TARGET) {
+        queue_domain_build_target(d->queue, d);
     } else {
         queue_domain_build_mx(d->queue, d);
     }
@@ -159,6 +175,7 @@ void queue_domain_release(struct queue_domain *d)
 void queue_domain_expire(struct queue *q, struct queue_domain *d)
 {
     d->expires_ms = 0;
+    queue_domain_leave_sources(d); /* their numbers are of the old configuration */
     if (d->pending == 0) {
         return;
     }
@@ -180,5 +197,6 @@ void queue_domain_free(struct queue *q, struct queue_domain *d)
     queue_domain_release_plans(d);
     queue_domain_leave_site(d);
     map_remove(&q->domains, &d->by_name);
+    free(d->question);
     free(d);
 }

@@ -21,14 +21,20 @@ enum queue_domain_kind {
     QUEUE_DOMAIN_MX,        /* its own hosts */
     QUEUE_DOMAIN_SMARTHOST, /* relay.host, for all names */
     QUEUE_DOMAIN_LOCAL,     /* mailboxes of this machine, for all of access.local_domains */
+    QUEUE_DOMAIN_TARGET,    /* a host that an operator has named: core/queue/target.h */
 };
+
+struct queue_question;
 
 struct queue_domain {
     struct map_node by_name;
     struct slice name;   /* behind the struct, lower case as given */
     struct list waiting; /* parts until the route is known */
     struct queue_part *last;
-    struct queue_site *site; /* NULL: not resolved, or the route is a refusal */
+    struct queue_site *site; /* without a source; NULL: not resolved, or the route is a refusal */
+    struct queue_site **by_source;   /* core/queue/source.h; NULL: not used lately. Owned. */
+    size_t source_count;             /* of by_source */
+    struct queue_question *question; /* by what the limits for a source are found. Owned. */
     uint64_t expires_ms;     /* of the route */
     struct outcome refusal;  /* when there is no site */
     char refusal_text[LIMIT_OUTCOME_TEXT_BYTES];
@@ -68,6 +74,8 @@ void queue_domain_build_mx(struct queue *q, struct queue_domain *d);
 void queue_domain_build_smarthosts(struct queue *q, struct queue_domain *d);
 /* Always the same site, without hosts: core/relay/maildir.h takes its parts. */
 void queue_domain_build_local(struct queue *q, struct queue_domain *d);
+/* Of an operator's target: the answer in d->plans[0], or the address that it is. */
+void queue_domain_build_target(struct queue *q, struct queue_domain *d);
 /* False: the domain is no address literal, nothing has changed. */
 bool queue_domain_build_literal(struct queue *q, struct queue_domain *d);
 void queue_domain_leave_site(struct queue_domain *d);

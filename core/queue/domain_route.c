@@ -6,6 +6,7 @@
 #include "core/base/must.h"
 #include "core/queue/domain.h"
 #include "core/queue/queue.h"
+#include "core/queue/source.h"
 
 enum {
     QUEUE_REFUSAL_TTL_MS = 5000,       /* how long a failed route is not asked for again */
@@ -14,6 +15,7 @@ enum {
 
 void queue_domain_leave_site(struct queue_domain *d)
 {
+    queue_domain_leave_sources(d);
     if (d->site) {
         must(d->site->domains > 0);
         d->site->domains--;
@@ -29,7 +31,8 @@ static void queue_domain_refuse(struct queue *q, struct queue_domain *d, const s
     d->expires_ms = io_now(q->io)->mono_ms + QUEUE_REFUSAL_TTL_MS;
 }
 
-static void queue_domain_limit(const struct queue *q, const struct queue_domain *d,
+/* False: no memory. */
+static bool queue_domain_limit(const struct queue *q, struct queue_domain *d,
                                const struct route_host *hosts, size_t count,
                                struct route_plan *plan)
 {
@@ -37,15 +40,14 @@ static void queue_domain_limit(const struct queue *q, const struct queue_domain 
     for (size_t i = 0; i < count; i++) {
         names[i] = (struct shaping_host){hosts[i].name, hosts[i].preference};
     }
-    struct shaping_query query = {.domain = d->name,
+    /* A host that is named has the limits of what it is, whoever named it. */
+    bool target = d->kind == QUEUE_DOMAIN_TARGET;
+    struct shaping_query query = {.domain = target ? hosts[0].name : d->name,
                                   .hosts = names,
                                   .host_count = count,
-                                  .relay = d->kind == QUEUE_DOMAIN_SMARTHOST};
-    struct shaping_settings settings;
-    struct site_limits limits;
-    shaping_resolve(q->shaping, &query, &settings);
-    site_limits_make(&settings, q->conf->limits.message_bytes, &limits);
-    route_plan_limit(plan, &limits);
+                                  .relay = hosts[0].named.len > 0};
+    queue_plan_limit(q, &query, plan);
+    return queue_domain_keep(q, d, &query);
 }
 
 static void queue_domain_apply(struct queue *q, struct queue_domain *d,
@@ -53,10 +55,8 @@ static void queue_domain_apply(struct queue *q, struct queue_domain *d,
 {
     struct outcome refusal;
     struct route_plan *plan = route_plan_new(q->conf, hosts, count, q->rng, &refusal);
-    if (plan) {
-        queue_domain_limit(q, d, hosts, count, plan);
-    }
-    struct queue_site *s = plan ? queue_site_get(q, plan->key) : NULL;
+    bool limited = plan && queue_domain_limit(q, d, hosts, count, plan);
+    struct queue_site *s = limited ? queue_site_get(q, plan->key) : NULL;
     if (!s) {
         if (plan) {
             refusal = outcome_local(OUTCOME_TEMPORARY, OUTCOME_SITE, OUTCOME_STAGE_ROUTE,
@@ -68,6 +68,7 @@ static void queue_domain_apply(struct queue *q, struct queue_domain *d,
     }
     uint64_t now_ms = io_now(q->io)->mono_ms;
     plan->expires_ms = expires_ms > now_ms ? expires_ms : now_ms + 1;
+    queue_domain_leave_sources(d); /* theirs are made of the new plan when they are next used */
     if (d->site != s) {
         queue_domain_leave_site(d);
         d->site = s;
@@ -175,6 +176,60 @@ void queue_domain_build_smarthosts(struct queue *q, struct queue_domain *d)
         return;
     }
     queue_domain_apply(q, d, hosts, count, expires_ms);
+}
+
+/* The configuration's relay host with this name and port: only such a one is logged in to. */
+static struct slice queue_target_named(const struct conf *conf, const struct queue_target *t)
+{
+    for (size_t i = 0; i < conf->relay.host.count; i++) {
+        const struct conf_relay_host *h = &conf->relay.host.items[i];
+        bool same = t->addr.family == IP_NONE ? slice_eq_nocase(h->name, t->name)
+                                              : ip_addr_eq(&h->addr, &t->addr);
+        if (same && h->port == t->port) {
+            return h->name;
+        }
+    }
+    return slice_of("", 0);
+}
+
+/* An operator's word, as a smarthost is: that it leads nowhere is never a reason to bounce. */
+void queue_domain_build_target(struct queue *q, struct queue_domain *d)
+{
+    const struct dns_plan *plan = d->plans[0];
+    struct route_host hosts[LIMIT_MX_HOSTS];
+    struct queue_target t;
+    size_t count = 0;
+    bool known = queue_target_read(d->name, &t);
+    bool literal = known && t.addr.family != IP_NONE;
+    struct outcome o = outcome_local(OUTCOME_TEMPORARY, OUTCOME_SITE, OUTCOME_STAGE_ROUTE,
+                                     (struct enhanced){4, 4, 3},
+                                     SLICE("where this mail was routed to is not known any more; "
+                                           "route it again (ringpost queue route)"));
+    if (literal) {
+        hosts[count++] = (struct route_host){.addresses = &t.addr, .address_count = 1};
+    } else if (known && plan->status == DNS_OK) {
+        for (; count < plan->host_count && count < LIMIT_MX_HOSTS; count++) {
+            hosts[count] = (struct route_host){.addresses = plan->hosts[count].addresses,
+                                               .address_count = plan->hosts[count].address_count};
+        }
+    } else if (known) {
+        o = queue_outcome_of_dns(plan);
+        o.kind = OUTCOME_TEMPORARY;
+        o.enhanced = (struct enhanced){4, 4, 3};
+    }
+    for (size_t i = 0; i < count; i++) {
+        hosts[i].name = literal ? t.name : plan->hosts[i].name;
+        hosts[i].named = queue_target_named(q->conf, &t);
+        hosts[i].port = t.port;
+        hosts[i].explicit = true;
+    }
+    if (count == 0) {
+        queue_domain_refuse(q, d, &o);
+        return;
+    }
+    uint64_t static_ms = io_now(q->io)->mono_ms + QUEUE_STATIC_TTL_MS;
+    bool short_lived = !literal && plan->expires_ms < static_ms;
+    queue_domain_apply(q, d, hosts, count, short_lived ? plan->expires_ms : static_ms);
 }
 
 void queue_domain_build_local(struct queue *q, struct queue_domain *d)

@@ -5,14 +5,17 @@
  * and nowhere else.
  */
 #include "core/queue/far.h"
+#include "core/queue/warmup.h"
 #include "core/base/must.h"
+#include "core/queue/brake.h"
+#include "core/queue/lesson.h"
 #include "core/queue/recall.h"
 #include "core/queue/sched.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 
-static void far_post(struct queue *q, unsigned worker, struct mail *m, enum queue_mail_type type)
+void queue_far_post(struct queue *q, unsigned worker, struct mail *m, enum queue_mail_type type)
 {
     must(q->group != NULL && worker < q->group->workers && worker != q->worker);
     m->type = (unsigned)type;
@@ -31,7 +34,7 @@ static void far_post_part(struct queue *q, unsigned worker, struct queue_part *p
     }
     p->site = NULL;
     atomic_store_explicit(&p->holder, QUEUE_PART_ON_THE_WAY, memory_order_relaxed);
-    far_post(q, worker, &p->mail, type);
+    queue_far_post(q, worker, &p->mail, type);
 }
 
 static struct queue_part *far_take_part(struct queue *q, struct mail *m)
@@ -90,7 +93,7 @@ static struct far_credit *far_credit_take(struct queue *q, struct queue_site *s)
 
 static void far_post_credit(struct queue *q, unsigned owner, struct far_credit *m)
 {
-    far_post(q, owner, &m->mail, QUEUE_MAIL_CREDIT);
+    queue_far_post(q, owner, &m->mail, QUEUE_MAIL_CREDIT);
 }
 
 void queue_far_failed(struct queue *q, struct queue_site *s, const struct outcome *why,
@@ -115,6 +118,7 @@ void queue_far_run(struct queue *q)
     while ((node = list_first(&q->credits))) {
         queue_far_tell(q, LIST_ENTRY(node, struct queue_site, credit_link));
     }
+    queue_brakes_run(q);
 }
 
 /* ---- parts ---- */
@@ -180,6 +184,7 @@ static void far_on_offer(struct queue *q, struct mail *m)
         queue_far_offer(q, p, s);
         return;
     }
+    queue_meter_add(&s->sched->arrived, 1, io_now(q->io)->mono_ms);
     queue_sched_push(s->sched, p, false);
 }
 
@@ -258,8 +263,8 @@ static struct slice far_copy(char **fill, struct slice s)
 static struct far_result *far_result_new(const struct queue_part *p,
                                          const struct queue_part_end *end)
 {
-    size_t text = end->peer_name.len + end->peer_addr.len + end->tls_version.len +
-                  end->tls_cipher.len + end->tls_certificate.len;
+    size_t text = end->peer_name.len + end->peer_addr.len + end->source.len +
+                  end->tls_version.len + end->tls_cipher.len + end->tls_certificate.len;
     for (uint32_t i = 0; i < p->count; i++) {
         text += end->outcomes[i].text.len;
     }
@@ -276,6 +281,7 @@ static struct far_result *far_result_new(const struct queue_part *p,
     r->end.outcomes = r->outcomes;
     r->end.peer_name = far_copy(&fill, end->peer_name);
     r->end.peer_addr = far_copy(&fill, end->peer_addr);
+    r->end.source = far_copy(&fill, end->source);
     r->end.tls_version = far_copy(&fill, end->tls_version);
     r->end.tls_cipher = far_copy(&fill, end->tls_cipher);
     r->end.tls_certificate = far_copy(&fill, end->tls_certificate);
@@ -300,7 +306,7 @@ void queue_far_result(struct queue *q, struct queue_part *p, const struct queue_
         q->guests--;
     }
     p->site = NULL;
-    far_post(q, home->worker, &r->mail, QUEUE_MAIL_RESULT);
+    queue_far_post(q, home->worker, &r->mail, QUEUE_MAIL_RESULT);
 }
 
 static void far_on_result(struct queue *q, struct mail *m)
@@ -329,7 +335,7 @@ void queue_far_unpin(struct queue *q, struct queue_message *message)
     u->message = message;
     must(q->guests > 0);
     q->guests--;
-    far_post(q, message->queue->worker, &u->mail, QUEUE_MAIL_UNPIN);
+    queue_far_post(q, message->queue->worker, &u->mail, QUEUE_MAIL_UNPIN);
 }
 
 static void far_on_unpin(struct queue *q, struct mail *m)
@@ -371,6 +377,11 @@ static const struct {
     [QUEUE_MAIL_READ_END - QUEUE_MAIL_OFFER] = {queue_far_read_on_mail},
     [QUEUE_MAIL_MEMO - QUEUE_MAIL_OFFER] = {queue_memo_on_mail},
     [QUEUE_MAIL_RECALL - QUEUE_MAIL_OFFER] = {queue_recall_on_mail},
+    [QUEUE_MAIL_PEER - QUEUE_MAIL_OFFER] = {queue_peers_on_mail},
+    [QUEUE_MAIL_LESSON - QUEUE_MAIL_OFFER] = {queue_lesson_on_mail},
+    [QUEUE_MAIL_BRAKES - QUEUE_MAIL_OFFER] = {queue_brakes_on_mail},
+    [QUEUE_MAIL_SHED - QUEUE_MAIL_OFFER] = {queue_brake_on_shed},
+    [QUEUE_MAIL_WARMUP - QUEUE_MAIL_OFFER] = {queue_warmup_on_mail},
 };
 
 bool queue_far_on_mail(struct queue *q, struct mail *m)
@@ -389,8 +400,24 @@ void queue_far_drop(struct mail *m)
         queue_memo_drop_mail(m);
         return;
     }
+    if (m->type == QUEUE_MAIL_WARMUP) {
+        queue_warmup_drop_mail(m);
+        return;
+    }
+    if (m->type == QUEUE_MAIL_PEER) {
+        queue_peers_drop_mail(m);
+        return;
+    }
     if (m->type == QUEUE_MAIL_READ_END) {
         queue_far_read_drop(m);
+        return;
+    }
+    if (m->type == QUEUE_MAIL_LESSON) {
+        queue_lesson_drop_mail(m);
+        return;
+    }
+    if (m->type == QUEUE_MAIL_BRAKES || m->type == QUEUE_MAIL_SHED) {
+        queue_brake_drop_mail(m);
         return;
     }
     must(m->type == QUEUE_MAIL_CREDIT); /* the other thing that nobody waits for */

@@ -39,8 +39,15 @@ enum queue_mail_type {
     QUEUE_MAIL_READ_END,
     QUEUE_MAIL_MEMO,   /* core/queue/memo.h */
     QUEUE_MAIL_RECALL, /* core/queue/recall.h */
+    QUEUE_MAIL_PEER,   /* core/queue/peers.h */
+    QUEUE_MAIL_LESSON, /* core/queue/lesson.h */
+    QUEUE_MAIL_BRAKES, /* core/queue/brake.h */
+    QUEUE_MAIL_SHED,
+    QUEUE_MAIL_WARMUP, /* core/queue/warmup.h */
 };
 
+/* To another worker's queue. Whoever sends a type of his own reads it, and lets go what nobody will read. */
+void queue_far_post(struct queue *q, unsigned worker, struct mail *m, enum queue_mail_type type);
 /* True: the mail was for the queue and is dealt with. */
 bool queue_far_on_mail(struct queue *q, struct mail *m);
 /* A mail that nobody will read any more (both ends have stopped). */

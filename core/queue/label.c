@@ -22,47 +22,55 @@ void queue_log_label(struct obs_log *log, const struct queue_label *l)
     }
 }
 
-struct label_key {
-    struct slice tenant;
-    struct slice campaign;
-};
-
 static bool label_equal(const struct map_node *node, const void *key)
 {
     const struct queue_label *l = container_of(node, struct queue_label, node);
-    const struct label_key *k = key;
-    return slice_eq(queue_label_tenant(l), k->tenant) &&
-           slice_eq(queue_label_campaign(l), k->campaign);
+    const struct queue_label_names *n = key;
+    return slice_eq(queue_label_tenant(l), n->tenant) &&
+           slice_eq(queue_label_campaign(l), n->campaign) &&
+           slice_eq(queue_label_source(l), n->source) && slice_eq(queue_label_dkim(l), n->dkim);
 }
 
-struct queue_label *queue_label_get(struct queue *q, struct slice tenant, struct slice campaign)
+static char *label_copy(char *to, struct slice name)
 {
-    struct label_key key = {tenant, campaign};
-    uint64_t tenant_hash = queue_label_hash(q, tenant);
-    uint64_t campaign_hash = queue_label_hash(q, campaign);
-    uint64_t hash = map_hash_u64(&q->labels, tenant_hash * 31 + campaign_hash);
-    must(tenant.len <= UINT8_MAX && campaign.len <= UINT8_MAX && tenant.len + campaign.len > 0);
-    struct map_node *node = map_find(&q->labels, hash, label_equal, &key);
+    if (name.len) {
+        memcpy(to, name.ptr, name.len);
+    }
+    return to + name.len;
+}
+
+struct queue_label *queue_label_get(struct queue *q, const struct queue_label_names *n)
+{
+    size_t bytes = n->tenant.len + n->campaign.len + n->source.len + n->dkim.len;
+    uint64_t dkim_hash = queue_label_hash(q, n->dkim);
+    uint64_t tenant_hash = queue_label_hash(q, n->tenant);
+    uint64_t campaign_hash = queue_label_hash(q, n->campaign);
+    uint64_t hash = map_hash_u64(&q->labels, ((tenant_hash * 31 + campaign_hash) * 31 +
+                                              queue_label_hash(q, n->source)) *
+                                                     31 +
+                                                 dkim_hash);
+    must(n->tenant.len <= UINT8_MAX && n->campaign.len <= UINT8_MAX);
+    must(n->source.len <= UINT8_MAX && n->dkim.len <= UINT8_MAX && bytes > 0);
+    struct map_node *node = map_find(&q->labels, hash, label_equal, n);
     if (node) {
         struct queue_label *known = container_of(node, struct queue_label, node);
         known->refs++;
         return known;
     }
-    struct queue_label *l = calloc(1, sizeof(*l) + tenant.len + campaign.len);
+    struct queue_label *l = calloc(1, sizeof(*l) + bytes);
     if (!l) {
         return NULL;
     }
     l->refs = 1;
-    l->tenant_bytes = (uint8_t)tenant.len;
-    l->campaign_bytes = (uint8_t)campaign.len;
+    l->tenant_bytes = (uint8_t)n->tenant.len;
+    l->campaign_bytes = (uint8_t)n->campaign.len;
+    l->source_bytes = (uint8_t)n->source.len;
+    l->dkim_bytes = (uint8_t)n->dkim.len;
+    l->dkim_hash = dkim_hash;
     l->tenant_hash = tenant_hash;
     l->campaign_hash = campaign_hash;
-    if (tenant.len) {
-        memcpy(l->text, tenant.ptr, tenant.len);
-    }
-    if (campaign.len) {
-        memcpy(l->text + tenant.len, campaign.ptr, campaign.len);
-    }
+    char *to = label_copy(label_copy(l->text, n->tenant), n->campaign);
+    label_copy(label_copy(to, n->source), n->dkim);
     if (!map_insert(&q->labels, &l->node, hash)) {
         free(l);
         return NULL;

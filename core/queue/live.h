@@ -19,9 +19,12 @@ enum queue_binding {
     QUEUE_BINDING_NOTHING_READY,
     QUEUE_BINDING_SUSPENDED,
     QUEUE_BINDING_BACK_OFF,
+    QUEUE_BINDING_OVERRIDE, /* core/queue/brake.h */
     QUEUE_BINDING_MESSAGE_RATE,
     QUEUE_BINDING_BYTE_RATE,
     QUEUE_BINDING_PROVIDER,
+    QUEUE_BINDING_SOURCE,
+    QUEUE_BINDING_WARMUP,
     QUEUE_BINDING_TENANT,
     QUEUE_BINDING_CAMPAIGN,
     QUEUE_BINDING_CONNECTION_RATE,
@@ -50,13 +53,15 @@ struct queue_live {
     struct queue_toll_wait held_for;
     uint32_t granted;
     uint32_t working;
-    uint32_t limit;          /* connections, of the rules */
+    uint32_t limit;          /* connections, of the rules or of … */
+    uint64_t limit_override; /* … this override; 0: none */
     uint32_t ramp_limit;     /* of ramp_up at the moment */
     uint32_t peer_limit;     /* of the peer; 0: none */
     uint32_t full;           /* workers that have no place for one more … */
     uint32_t workers;        /* … of so many */
     bool waits_to_connect;   /* the connection rate, or the provider, lets no more be opened … */
     bool waits_for_provider; /* … the latter */
+    bool waits_for_source;   /* … or the limit of the source over all destinations */
     uint64_t connect_ms;     /* when that is tried again */
     uint64_t sent_milli;     /* parts per 1000 s lately */
     bool measured;           /* for long enough to say so */
@@ -66,6 +71,8 @@ struct queue_live {
 /* *until_ms: when it may change, as far as that is known; else 0. */
 enum queue_binding queue_live_binding(const struct queue_live *l, uint64_t *until_ms);
 struct slice queue_binding_name(enum queue_binding b);
+/* The override that holds it up; 0: something else does. */
+uint64_t queue_live_override(const struct queue_live *l);
 /* Seconds until what waits here has gone, if things stay as they are. */
 uint64_t queue_live_drain_s(const struct queue_live *l);
 

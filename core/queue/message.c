@@ -68,8 +68,9 @@ void queue_message_unbuild(struct queue_message *m)
 static bool queue_message_adopt(struct queue *q, struct queue_message *m,
                                 const struct attributes *a)
 {
-    if (a && a->tenant.len + a->campaign.len) {
-        m->label = queue_label_get(q, a->tenant, a->campaign);
+    if (a && a->tenant.len + a->campaign.len + a->source.len + a->dkim.len) {
+        const struct queue_label_names names = {a->tenant, a->campaign, a->source, a->dkim};
+        m->label = queue_label_get(q, &names);
         if (!m->label) {
             return false;
         }
@@ -108,6 +109,8 @@ void queue_message_attributes(const struct queue_message *m, struct attributes *
         .notify_s = m->notify_s,
         .tenant = queue_label_tenant(m->label),
         .campaign = queue_label_campaign(m->label),
+        .source = queue_label_source(m->label),
+        .dkim = queue_label_dkim(m->label),
     };
 }
 

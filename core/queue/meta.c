@@ -13,10 +13,14 @@ enum {
     META_EXPIRE,
     META_NOTIFY,
     META_BY,
+    META_SOURCE,
+    META_DKIM,
     META_TAGS,
 };
 
-must_static(1 + (META_TAGS - 1) * 2 + 2 * CONF_LABEL_BYTES_MAX + 3 * 4 + 2 <= QUEUE_META_BYTES_MAX,
+must_static(1 + (META_TAGS - 1) * 2 + 3 * CONF_LABEL_BYTES_MAX + 3 * 4 + 2 +
+                    QUEUE_META_DKIM_BYTES_MAX <=
+                QUEUE_META_BYTES_MAX,
             "all fields fit");
 
 static void meta_put(struct wire_writer *w, uint8_t tag, uint64_t value, unsigned bytes)
@@ -30,7 +34,7 @@ static void meta_put(struct wire_writer *w, uint8_t tag, uint64_t value, unsigne
 
 static void meta_put_name(struct wire_writer *w, uint8_t tag, struct slice name)
 {
-    must(name.len <= CONF_LABEL_BYTES_MAX);
+    must(name.len <= (tag == META_DKIM ? QUEUE_META_DKIM_BYTES_MAX : CONF_LABEL_BYTES_MAX));
     if (name.len) {
         wire_put(w, tag, 1);
         wire_put(w, name.len, 1);
@@ -51,6 +55,8 @@ struct slice queue_meta_encode(const struct attributes *a, char dst[QUEUE_META_B
     meta_put(&w, META_EXPIRE, a->expire_s, 4);
     meta_put(&w, META_NOTIFY, a->notify_s, 4);
     meta_put(&w, META_BY, a->by, 1);
+    meta_put_name(&w, META_SOURCE, a->source);
+    meta_put_name(&w, META_DKIM, a->dkim);
     size_t n = (size_t)(w.at - (uint8_t *)dst);
     return slice_of(dst, n > 1 ? n : 0);
 }
@@ -102,6 +108,11 @@ static bool meta_field(struct attributes *a, uint8_t tag, struct slice value)
         return meta_number(value, 4, &a->notify_s);
     case META_BY:
         return meta_by(value, &a->by);
+    case META_SOURCE:
+        return meta_name(value, &a->source);
+    case META_DKIM:
+        a->dkim = value;
+        return value.len > 0 && value.len <= QUEUE_META_DKIM_BYTES_MAX;
     default:
         return true;
     }

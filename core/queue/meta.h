@@ -5,7 +5,8 @@
  * Purpose:   they survive restarts and compaction. A message without any has no bytes.
  * Owner:     decoded names are slices of the bytes. Thread: any.
  * Format:    a version (1), then fields {tag u8, bytes u8, value}: class 1 (u8), tenant 2, campaign 3,
- *            not-before 4, expiry 5, notice 6 (u32, seconds since 1970), by 7 (u8). Little-endian. A field that
+ *            not-before 4, expiry 5, notice 6 (u32, seconds since 1970), by 7 (u8), source 8, DKIM domain 9.
+ *            Little-endian. A field that
  *            is not known is skipped: a later version may write more of them.
  * Limits:    QUEUE_META_BYTES_MAX written, SPOOL_META_BYTES_MAX read.
  * Errors:    queue_meta_decode: false when it makes no sense; *out is then an ordinary message.
@@ -15,7 +16,7 @@
 
 #include "core/policy/attributes.h"
 
-enum { QUEUE_META_BYTES_MAX = 192 };
+enum { QUEUE_META_BYTES_MAX = 512, QUEUE_META_DKIM_BYTES_MAX = 253 };
 
 struct slice queue_meta_encode(const struct attributes *a, char dst[QUEUE_META_BYTES_MAX]);
 bool queue_meta_decode(struct slice meta, struct attributes *out);

@@ -27,6 +27,11 @@ struct queue_order {
     uint32_t id_next;
 };
 
+static bool order_only_reads(const struct queue_order *o)
+{
+    return o->init.dry_run || o->init.action == QUEUE_ACT_COUNT || o->init.action == QUEUE_ACT_LIST;
+}
+
 void queue_orders_open(struct queue *q)
 {
     list_init(&q->orders.all);
@@ -51,6 +56,8 @@ bool queue_order_start(struct queue *q, const struct queue_order_init *init)
     }
     list_push_back(&q->orders.all, &o->link);
     q->orders.count++;
+    q->orders.walking += order_only_reads(o) ? 0 : 1;
+    o->walk.select = &o->init.select;
     return true;
 }
 
@@ -58,6 +65,9 @@ static void order_end(struct queue *q, struct queue_order *o)
 {
     list_remove(&o->link);
     q->orders.count--;
+    if (!order_only_reads(o) && (o->step == ORDER_WALK || o->step == ORDER_WALK_AGAIN)) {
+        q->orders.walking--; /* the engine ends */
+    }
     if (o->init.done) {
         o->init.done(o->init.ctx, &o->counts, o->init.lines);
     }
@@ -74,11 +84,6 @@ void queue_orders_stop(struct queue *q)
 }
 
 /* ---- counting and listing ---- */
-
-static bool order_only_reads(const struct queue_order *o)
-{
-    return o->init.dry_run || o->init.action == QUEUE_ACT_COUNT || o->init.action == QUEUE_ACT_LIST;
-}
 
 static void order_count_rcpt(struct queue *q, struct queue_order_counts *c,
                              const struct queue_message *m, const struct queue_rcpt *r)
@@ -108,7 +113,7 @@ static uint32_t order_count(struct queue *q, struct queue_order *o, const struct
     for (uint32_t i = 0; i < m->rcpt_count; i++) {
         const struct queue_rcpt *r = &m->rcpts[i];
         if (queue_select_rcpt(q, &o->init.select, m, r) &&
-            queue_order_concerns(q, o->init.action, m, r)) {
+            queue_order_concerns(q, &o->init, m, r)) {
             order_count_rcpt(q, &o->counts, m, r);
             n++;
         }
@@ -164,6 +169,26 @@ static int order_by_id(const void *a, const void *b)
 
 /* ---- the walk ---- */
 
+/* Of a message that matches: is there anything to do? */
+static bool order_means(struct queue *q, const struct queue_order *o, const struct queue_message *m)
+{
+    for (uint32_t i = 0; i < m->rcpt_count; i++) {
+        const struct queue_rcpt *r = &m->rcpts[i];
+        if (queue_select_rcpt(q, &o->init.select, m, r) &&
+            queue_order_concerns(q, &o->init, m, r)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool order_matches(const struct queue *q, const struct queue_order *o,
+                          const struct queue_message *m)
+{
+    return m->queued && m->id <= o->id_max &&
+           queue_select_message(&o->init.select, m, io_now(q->io)->wall_us);
+}
+
 static void order_see(struct queue *q, struct queue_order *o, struct queue_message *m)
 {
     uint32_t n;
@@ -174,13 +199,7 @@ static void order_see(struct queue *q, struct queue_order *o, struct queue_messa
             order_keep_id(o, m->id);
         }
     } else {
-        bool any = false;
-        for (uint32_t i = 0; i < m->rcpt_count && !any; i++) {
-            const struct queue_rcpt *r = &m->rcpts[i];
-            any = queue_select_rcpt(q, &o->init.select, m, r) &&
-                  queue_order_concerns(q, o->init.action, m, r);
-        }
-        if (!any) {
+        if (!order_means(q, o, m)) {
             return;
         }
         if (m == &o->walk.copy) { /* it is parked: the whole one is wanted */
@@ -204,9 +223,10 @@ static void order_walked(struct queue *q, struct queue_order *o)
         order_end(q, o);
     } else if (o->step == ORDER_WALK && o->walk.parked) {
         o->step = ORDER_WALK_AGAIN;
-        o->walk = (struct queue_walk){0};
+        o->walk = (struct queue_walk){.select = &o->init.select};
     } else {
         queue_recall_flush(q);
+        q->orders.walking--;
         o->step = ORDER_SETTLE;
     }
 }
@@ -214,21 +234,55 @@ static void order_walked(struct queue *q, struct queue_order *o)
 /* True: it has come to its end for this turn. */
 static bool order_walk(struct queue *q, struct queue_order *o, uint64_t until_us)
 {
-    uint64_t now_us = io_now(q->io)->wall_us;
+    if (o->init.select.id) { /* no walk: it is known where it is */
+        struct queue_message *m = queue_find(q, o->init.select.id);
+        o->step = order_only_reads(o) ? o->step : ORDER_WALK_AGAIN;
+        if (m && order_matches(q, o, m)) {
+            order_see(q, o, m);
+            m = queue_find(q, o->init.select.id);
+        }
+        if (m) {
+            queue_settle(q, m); /* parked again, if it was */
+        }
+        order_walked(q, o);
+        return false;
+    }
     for (unsigned n = 1;; n++) {
         struct queue_message *m = queue_walk_next(q, &o->walk);
+        if (!m && o->walk.more) {
+            if (clock_read().mono_us > until_us) {
+                return true;
+            }
+            continue;
+        }
         if (!m || (o->step == ORDER_WALK_AGAIN && o->walk.parked)) {
             queue_walk_end(&o->walk);
             order_walked(q, o);
             return false;
         }
-        if (m->queued && m->id <= o->id_max && queue_select_message(&o->init.select, m, now_us)) {
+        if (order_matches(q, o, m)) {
             order_see(q, o, m);
         }
         if ((n % ORDER_CHECK_CLOCK == 0 && clock_read().mono_us > until_us) ||
             (!order_only_reads(o) && !list_empty(&q->unsaved))) {
             queue_walk_end(&o->walk);
             return true;
+        }
+    }
+}
+
+void queue_orders_meet(struct queue *q, struct queue_message *m)
+{
+    struct list *node, *tmp;
+    LIST_FOR_EACH(node, tmp, &q->orders.all) {
+        struct queue_order *o = LIST_ENTRY(node, struct queue_order, link);
+        bool walks = o->step == ORDER_WALK || o->step == ORDER_WALK_AGAIN;
+        if (walks && !order_only_reads(o) && order_matches(q, o, m) && order_means(q, o, m)) {
+            uint64_t bytes = m->body_bytes;
+            uint32_t n = queue_order_apply(q, &o->init, m, &o->counts.sending);
+            o->counts.recipients += n;
+            o->counts.messages += n ? 1 : 0;
+            o->counts.bytes += n ? bytes : 0;
         }
     }
 }

@@ -19,7 +19,13 @@
  *   is in a transaction: its outcome counts. Only if it is to be tried again, the order is done then.
  *
  * HOLD writes "deferred until QUEUE_DUE_HELD", RELEASE and RETRY "deferred until now", BOUNCE and DELETE a
- * final result. SUSPEND and RESUME follow a change of core/queue/suspend.h and write nothing.
+ * final result, ROUTE the target's number with the time it is due: now, unless it is held or not to go before
+ * later. SUSPEND and RESUME follow a change of core/queue/suspend.h and write nothing.
+ *
+ * When it counts: at once for what is begun. What is due while the walk has not come to it yet is dealt with before
+ * it is routed (queue_orders_meet), and what is routed already is walked over first; so nothing that is meant
+ * is begun a moment after the order, however long the walk over millions that wait takes. An order by id does
+ * not walk. Of what is parked only what the selection may mean is made a message.
  */
 #ifndef RINGPOST_QUEUE_ORDER_H
 #define RINGPOST_QUEUE_ORDER_H
@@ -41,6 +47,7 @@ enum queue_action {
     QUEUE_ACT_BOUNCE,
     QUEUE_ACT_BOUNCE_QUIETLY,
     QUEUE_ACT_DELETE,
+    QUEUE_ACT_ROUTE,
     QUEUE_ACT_SUSPEND,
     QUEUE_ACT_RESUME,
 };
@@ -65,7 +72,8 @@ struct queue_order_counts {
 
 struct queue_order_init {
     enum queue_action action;
-    bool dry_run; /* only count */
+    bool dry_run;    /* only count */
+    uint16_t target; /* ROUTE: core/queue/target.h */
     struct queue_select select;
     uint32_t limit;     /* LIST: messages, the smallest ids above `after` */
     uint64_t after;     /* LIST */
@@ -80,6 +88,7 @@ struct queue_order_init {
 struct queue_orders {
     struct list all;
     unsigned count;
+    unsigned walking;      /* that change something and have not seen every message */
     uint64_t open_batches; /* results of orders that are not durable yet */
     uint64_t recalls;      /* core/queue/recall.h: on their way */
 };
@@ -92,12 +101,14 @@ bool queue_order_start(struct queue *q, const struct queue_order_init *init);
 /* In each turn, behind the routing. */
 void queue_orders_run(struct queue *q);
 bool queue_orders_pending(const struct queue *q);
+/* m is about to be routed: orders whose walk has not come to it count now. */
+void queue_orders_meet(struct queue *q, struct queue_message *m);
 
 /* ---- core/queue/order_apply.c ---- */
 
 /* Whether the action has anything to do with this recipient. */
-bool queue_order_concerns(struct queue *q, enum queue_action action, const struct queue_message *m,
-                          const struct queue_rcpt *r);
+bool queue_order_concerns(struct queue *q, const struct queue_order_init *order,
+                          const struct queue_message *m, const struct queue_rcpt *r);
 /* Does it with those of m that are meant; m may be gone then. Returns how many recipients; *sending of them are
  * in transactions. */
 uint32_t queue_order_apply(struct queue *q, const struct queue_order_init *order,

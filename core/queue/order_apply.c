@@ -10,6 +10,7 @@
 /* Recipients of one message that the same is done with. */
 struct order_pick {
     enum queue_action action;
+    const struct queue_order_init *order; /* NULL: they were marked before */
     uint32_t count;
     uint32_t rcpts[QUEUE_BATCH_RCPTS_MAX];
 };
@@ -21,14 +22,15 @@ static bool order_is_suspended(struct queue *q, const struct queue_message *m,
            (q->suspensions.count[QUEUE_SCOPE_SITE] && queue_suspend_site(q, queue_rcpt_site(q, r)));
 }
 
-bool queue_order_concerns(struct queue *q, enum queue_action action, const struct queue_message *m,
-                          const struct queue_rcpt *r)
+bool queue_order_concerns(struct queue *q, const struct queue_order_init *order,
+                          const struct queue_message *m, const struct queue_rcpt *r)
 {
+    enum queue_action action = order->action;
     if (r->state == QUEUE_RCPT_ENDED) {
         return false;
     }
     bool waits = r->state == QUEUE_RCPT_WAITING;
-    if (!waits && r->order == action) {
+    if (!waits && r->order == action && action != QUEUE_ACT_ROUTE) {
         return false; /* it is known already */
     }
     switch (action) {
@@ -46,6 +48,8 @@ bool queue_order_concerns(struct queue *q, enum queue_action action, const struc
         return !waits || r->due_ms != QUEUE_DUE_HELD;
     case QUEUE_ACT_RELEASE:
         return (waits && r->due_ms == QUEUE_DUE_HELD) || r->order == QUEUE_ACT_HOLD;
+    case QUEUE_ACT_ROUTE:
+        return r->target != order->target;
     case QUEUE_ACT_SUSPEND:
         /* What waits for its time meets the suspension when it is due. */
         return !waits && order_is_suspended(q, m, r);
@@ -74,6 +78,9 @@ static void pick_tell(struct queue *q, struct queue_message *m, struct order_pic
     case QUEUE_ACT_DELETE:
         what.kind = SPOOL_RESULT_CANCELLED;
         break;
+    case QUEUE_ACT_ROUTE:
+        what.keep_due = true;
+        break;
     case QUEUE_ACT_RETRY:
     case QUEUE_ACT_RELEASE:
     case QUEUE_ACT_NONE:
@@ -85,6 +92,18 @@ static void pick_tell(struct queue *q, struct queue_message *m, struct order_pic
     }
     queue_results_ordered(q, m, pick->rcpts, pick->count, &what);
     pick->count = 0;
+}
+
+/* It goes elsewhere now: what its old place said of it is no reason to wait. A hold stays, and a time that the
+ * sender has set. */
+static void pick_target(struct queue *q, struct queue_rcpt *r, const struct order_pick *pick)
+{
+    if (pick->order) {
+        r->target = (uint8_t)pick->order->target;
+    }
+    if (r->due_ms == QUEUE_DUE_SUSPENDED || (r->attempts && r->due_ms < QUEUE_DUE_HELD)) {
+        r->due_ms = io_now(q->io)->wall_us / 1000;
+    }
 }
 
 static void pick_add(struct queue *q, struct queue_message *m, struct order_pick *pick,
@@ -99,6 +118,9 @@ static void pick_add(struct queue *q, struct queue_message *m, struct order_pick
         r->due_ms = io_now(q->io)->wall_us / 1000; /* nothing of this is on the disk */
         return;
     }
+    if (pick->action == QUEUE_ACT_ROUTE) {
+        pick_target(q, r, pick);
+    }
     pick->rcpts[pick->count++] = index;
     if (pick->count == QUEUE_BATCH_RCPTS_MAX) {
         pick_tell(q, m, pick);
@@ -112,10 +134,16 @@ static uint32_t order_mark(struct queue *q, const struct queue_order_init *o,
     uint32_t n = 0;
     for (uint32_t i = 0; i < p->count; i++) {
         struct queue_rcpt *r = &m->rcpts[p->rcpts[i]];
-        if (!queue_select_rcpt(q, &o->select, m, r) || !queue_order_concerns(q, o->action, m, r)) {
+        if (!queue_select_rcpt(q, &o->select, m, r) || !queue_order_concerns(q, o, m, r)) {
             continue;
         }
         n++;
+        if (o->action == QUEUE_ACT_ROUTE) {
+            /* Whatever is written of it next has the number; a hold or an end that it is marked for stays. */
+            r->target = (uint8_t)o->target;
+            r->order = (uint8_t)(r->order == QUEUE_ACT_NONE ? o->action : r->order);
+            continue;
+        }
         /* A release takes the mark of a hold away. */
         r->order = (uint8_t)(o->action == QUEUE_ACT_RELEASE ? QUEUE_ACT_NONE : o->action);
     }
@@ -160,7 +188,7 @@ static void order_let_go(struct queue *q, struct queue_message *m, bool route)
 uint32_t queue_order_apply(struct queue *q, const struct queue_order_init *o,
                            struct queue_message *m, uint64_t *sending)
 {
-    struct order_pick pick = {.action = o->action};
+    struct order_pick pick = {.action = o->action, .order = o};
     m->readers++; /* neither results nor a part that comes back may end it meanwhile */
     uint32_t n = order_parts(q, o, m, sending);
     for (uint32_t i = 0; i < m->rcpt_count; i++) {
@@ -168,7 +196,7 @@ uint32_t queue_order_apply(struct queue *q, const struct queue_order_init *o,
         bool marked = r->state == QUEUE_RCPT_WAITING && r->order == o->action;
         if (r->state != QUEUE_RCPT_WAITING ||
             (!marked && (!queue_select_rcpt(q, &o->select, m, r) ||
-                         !queue_order_concerns(q, o->action, m, r)))) {
+                         !queue_order_concerns(q, o, m, r)))) {
             continue;
         }
         n++;
@@ -176,7 +204,7 @@ uint32_t queue_order_apply(struct queue *q, const struct queue_order_init *o,
     }
     pick_tell(q, m, &pick);
     bool route = n && (o->action == QUEUE_ACT_RETRY || o->action == QUEUE_ACT_RELEASE ||
-                       o->action == QUEUE_ACT_RESUME || o->action == QUEUE_ACT_SUSPEND);
+                       o->action == QUEUE_ACT_ROUTE || o->action == QUEUE_ACT_RESUME || o->action == QUEUE_ACT_SUSPEND);
     order_let_go(q, m, route);
     return n;
 }
@@ -185,7 +213,7 @@ void queue_order_marked(struct queue *q, struct queue_message *m)
 {
     static const enum queue_action actions[] = {QUEUE_ACT_HOLD, QUEUE_ACT_BOUNCE,
                                                 QUEUE_ACT_BOUNCE_QUIETLY, QUEUE_ACT_DELETE,
-                                                QUEUE_ACT_SUSPEND};
+                                                QUEUE_ACT_ROUTE, QUEUE_ACT_SUSPEND};
     bool left = false;
     for (size_t a = 0; a < ARRAY_COUNT(actions); a++) {
         struct order_pick pick = {.action = actions[a]};

@@ -14,6 +14,7 @@ enum {
     PARK_AGAIN_MS = 1000,
     PARK_CROWDED_MS_MIN = 100,
     PARK_CROWDED_MS_MAX = 8000,
+    PARK_WALK_LOOKS = 256,
 };
 
 /* ---- the lot ---- */
@@ -263,6 +264,7 @@ struct queue_message *queue_walk_next(struct queue *q, struct queue_walk *w)
 {
     struct handle h;
     queue_walk_end(w);
+    w->more = false;
     while (!w->parked && w->slot < q->messages.made) {
         struct queue_message *m = pool_at(&q->messages, w->slot++, &h);
         if (m) {
@@ -273,8 +275,16 @@ struct queue_message *queue_walk_next(struct queue *q, struct queue_walk *w)
         w->parked = true;
         w->slot = 0;
     }
-    while (w->slot < q->park.lot.made) {
+    uint64_t now_us = io_now(q->io)->wall_us;
+    for (unsigned looks = 0; w->slot < q->park.lot.made; looks++) {
+        if (w->select && looks == PARK_WALK_LOOKS) {
+            w->more = true;
+            return NULL;
+        }
         struct lot_item *item = lot_at(&q->park.lot, w->slot++);
+        if (item && w->select && !park_may_mean(item, w->select, now_us)) {
+            continue;
+        }
         struct queue_message *m = item ? walk_copy(q, w, item) : NULL;
         if (m) {
             return m;

@@ -28,6 +28,8 @@ enum {
     QUEUE_CROWD_SHARE = 16, /* of what a worker may have under way */
 };
 
+struct queue_select;
+
 struct queue_park {
     struct lot lot;
     struct text_set texts;
@@ -68,6 +70,8 @@ struct queue_walk {
     uint32_t slot;
     bool parked;
     bool copied;
+    bool more; /* NULL, but not at the end: some hundred parked ones were none of those */
+    const struct queue_select *select; /* of the parked ones only those that it may mean; NULL: all */
     struct queue_message copy;
 };
 struct queue_message *queue_walk_next(struct queue *q, struct queue_walk *w);

@@ -7,6 +7,7 @@
 #include "core/queue/park_bytes.h"
 #include "core/base/must.h"
 #include "core/queue/label.h"
+#include "core/queue/select.h"
 
 #include <stdlib.h>
 
@@ -61,6 +62,7 @@ enum {
     PARK_DUE = 8,
     PARK_FAILED = 16,
     PARK_ORCPT = 32,
+    PARK_TARGET = 64,
 };
 
 static void park_rcpt(struct queue_park *p, const struct queue_rcpt *r, uint64_t base_ms)
@@ -70,8 +72,8 @@ static void park_rcpt(struct queue_park *p, const struct queue_rcpt *r, uint64_t
     struct text *shared = r->last_text ? text_take(&p->texts, said) : NULL;
     unsigned bits = (r->delay_told ? PARK_TOLD : 0u) | (shared ? PARK_SHARED : 0u) |
                     (r->last_text && !shared ? PARK_OWN : 0u) | (r->due_ms ? PARK_DUE : 0u) |
-                    (r->last_code || r->last_enhanced.cls ? PARK_FAILED : 0u) |
-                    (r->orcpt.len ? PARK_ORCPT : 0u);
+                    (r->last_code || r->last_enhanced.cls || r->last_class ? PARK_FAILED : 0u) |
+                    (r->orcpt.len ? PARK_ORCPT : 0u) | (r->target ? PARK_TARGET : 0u);
     buf_add_byte(b, (char)bits);
     buf_add_byte(b, (char)(r->state | r->result << 4));
     buf_add_byte(b, (char)r->notify);
@@ -79,6 +81,9 @@ static void park_rcpt(struct queue_park *p, const struct queue_rcpt *r, uint64_t
     park_text(b, r->address);
     if (bits & PARK_ORCPT) {
         park_text(b, r->orcpt);
+    }
+    if (bits & PARK_TARGET) {
+        buf_add_byte(b, (char)r->target);
     }
     if (bits & PARK_DUE) {
         park_number(b, r->due_ms ^ base_ms); /* near each other: few bytes */
@@ -88,6 +93,7 @@ static void park_rcpt(struct queue_park *p, const struct queue_rcpt *r, uint64_t
         park_number(b, r->last_enhanced.cls);
         park_number(b, r->last_enhanced.subject);
         park_number(b, r->last_enhanced.detail);
+        park_number(b, r->last_class);
     }
     if (bits & PARK_SHARED) {
         buf_add(b, slice_of((const char *)&shared, sizeof(shared)));
@@ -142,6 +148,11 @@ static void park_take_rcpt(struct queue_park *p, struct queue_message *m, struct
         queue_rcpt_set_state(m, r, QUEUE_RCPT_ENDED);
     }
     r->delay_told = (bits & PARK_TOLD) != 0;
+    if (bits & PARK_TARGET) {
+        must(from->len > 0);
+        r->target = (uint8_t)from->ptr[0];
+        *from = slice_skip(*from, 1);
+    }
     if (bits & PARK_DUE) {
         r->due_ms = park_take_number(from) ^ (m->arrival_us / 1000);
     }
@@ -150,6 +161,7 @@ static void park_take_rcpt(struct queue_park *p, struct queue_message *m, struct
         r->last_enhanced.cls = (uint8_t)park_take_number(from);
         r->last_enhanced.subject = (uint16_t)park_take_number(from);
         r->last_enhanced.detail = (uint16_t)park_take_number(from);
+        r->last_class = (uint8_t)park_take_number(from);
     }
     r->last_text = park_take_said(p, bits, from, keep);
     if (!keep && r->state == QUEUE_RCPT_WAITING && r->attempts) {
@@ -280,4 +292,76 @@ void park_give_up(struct queue_park *p, const struct queue_message *m)
         }
         p->deferred -= r->state == QUEUE_RCPT_WAITING && r->attempts ? 1 : 0;
     }
+}
+
+/* ---- a look without making a message ---- */
+
+static bool skim_label(const struct queue_label *l, const struct queue_select *s)
+{
+    return (!s->tenant[0] || slice_eq_nocase(queue_label_tenant(l), slice_str(s->tenant))) &&
+           (!s->campaign[0] || slice_eq_nocase(queue_label_campaign(l), slice_str(s->campaign)));
+}
+
+/* Cuts a recipient off; true: its address is one of those that are meant, and it was told something if that is
+ * asked for. */
+static bool skim_rcpt(struct slice *from, const struct queue_select *s)
+{
+    must(from->len >= 3);
+    unsigned bits = (uint8_t)from->ptr[0];
+    *from = slice_skip(*from, 3);
+    (void)park_take_number(from);
+    struct slice address = park_take_text(from);
+    bool meant = (!s->recipient[0] || slice_eq_nocase(address, slice_str(s->recipient))) &&
+                 (!s->domain[0] ||
+                  slice_eq_nocase(queue_address_domain(address), slice_str(s->domain))) &&
+                 (!s->last_reply[0] || (bits & (PARK_SHARED | PARK_OWN)));
+    if (bits & PARK_ORCPT) {
+        (void)park_take_text(from);
+    }
+    if (bits & PARK_TARGET) {
+        *from = slice_skip(*from, 1);
+    }
+    if (bits & PARK_DUE) {
+        (void)park_take_number(from);
+    }
+    for (unsigned i = 0; (bits & PARK_FAILED) && i < 4; i++) {
+        (void)park_take_number(from);
+    }
+    if (bits & PARK_SHARED) {
+        *from = slice_skip(*from, sizeof(struct text *));
+    } else if (bits & PARK_OWN) {
+        (void)park_take_text(from);
+    }
+    return meant;
+}
+
+bool park_may_mean(const struct lot_item *item, const struct queue_select *s, uint64_t now_us)
+{
+    struct queue_message_init init;
+    struct queue_message m = {0}; /* of its attributes */
+    struct slice from = park_init(item, &init);
+    if ((s->sender[0] || s->null_sender) && !slice_eq_nocase(init.sender, slice_str(s->sender))) {
+        return false;
+    }
+    (void)park_take_number(&from);
+    uint64_t arrival_us = park_take_number(&from);
+    if (s->older_than_ms && arrival_us + s->older_than_ms * 1000 > now_us) {
+        return false;
+    }
+    for (unsigned i = 0; i < 4; i++) { /* sizes, flags, ret */
+        (void)park_take_number(&from);
+    }
+    park_take_attributes(&from, &m);
+    if (!skim_label(m.label, s)) {
+        return false;
+    }
+    if (!s->recipient[0] && !s->domain[0] && !s->last_reply[0]) {
+        return true;
+    }
+    for (uint32_t i = 0; i < init.rcpt_count; i++) {
+        if (skim_rcpt(&from, s)) {
+            return true;
+        }
+    }
+    return false;
 }

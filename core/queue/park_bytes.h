@@ -25,4 +25,7 @@ struct slice park_init(const struct lot_item *item, struct queue_message_init *i
 void park_take_message(struct queue_park *p, const struct lot_item *item, struct slice from,
                        struct queue_message *m, bool keep);
 
+/* False: s means none of it for certain; as far as that can be told from the bytes as they lie there. */
+bool park_may_mean(const struct lot_item *item, const struct queue_select *s, uint64_t now_us);
+
 #endif

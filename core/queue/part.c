@@ -79,6 +79,7 @@ struct queue_part *queue_part_split(struct queue *q, struct queue_part *p, uint3
     }
     rest->message = p->message;
     rest->site = p->site;
+    rest->site->under_way++;
     rest->serial = p->serial;
     atomic_init(&rest->holder, (uint16_t)q->worker);
     rest->cap = rest->count = rest->ready.cost = moved;

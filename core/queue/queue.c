@@ -6,9 +6,11 @@
  *   queue_part_done ─► result.c ─► batches ─(spool: committed)─► queue_settle ─► freed
  */
 #include "core/queue/queue.h"
+#include "core/queue/override.h"
 #include "core/queue/recall.h"
 #include "core/queue/far.h"
 #include "core/queue/sched.h"
+#include "core/queue/warmup.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -61,7 +63,10 @@ bool queue_open(struct queue *q, const struct queue_parts *parts, const struct q
         .ctx = ctx,
         .group = parts->group,
         .budgets = parts->budgets,
+        .warmup = parts->warmup,
         .shaping = parts->shaping,
+        .egress = parts->egress,
+        .sources.news = egress_news(parts->egress),
         .worker = parts->worker,
         .workers = parts->workers,
         .id_last = parts->id_floor,
@@ -86,6 +91,9 @@ bool queue_open(struct queue *q, const struct queue_parts *parts, const struct q
     queue_park_open(q);
     queue_suspend_open(q);
     queue_memo_open(q);
+    queue_peers_open(q);
+    queue_lessons_open(q, parts->automation);
+    queue_brakes_open(q);
     queue_orders_open(q);
     return true;
 }
@@ -95,11 +103,15 @@ void queue_set_spool(struct queue *q, struct spool *spool)
     q->spool = spool;
 }
 
-void queue_set_conf(struct queue *q, const struct conf *conf, const struct shaping_table *shaping)
+void queue_set_conf(struct queue *q, const struct conf *conf, const struct shaping_table *shaping,
+                    const struct egress_table *egress)
 {
     q->conf = conf;
     q->shaping = shaping;
+    q->egress = egress;
+    queue_sources_wake(q);
     queue_tolls_forget(q);
+    queue_brakes_forget(q);
     q->serial++; /* each worker is told of each configuration once */
     queue_routes_expire(q);
 }
@@ -329,6 +341,8 @@ void queue_part_sent(struct queue *q, struct queue_part *p, const struct queue_p
 {
     must(q->sending >= p->count);
     q->sending -= p->count;
+    must(p->site->under_way > 0);
+    p->site->under_way--;
     queue_site_sent(q, p->site, &end->outcomes[0]);
     if (queue_part_is_guest(q, p)) {
         queue_far_result(q, p, end, pinned);
@@ -341,6 +355,9 @@ void queue_run(struct queue *q)
 {
     struct list now;
     list_init(&now);
+    if (!q->stopping) {
+        queue_sources_run(q);
+    }
     if (spool_records(q->spool)) {
         queue_unpark_due(q);
         list_splice_back(&now, &q->due);
@@ -355,6 +372,7 @@ void queue_run(struct queue *q)
     if (!list_empty(&q->unsaved) && !q->cut) {
         queue_results_retry(q);
     }
+    queue_overrides_run(q);
     if (!q->stopping) {
         queue_compact_run(q);
         queue_orders_run(q);
@@ -389,6 +407,9 @@ bool queue_stop(struct queue *q)
         timer_stop(q->timers, &q->sweep);
         queue_park_stop(q);
         timer_stop(q->timers, &q->suspensions.timer);
+        timer_stop(q->timers, &q->brakes.walk);
+        queue_peers_stop(q);
+        queue_warmup_stop(q);
         queue_orders_stop(q);
         queue_recall_flush(q);
         queue_leave(q);
@@ -444,6 +465,10 @@ void queue_close(struct queue *q)
     }
     queue_park_close(q);
     queue_suspend_close(q);
+    queue_targets_close(q);
+    queue_peers_close(q);
+    queue_brakes_close(q);
+    queue_lessons_close(q);
     queue_memo_close(q);
     pool_deinit(&q->messages);
     pool_deinit(&q->readers);
@@ -458,5 +483,5 @@ void queue_close(struct queue *q)
 bool queue_pending(const struct queue *q)
 {
     return ((!list_empty(&q->due) || queue_park_pending(q)) && spool_records(q->spool)) ||
-           queue_orders_pending(q);
+           queue_orders_pending(q) || (!q->stopping && queue_sources_pending(q));
 }

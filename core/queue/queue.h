@@ -21,15 +21,20 @@
 
 #include "core/conf/conf.h"
 #include "core/obs/log.h"
+#include "core/queue/brake.h"
 #include "core/queue/group.h"
+#include "core/queue/lesson.h"
 #include "core/queue/memo.h"
 #include "core/queue/message.h"
 #include "core/queue/order.h"
 #include "core/queue/park.h"
+#include "core/queue/peers.h"
 #include "core/queue/reader.h"
 #include "core/queue/routing.h"
+#include "core/queue/source.h"
 #include "core/queue/toll.h"
 #include "core/queue/suspend.h"
+#include "core/queue/target.h"
 #include "dns/dns.h"
 
 struct queue_bounce;
@@ -70,7 +75,10 @@ struct queue_parts {
     struct dns *dns;
     struct queue_group *group; /* NULL: this queue is alone */
     struct budget_table *budgets;
-    const struct shaping_table *shaping; /* of conf */
+    struct warmup_table *warmup; /* shared by all workers; NULL: nothing warms up */
+    const struct shaping_table *shaping; /* of conf, as is … */
+    const struct egress_table *egress;   /* … this; NULL: no sources */
+    struct automation *automation; /* of the engine; NULL: replies teach nothing */
     unsigned worker;
     unsigned workers;
     uint64_t id_floor; /* ids must be above: from recovery */
@@ -79,7 +87,9 @@ struct queue_parts {
 struct queue {
     const struct conf *conf; /* replaced on reload, see queue_set_conf */
     const struct shaping_table *shaping;
+    const struct egress_table *egress; /* NULL: no sources */
     struct budget_table *budgets; /* shared by all workers */
+    struct warmup_table *warmup;  /* the same */
     struct io *io;
     struct timer_wheel *timers;
     struct rng *rng;
@@ -117,7 +127,12 @@ struct queue {
     struct pool readers;
     struct queue_compaction *compaction; /* at most one under way; NULL: none */
     struct queue_suspensions suspensions;
+    struct queue_sources sources;
+    struct queue_targets targets;
     struct queue_memos memos;
+    struct queue_peers peers;
+    struct queue_lessons lessons;
+    struct queue_brakes brakes;
     struct queue_orders orders;
     struct queue_recall *recall; /* being filled; NULL: none */
     struct timer sweep;
@@ -133,7 +148,8 @@ bool queue_open(struct queue *q, const struct queue_parts *parts, const struct q
 /* The spool is opened with queue_spool_events and then given here. */
 extern const struct spool_events queue_spool_events;
 void queue_set_spool(struct queue *q, struct spool *spool);
-void queue_set_conf(struct queue *q, const struct conf *conf, const struct shaping_table *shaping);
+void queue_set_conf(struct queue *q, const struct conf *conf, const struct shaping_table *shaping,
+                    const struct egress_table *egress);
 
 /* Nothing new is begun, parts of other workers go home. Before queue_stop. */
 void queue_leave(struct queue *q);
@@ -173,6 +189,7 @@ struct queue_part_end {
     const struct outcome *outcomes;
     struct slice peer_name;
     struct slice peer_addr;
+    struct slice source; /* it went by; empty: none with a name */
     bool peer_has_dsn;
     bool final; /* in the mailbox: nobody behind us will report */
     /* How the line was protected, for the log; empty without TLS. */
@@ -216,11 +233,12 @@ struct queue_batch {
 /* Ends, defers or bounces rcpts[] of m by outcomes[]; logs; appends the results. */
 void queue_results(struct queue *q, struct queue_message *m, const uint32_t *rcpts, uint32_t count,
                    const struct queue_part_end *end);
-/* What an operator ordered: DEFERRED until due_ms, BOUNCED (quiet: without a report) or CANCELLED. The recipients are
+/* What an operator ordered: DEFERRED until due_ms (keep_due: until the time that is set already), BOUNCED (quiet: without a report) or CANCELLED. The recipients are
  * WAITING. */
 struct queue_ordered {
     enum spool_result_kind kind;
     uint64_t due_ms;
+    bool keep_due;
     bool quiet;
 };
 void queue_results_ordered(struct queue *q, struct queue_message *m, const uint32_t *rcpts,
@@ -228,7 +246,8 @@ void queue_results_ordered(struct queue *q, struct queue_message *m, const uint3
 /* When it is due, as it is stored. */
 static inline uint64_t queue_due_stored(const struct queue_rcpt *r)
 {
-    return r->due_ms == QUEUE_DUE_SUSPENDED ? 0 : r->due_ms; /* a restart looks at it at once */
+    /* Of a suspended one a restart looks at it at once. */
+    return queue_target_pack(r->due_ms == QUEUE_DUE_SUSPENDED ? 0 : r->due_ms, r->target);
 }
 /* Which keys of the configuration give the peer what it wants; empty: it wants nothing. */
 struct slice queue_hint(const struct conf *conf, enum outcome_wants wants);

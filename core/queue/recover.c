@@ -34,7 +34,9 @@ static uint32_t queue_recover_rcpts(struct queue *q, struct queue_message *m,
         const struct spool_rcpt *from = &s->rcpts[i];
         struct queue_rcpt *r = queue_message_add_rcpt(m, from->address, from->orcpt, from->notify);
         r->attempts = from->attempts;
-        r->due_ms = m->damaged ? 0 : from->next_due_ms; /* QUEUE_DUE_HELD: it stays held */
+        uint64_t due_ms = queue_target_due(from->next_due_ms);
+        r->due_ms = m->damaged ? 0 : due_ms; /* QUEUE_DUE_HELD: it stays held */
+        r->target = (uint8_t)queue_target_of_due(from->next_due_ms);
         if (from->status != SPOOL_RCPT_QUEUED) {
             r->result = (uint8_t)(from->status - SPOOL_RCPT_DELIVERED + SPOOL_RESULT_DELIVERED);
             queue_rcpt_set_state(m, r, QUEUE_RCPT_ENDED);
@@ -45,7 +47,7 @@ static uint32_t queue_recover_rcpts(struct queue *q, struct queue_message *m,
          * stored: it was not if the attempt that failed last was due to be followed before it; else it
          * counts as told, for a report too few is better than one twice. */
         uint64_t report_ms = queue_message_late_ms(m, &q->conf->dsn);
-        r->delay_told = from->attempts && report_ms <= now_ms && report_ms <= from->next_due_ms;
+        r->delay_told = from->attempts && report_ms <= now_ms && report_ms <= due_ms;
     }
     return queued;
 }

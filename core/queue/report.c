@@ -66,6 +66,10 @@ static void queue_report_rcpt(const struct queue_message *m, const struct queue_
     } else {
         buf_add(out, SLICE("null"));
     }
+    if (r->target) {
+        buf_add(out, SLICE(",\"route\":"));
+        obs_json_string(out, queue_target_text(m->queue, r->target));
+    }
     buf_add(out, SLICE(",\"last\":"));
     if (r->last_text) {
         struct outcome o = {.code = r->last_code,
@@ -76,6 +80,8 @@ static void queue_report_rcpt(const struct queue_message *m, const struct queue_
         outcome_add_line(&line, &o);
         obs_json_string(out, buf_slice(&line));
         buf_deinit(&line);
+        buf_add(out, SLICE(",\"class\":"));
+        obs_json_string(out, bounce_class_name((enum bounce_class)r->last_class));
     } else {
         buf_add(out, SLICE("null"));
     }

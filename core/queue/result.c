@@ -71,12 +71,18 @@ static void queue_log_result(struct queue *q, const struct queue_message *m,
         obs_str(q->log, OBS_F_PEER, end->peer_addr);
         obs_str(q->log, OBS_F_PEER_NAME, end->peer_name);
     }
+    if (end->source.len) {
+        obs_str(q->log, OBS_F_SOURCE, end->source);
+    }
     obs_str(q->log, OBS_F_STAGE, outcome_stage_name(o->stage));
     if (o->code) {
         obs_u64(q->log, OBS_F_CODE, o->code);
     }
     obs_str(q->log, OBS_F_STATUS, queue_status_text(o->enhanced, status, sizeof(status)));
     obs_str(q->log, OBS_F_REPLY, o->text);
+    if (event != OBS_DELIVERED && event != OBS_CANCELLED) {
+        obs_str(q->log, OBS_F_CLASS, bounce_class_name((enum bounce_class)r->last_class));
+    }
     if (o->wants != OUTCOME_WANTS_NOTHING) {
         obs_str(q->log, OBS_F_HINT, queue_hint(q->conf, o->wants));
     }
@@ -132,7 +138,7 @@ static void queue_end_rcpt(struct queue *q, struct queue_message *m, struct queu
         q->counters.cancelled++;
         break;
     case SPOOL_RESULT_DEFERRED:
-        must(!"a deferral ends nothing");
+        must_never("a deferral ends nothing");
     }
 }
 
@@ -214,6 +220,10 @@ static void queue_apply_outcome(struct queue *q, struct queue_message *m,
     if (r->attempts < UINT16_MAX && !queue_outcome_is_over(o)) {
         r->attempts++;
     }
+    if (o->kind != OUTCOME_DELIVERED) {
+        r->last_class = (uint8_t)(queue_outcome_is_over(o) ? BOUNCE_EXPIRED
+                                                           : queue_lesson_class(q, o));
+    }
     switch (o->kind) {
     case OUTCOME_DELIVERED:
         row->kind = SPOOL_RESULT_DELIVERED;
@@ -242,7 +252,7 @@ static void queue_apply_outcome(struct queue *q, struct queue_message *m,
     case OUTCOME_NONE:
         break;
     }
-    must(!"every recipient of an ended part has an outcome");
+    must_never("every recipient of an ended part has an outcome");
 }
 
 static struct queue_batch *queue_batch_new(struct queue *q, struct queue_message *m, uint32_t count,
@@ -307,9 +317,10 @@ static void queue_apply_order(struct queue *q, struct queue_message *m, struct q
                                      (struct enhanced){5, 7, 1}, QUEUE_TEXT_BOUNCED);
     switch (what->kind) {
     case SPOOL_RESULT_DEFERRED:
-        r->due_ms = what->due_ms;
+        r->due_ms = what->keep_due ? r->due_ms : what->due_ms;
         return;
     case SPOOL_RESULT_BOUNCED:
+        r->last_class = (uint8_t)queue_lesson_class(q, &o);
         row->notice = what->quiet ? 0 : queue_notice(m, r, DSN_FAILED);
         queue_rcpt_remember(r, &o);
         queue_end_rcpt(q, m, r, SPOOL_RESULT_BOUNCED);
@@ -326,7 +337,7 @@ static void queue_apply_order(struct queue *q, struct queue_message *m, struct q
     case SPOOL_RESULT_EXPIRED:
         break;
     }
-    must(!"nobody orders that");
+    must_never("nobody orders that");
 }
 
 void queue_results_ordered(struct queue *q, struct queue_message *m, const uint32_t *rcpts,

@@ -6,6 +6,9 @@
  *
  *   due recipient ─► domain (route fresh?) ──yes──► site.filling ─(queue_sites_file)─► owner
  *                          └─no─► domain.waiting ─(lookups done)─► site.filling, or refusal ─► results
+ *
+ * Which site of the domain, of those that its sources make of the route, is decided where `route fresh` is yes
+ * (source.h): with `sources:`, parts that waited for the route are let go and come there.
  */
 #include "core/queue/routing.h"
 #include "core/base/must.h"
@@ -23,6 +26,9 @@ static struct slice queue_rcpt_domain(const struct queue *q, const struct queue_
 struct queue_key queue_key_of(const struct queue *q, const struct queue_rcpt *r)
 {
     struct slice domain = queue_rcpt_domain(q, r), none = {NULL, 0};
+    if (r->target != QUEUE_TARGET_NONE) {
+        return queue_target_key(q, r);
+    }
     if (mailbox_is_local(q->conf, domain)) {
         return (struct queue_key){none, QUEUE_DOMAIN_LOCAL};
     }
@@ -30,12 +36,11 @@ struct queue_key queue_key_of(const struct queue *q, const struct queue_rcpt *r)
                                          : (struct queue_key){domain, QUEUE_DOMAIN_MX};
 }
 
-/* Adds recipient index to the open part of (m, where); false: no memory, it stays WAITING. */
-static bool queue_file_rcpt(struct queue *q, struct queue_domain *d, struct queue_message *m,
-                            uint32_t index)
+/* Adds recipient index to the open part of (m, where), at the site or (s NULL) while d's route is being found;
+ * false: no memory, it stays WAITING. */
+static bool queue_file_rcpt(struct queue *q, struct queue_domain *d, struct queue_site *s,
+                            struct queue_message *m, uint32_t index)
 {
-    bool fresh = queue_domain_fresh(q, d);
-    struct queue_site *s = fresh ? d->site : NULL;
     struct queue_part *p = s ? s->last : d->last;
     if (!queue_part_takes(p, m)) {
         p = queue_part_new(q, m, s);
@@ -82,6 +87,56 @@ static void queue_refused_add(struct queue *q, struct queue_message *m, struct q
     }
 }
 
+/* d's route is known, and there is one. */
+static bool queue_route_to_site(struct queue *q, struct queue_domain *d, struct queue_message *m,
+                                uint32_t index, struct queue_refused *refused)
+{
+    struct queue_rcpt *r = &m->rcpts[index];
+    struct queue_site *s;
+    struct outcome o;
+    if (queue_suspend_site(q, d->site)) {
+        r->due_ms = QUEUE_DUE_SUSPENDED;
+        return true;
+    }
+    switch (queue_source_way(q, m, r, d, &s)) {
+    case QUEUE_WAY_SITE:
+        return queue_file_rcpt(q, d, s, m, index);
+    case QUEUE_WAY_WAIT:
+        r->due_ms = QUEUE_DUE_SUSPENDED;
+        return true;
+    case QUEUE_WAY_NONE:
+        o = queue_source_outcome();
+        queue_refused_add(q, m, refused, index, &o);
+        return true;
+    case QUEUE_WAY_MEMORY:
+        break;
+    }
+    return false;
+}
+
+/* False: no memory. */
+static bool queue_route_rcpt(struct queue *q, struct queue_message *m, uint32_t index,
+                             struct queue_refused *refused)
+{
+    struct queue_domain *d = queue_domain_get(q, queue_key_of(q, &m->rcpts[index]));
+    if (!d) {
+        return false;
+    }
+    d->used_ms = io_now(q->io)->mono_ms;
+    bool fresh = queue_domain_fresh(q, d);
+    if (!fresh && d->pending == 0) {
+        fresh = queue_domain_resolve(q, d);
+    }
+    if (!fresh) {
+        return queue_file_rcpt(q, d, NULL, m, index);
+    }
+    if (!d->site) {
+        queue_refused_add(q, m, refused, index, &d->refusal);
+        return true;
+    }
+    return queue_route_to_site(q, d, m, index, refused);
+}
+
 void queue_route_message(struct queue *q, struct queue_message *m)
 {
     uint64_t wall_us = io_now(q->io)->wall_us;
@@ -91,6 +146,9 @@ void queue_route_message(struct queue *q, struct queue_message *m)
     m->readers++; /* a refusal must not free it while we walk */
     if (m->marked) {
         queue_order_marked(q, m);
+    }
+    if (q->orders.walking) {
+        queue_orders_meet(q, m);
     }
     for (uint32_t i = 0; i < m->rcpt_count; i++) {
         struct queue_rcpt *r = &m->rcpts[i];
@@ -113,19 +171,7 @@ void queue_route_message(struct queue *q, struct queue_message *m)
             r->due_ms = QUEUE_DUE_SUSPENDED;
             continue;
         }
-        struct queue_domain *d = queue_domain_get(q, queue_key_of(q, r));
-        if (d) {
-            d->used_ms = io_now(q->io)->mono_ms;
-        }
-        bool fresh = d && queue_domain_fresh(q, d);
-        if (d && !fresh && d->pending == 0) {
-            fresh = queue_domain_resolve(q, d);
-        }
-        if (fresh && queue_suspend_site(q, d->site)) {
-            r->due_ms = QUEUE_DUE_SUSPENDED;
-        } else if (fresh && !d->site) {
-            queue_refused_add(q, m, &refused, i, &d->refusal);
-        } else if (!d || !queue_file_rcpt(q, d, m, i)) {
+        if (!queue_route_rcpt(q, m, i, &refused)) {
             r->due_ms = wall_ms + 1000; /* no memory: soon again */
         }
     }

@@ -13,7 +13,8 @@
 
 #include "core/queue/domain.h"
 
-/* By what its route is found: a relay host takes all mail, but not what is for ourselves. */
+/* By what its route is found: an operator's target before all; a relay host takes all mail, but not what is for
+ * ourselves. */
 struct queue_key queue_key_of(const struct queue *q, const struct queue_rcpt *r);
 
 /* Files all due recipients of m under their domains. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/queue/sched.h"
 #include "core/base/must.h"
+#include "core/queue/brake.h"
 #include "core/queue/far.h"
 #include "core/queue/queue.h"
 
@@ -29,6 +30,12 @@ static void sched_unhold(struct queue_sched *d)
     if (next_ms != UINT64_MAX) {
         timer_start(d->queue->timers, &d->unhold, next_ms);
     }
+}
+
+void queue_sched_unhold(struct queue_sched *d)
+{
+    timer_stop(d->queue->timers, &d->unhold);
+    (void)ready_unhold(&d->waiting, UINT64_MAX);
 }
 
 static void sched_on_unhold(struct timer *t, void *ctx)
@@ -64,7 +71,7 @@ void queue_sched_free(struct queue_sched *d)
     timer_stop(d->queue->timers, &d->pause);
     timer_stop(d->queue->timers, &d->retry);
     timer_stop(d->queue->timers, &d->unhold);
-    budget_connections_move(d->site->provider, NULL, d->granted);
+    queue_site_give_places(d->site, d->granted);
     ready_deinit(&d->waiting);
     free(d);
 }
@@ -94,7 +101,8 @@ static struct ready_flow sched_flow(struct queue_sched *d, const struct queue_pa
     struct ready_flow flow = {
         .class = classes[m->priority],
         .tenant = l ? l->tenant_hash : 0,
-        .campaign = l ? l->campaign_hash : 0,
+        /* Mail of two signatures may have to wait for different things (core/queue/brake.h). */
+        .campaign = l ? l->campaign_hash ^ l->dkim_hash : 0,
     };
     queue_toll_weights(d->queue, l, &flow);
     return flow;
@@ -104,8 +112,8 @@ void queue_sched_hold(struct queue_sched *d, const struct queue_part *p,
                       const struct queue_toll_wait *wait, uint64_t until_ms)
 {
     struct ready_flow flow = sched_flow(d, p);
-    ready_hold(&d->waiting, &flow, wait->by == QUEUE_TOLL_TENANT ? READY_TENANT : READY_CAMPAIGN,
-               until_ms);
+    bool tenant = wait->by == QUEUE_TOLL_TENANT || wait->by == QUEUE_TOLL_BRAKE_TENANT;
+    ready_hold(&d->waiting, &flow, tenant ? READY_TENANT : READY_CAMPAIGN, until_ms);
     d->holds_for = *wait;
     if (!timer_armed(&d->unhold) || until_ms < d->unhold.due_ms) {
         timer_start(d->queue->timers, &d->unhold, until_ms);
@@ -123,7 +131,8 @@ void queue_sched_push(struct queue_sched *d, struct queue_part *p, bool front)
         queue_part_release(d->queue, p);
         return;
     }
-    if (timer_armed(&d->site->rest) && queue_sched_peek(d) == p) {
+    if (timer_armed(&d->site->rest) && d->site->rests_for.by != QUEUE_TOLL_WARMUP &&
+        queue_sched_peek(d) == p) {
         /* That was another's time, perhaps a long one. */
         timer_stop(d->queue->timers, &d->site->rest);
     }
@@ -162,6 +171,11 @@ static void sched_end_all(struct queue_sched *d, const struct outcome *why)
             queue_part_release(d->queue, p);
         }
     }
+}
+
+void queue_sched_end(struct queue_sched *d, const struct outcome *why)
+{
+    sched_end_all(d, why);
 }
 
 void queue_sched_release(struct queue_sched *d)
@@ -211,7 +225,9 @@ static uint64_t sched_ramp(struct queue_sched *d)
 
 static uint32_t sched_limit(struct queue_sched *d)
 {
-    uint64_t limit = sched_number(d, CONF_SHAPING_CONNECTIONS), ramp = sched_ramp(d);
+    uint64_t limit = queue_brake_connections(d->queue, d->site,
+                                             sched_number(d, CONF_SHAPING_CONNECTIONS));
+    uint64_t ramp = sched_ramp(d);
     if (d->limit && d->limit_until_ms <= sched_now(d)) {
         d->limit = 0;
     }
@@ -238,38 +254,40 @@ static bool sched_may_grant(struct queue_sched *d, unsigned worker)
            (d->failures == 0 || d->granted == 0) && d->down_until_ms <= sched_now(d);
 }
 
-/* Rates of new connections, and a place among the provider's. */
+/* Rates of new connections, and a place among the provider's and the source's. */
 static bool sched_pay_connection(struct queue_sched *d)
 {
+    static const enum queue_connect_wait waits[] = {QUEUE_CONNECT_RATE, QUEUE_CONNECT_PROVIDER,
+                                                    QUEUE_CONNECT_SOURCE};
     const struct clock_now *now = io_now(d->queue->io);
-    struct budget *const budgets[] = {d->site->own, d->site->provider};
-    for (size_t i = 0; i < ARRAY_COUNT(budgets); i++) {
-        if (!budgets[i] ||
-            budget_rate_take(budgets[i], BUDGET_CONNECTION_RATE, d, 1, now->mono_us)) {
-            continue;
+    struct budget *const budgets[] = {d->site->own, d->site->provider, d->site->total};
+    uint64_t retry_ms = now->mono_ms + QUEUE_SCHED_RETRY_MS;
+    size_t paid = 0;
+    while (paid < ARRAY_COUNT(budgets) &&
+           (!budgets[paid] ||
+            budget_rate_take(budgets[paid], BUDGET_CONNECTION_RATE, d, 1, now->mono_us))) {
+        paid++;
+    }
+    if (paid == ARRAY_COUNT(budgets)) {
+        bool total;
+        if (queue_site_take_place(d->site, d, d->granted == 0, now->mono_us, &total)) {
+            d->connect_wait = QUEUE_CONNECT_FREE;
+            return true;
         }
-        uint64_t next_us = budget_rate_next_us(budgets[i], BUDGET_CONNECTION_RATE, d, 1,
+        d->connect_wait = total ? QUEUE_CONNECT_SOURCE : QUEUE_CONNECT_PROVIDER;
+    } else {
+        d->connect_wait = waits[paid];
+        uint64_t next_us = budget_rate_next_us(budgets[paid], BUDGET_CONNECTION_RATE, d, 1,
                                                now->mono_us);
-        if (i > 0 && budgets[0]) {
-            budget_rate_give(budgets[0], BUDGET_CONNECTION_RATE, 1);
-        }
-        sched_retry_at(d, now->mono_ms + 1 + (next_us - now->mono_us) / 1000);
-        d->connect_wait = i ? QUEUE_CONNECT_PROVIDER : QUEUE_CONNECT_RATE;
-        return false;
+        retry_ms = now->mono_ms + 1 + (next_us - now->mono_us) / 1000;
     }
-    if (d->site->provider &&
-        !budget_connection_take(d->site->provider, d, d->granted == 0, now->mono_us)) {
-        for (size_t i = 0; i < ARRAY_COUNT(budgets); i++) {
-            if (budgets[i]) {
-                budget_rate_give(budgets[i], BUDGET_CONNECTION_RATE, 1);
-            }
+    for (size_t i = 0; i < paid; i++) {
+        if (budgets[i]) {
+            budget_rate_give(budgets[i], BUDGET_CONNECTION_RATE, 1);
         }
-        sched_retry_at(d, now->mono_ms + QUEUE_SCHED_RETRY_MS);
-        d->connect_wait = QUEUE_CONNECT_PROVIDER;
-        return false;
     }
-    d->connect_wait = QUEUE_CONNECT_FREE;
-    return true;
+    sched_retry_at(d, retry_ms);
+    return false;
 }
 
 bool queue_sched_grant(struct queue_sched *d, unsigned worker)
@@ -286,6 +304,18 @@ bool queue_sched_grant(struct queue_sched *d, unsigned worker)
     return true;
 }
 
+void queue_sched_sent(struct queue_sched *d, const struct queue_credit *c)
+{
+    uint64_t now_ms = sched_now(d);
+    queue_meter_add(&d->sent, c->sent, now_ms);
+    if (c->delivered) {
+        queue_meter_add(&d->delivered, c->delivered, now_ms);
+    }
+    if (c->deferred) {
+        queue_meter_add(&d->deferred, c->deferred, now_ms);
+    }
+}
+
 void queue_sched_credit(struct queue_sched *d, unsigned worker, const struct queue_credit *c)
 {
     must(worker < d->lane_count);
@@ -297,9 +327,9 @@ void queue_sched_credit(struct queue_sched *d, unsigned worker, const struct que
     d->granted -= c->granted;
     d->ramp_idle_ms = c->granted && d->granted == 0 ? sched_now(d) : d->ramp_idle_ms;
     if (c->sent) {
-        queue_meter_add(&d->sent, c->sent, sched_now(d));
+        queue_sched_sent(d, c);
     }
-    budget_connections_move(d->site->provider, NULL, c->granted);
+    queue_site_give_places(d->site, c->granted);
     must((int64_t)lane->working + c->working >= 0);
     lane->working = (uint32_t)((int64_t)lane->working + c->working);
     d->working = (uint32_t)((int64_t)d->working + c->working);
@@ -461,8 +491,11 @@ void queue_sched_run(struct queue *q, bool local)
         struct queue_sched *d = LIST_ENTRY(node, struct queue_sched, link);
         if (d->down_until_ms > sched_now(d) && d->granted == 0) {
             sched_end_all(d, &d->down);
-        } else if (d->lane_count > 1 && !d->site->local) {
-            sched_spread(d, local);
+        } else if (!d->site->local) {
+            queue_brake_meet(q, d);
+            if (d->lane_count > 1) {
+                sched_spread(d, local);
+            }
         }
         if (!local && d->waiting.count && !list_linked(&d->link)) {
             list_push_back(&q->scheds, &d->link); /* once more, after the pool */

@@ -36,7 +36,12 @@ struct queue_lane {
 };
 
 /* Why no connection could be opened when one was asked for last. */
-enum queue_connect_wait { QUEUE_CONNECT_FREE, QUEUE_CONNECT_RATE, QUEUE_CONNECT_PROVIDER };
+enum queue_connect_wait {
+    QUEUE_CONNECT_FREE,
+    QUEUE_CONNECT_RATE,
+    QUEUE_CONNECT_PROVIDER,
+    QUEUE_CONNECT_SOURCE,
+};
 
 struct queue_sched {
     struct queue *queue;
@@ -51,6 +56,9 @@ struct queue_sched {
     struct timer retry; /* armed: a connection may be possible then */
     enum queue_connect_wait connect_wait;
     struct queue_meter sent;          /* parts */
+    struct queue_meter arrived;       /* from routing, here and at other workers */
+    struct queue_meter delivered;     /* of those sent */
+    struct queue_meter deferred;
     uint64_t ramp_since_ms;           /* its first connection after a rest was allowed; ramp_up */
     uint64_t ramp_idle_ms;            /* when it had none any more */
     struct timer unhold;              /* armed: a tenant or campaign may go on then */
@@ -78,6 +86,10 @@ void queue_sched_hold(struct queue_sched *d, const struct queue_part *p,
                       const struct queue_toll_wait *wait, uint64_t until_ms);
 /* Everything that waits is let go. */
 void queue_sched_release(struct queue_sched *d);
+/* Everything that waits ends with that outcome. */
+void queue_sched_end(struct queue_sched *d, const struct outcome *why);
+/* No tenant or campaign is held any more; those that must be will be again. */
+void queue_sched_unhold(struct queue_sched *d);
 /* It has something to decide in this turn. */
 void queue_sched_wake(struct queue_sched *d);
 
@@ -90,6 +102,8 @@ static inline bool queue_sched_wants_place(const struct queue_sched *d)
 }
 /* How many connections ramp_up allows now. */
 uint64_t queue_sched_ramp(const struct queue_sched *d);
+/* The peer has judged parts. */
+void queue_sched_sent(struct queue_sched *d, const struct queue_credit *c);
 /* What an executor tells; failed: NULL, or why its last connection found no host. */
 void queue_sched_credit(struct queue_sched *d, unsigned worker, const struct queue_credit *credit);
 /* dropped: see queue_site_failed. */

@@ -6,6 +6,7 @@
 #include "core/queue/queue.h"
 #include "core/queue/sched.h"
 #include "core/queue/times.h"
+#include "core/queue/warmup.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -31,16 +32,6 @@ static bool queue_site_join(struct queue *q, struct queue_site *s)
         return s->sched != NULL;
     }
     return true;
-}
-
-static void queue_site_wake(struct queue *q, struct queue_site *s)
-{
-    timer_stop(q->timers, &s->rest);
-    queue_site_activate(q, s);
-    if (s->sched) {
-        timer_stop(q->timers, &s->sched->retry);
-        queue_sched_wake(s->sched);
-    }
 }
 
 static void queue_site_on_rest_over(struct timer *t, void *ctx)
@@ -88,6 +79,13 @@ static struct queue_site *queue_site_find(struct queue *q, struct slice key, boo
     return s;
 }
 
+struct queue_site *queue_site_known(struct queue *q, struct slice key)
+{
+    struct map_node *node = map_find(&q->sites, map_hash_nocase(&q->sites, key), queue_site_equal,
+                                     &key);
+    return node ? container_of(node, struct queue_site, by_key) : NULL;
+}
+
 struct queue_site *queue_site_get(struct queue *q, struct slice key)
 {
     return queue_site_find(q, key, false);
@@ -126,51 +124,13 @@ void queue_site_free(struct queue *q, struct queue_site *s)
     timer_stop(q->timers, &s->patience);
     budget_put(q->budgets, &s->own);
     budget_put(q->budgets, &s->provider);
+    budget_put(q->budgets, &s->total);
     route_plan_put(&s->plan);
+    queue_brake_free(s);
     map_remove(&q->sites, &s->by_key);
     free(s->bad);
     free(s->replies);
     free(s);
-}
-
-/* "site 10:mx.example.org:25" or "provider google": budgets are the same for all workers. Without memory
- * for one the limit does not hold. */
-static void queue_site_set_budget(struct queue *q, struct budget **at, struct slice kind,
-                                  struct slice name, const struct budget_limits *limits)
-{
-    struct budget *old = *at;
-    *at = NULL;
-    if (limits) {
-        struct buf text;
-        buf_init(&text, 64 * 1024);
-        buf_add(&text, kind);
-        buf_add(&text, name);
-        *at = budget_get(q->budgets, buf_slice(&text), limits, q->serial, io_now(q->io)->mono_us);
-        buf_deinit(&text);
-    }
-    budget_put(q->budgets, &old);
-}
-
-void queue_site_set_plan(struct queue *q, struct queue_site *s, struct route_plan *plan)
-{
-    const struct site_limits *l = &plan->limits;
-    struct budget *before = s->provider;
-    s->provider = NULL;
-    queue_site_set_budget(q, &s->own, SLICE("site "), s->key,
-                          site_limits_has_rate(&l->own) ? &l->own : NULL);
-    queue_site_set_budget(q, &s->provider, SLICE("provider "), slice_str(l->provider_name),
-                          l->has_provider ? &l->provider : NULL);
-    if (s->sched && before != s->provider) {
-        budget_connections_move(before, s->provider, s->sched->granted);
-    }
-    budget_put(q->budgets, &before);
-    bool limits_changed = s->stale;
-    route_plan_put(&s->plan);
-    s->plan = plan;
-    s->stale = false;
-    if (limits_changed) { /* what it waits for may be over */
-        queue_site_wake(q, s);
-    }
 }
 
 /* ---- bad addresses ---- */
@@ -255,6 +215,7 @@ static void queue_site_send_off(struct queue *q, struct queue_site *s)
     while ((node = list_pop_front(&s->filling))) {
         struct queue_part *p = LIST_ENTRY(node, struct queue_part, in_list);
         if (s->sched) {
+            queue_meter_add(&s->sched->arrived, 1, io_now(q->io)->mono_ms);
             queue_sched_push(s->sched, p, false);
         } else {
             queue_far_offer(q, p, s);
@@ -309,15 +270,18 @@ uint32_t queue_site_work(const struct queue_site *s)
 /* ---- rates ---- */
 
 /* The part stands first here. True: another may go. */
-static bool queue_site_wait(struct queue *q, struct queue_site *s, struct queue_part *p,
-                            const struct queue_toll_wait *wait)
+bool queue_site_wait(struct queue *q, struct queue_site *s, struct queue_part *p,
+                     const struct queue_toll_wait *wait)
 {
     const struct clock_now *now = io_now(q->io);
     must(wait->next_us > now->mono_us);
     uint64_t until_ms = now->mono_ms + (wait->next_us - now->mono_us + 999) / 1000;
-    if (wait->by == QUEUE_TOLL_SITE || wait->by == QUEUE_TOLL_PROVIDER) {
+    if (wait->by < QUEUE_TOLL_TENANT) {
         s->rests_for = *wait;
         timer_start(q->timers, &s->rest, until_ms);
+        if (wait->by == QUEUE_TOLL_WARMUP) {
+            queue_warmup_overflow(q, s, wait);
+        }
         return false;
     }
     if (!list_empty(&s->lane)) { /* others in the lane need not wait for it */
@@ -353,12 +317,17 @@ static void queue_site_pop(struct queue *q, struct queue_site *s, const struct q
     must(taken == p);
 }
 
-/* Ends those whose messages' time is over; nothing is paid for them. */
+/* Ends those whose messages' time is over, or that an override gives up; nothing is paid for them. */
 static void queue_site_drop_late(struct queue *q, struct queue_site *s)
 {
     struct queue_part *p;
-    while ((p = queue_site_peek(s)) && queue_message_is_over(p->message, io_now(q->io)->wall_us)) {
+    char text[LIMIT_OUTCOME_TEXT_BYTES];
+    while ((p = queue_site_peek(s))) {
         struct outcome over = queue_outcome_over();
+        if (!queue_message_is_over(p->message, io_now(q->io)->wall_us) &&
+            !queue_brake_gives_up(q, s, p, &over, text)) {
+            return;
+        }
         queue_site_pop(q, s, p);
         queue_site_done(q, s);
         queue_part_refuse(q, p, &over);
@@ -387,6 +356,7 @@ struct queue_part *queue_site_take(struct queue *q, struct queue_site *s)
     p->paid = true;
     atomic_store_explicit(&p->sending, true, memory_order_relaxed);
     q->sending += p->count;
+    s->under_way++;
     s->used_ms = io_now(q->io)->mono_ms;
     return p;
 }
@@ -396,6 +366,8 @@ static void queue_site_come_back(struct queue *q, struct queue_part *p, bool fro
     struct queue_site *s = p->site;
     atomic_store_explicit(&p->sending, false, memory_order_relaxed);
     q->sending -= p->count;
+    must(s->under_way > 0);
+    s->under_way--;
     if (front && p->paid) { /* else the peer may have seen it */
         queue_toll_give(q, s, p);
     }

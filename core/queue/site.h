@@ -16,6 +16,7 @@
 #define RINGPOST_QUEUE_SITE_H
 
 #include "core/policy/route.h"
+#include "core/queue/brake.h"
 #include "core/queue/part.h"
 #include "core/queue/toll.h"
 
@@ -27,6 +28,7 @@ enum {
 };
 
 struct queue_sched;
+struct warmup_track;
 
 /* A host that failed lately at one of its addresses. Another name for the same address may do better: TLS
  * asks for names. */
@@ -40,6 +42,8 @@ struct queue_bad {
 struct queue_credit {
     uint32_t done;    /* parts that are no longer here */
     uint32_t sent;    /* of them, those that the peer has judged */
+    uint32_t delivered; /* of these */
+    uint32_t deferred;
     uint32_t granted; /* connections it gives back */
     int32_t working;
     bool served; /* the hosts work */
@@ -81,6 +85,10 @@ struct queue_site {
     struct queue *queue;
     struct budget *own;               /* the site's rates; NULL: none are limited */
     struct budget *provider;          /* shared with other sites; NULL: nothing is */
+    struct budget *total;             /* of its source, over all sites; NULL: not limited */
+    struct queue_brake brake;         /* what overrides make of it */
+    struct warmup_track *warmup;      /* of its source at its provider; NULL: no such limit */
+    uint64_t overflow_us;             /* until then nothing more is let go for that limit */
     struct timer rest;                /* armed: a rate lets nothing pass before … */
     struct queue_toll_wait rests_for; /* … which one */
 
@@ -94,7 +102,10 @@ struct queue_site {
     uint32_t granted;      /* connections it may have */
     uint32_t connections;  /* all of them: connecting, busy, idle */
     uint32_t connecting;
+    uint32_t surplus; /* so many of them are to end after their message … */
+    uint32_t leaving; /* … and so many are about to */
     uint32_t working;         /* those that have been ready for a transaction */
+    uint32_t under_way;       /* parts that they have */
     struct queue_site *there; /* the owner's, to be named to it */
     struct queue_credit credit;
     struct list credit_link; /* in queue->credits */
@@ -103,6 +114,23 @@ struct queue_site {
     struct queue_replies *replies; /* NULL: none yet */
 };
 
+/* Of its key: the egress source; empty: none with a name. */
+struct slice queue_site_source(const struct queue_site *s);
+/* The key without it: the same for all sources. */
+struct slice queue_site_place(const struct queue_site *s);
+
+/* Places for connections that it shares with other sites. */
+static inline bool queue_site_shares(const struct queue_site *s)
+{
+    return s->provider || s->total;
+}
+/* True: one of its connections should end, another site waits for the place. */
+bool queue_site_yields(const struct queue_site *s, uint64_t now_us);
+/* A connection more. False: no place; *total: among those of the source. has_none: who does not have any yet. */
+bool queue_site_take_place(const struct queue_site *s, const void *who, bool has_none,
+                           uint64_t now_us, bool *total);
+void queue_site_give_places(const struct queue_site *s, uint32_t n);
+
 /* Found or made; NULL: no memory. */
 struct queue_site *queue_site_get(struct queue *q, struct slice key);
 /* The mailboxes of this machine: each worker has its own. */
@@ -110,6 +138,22 @@ struct queue_site *queue_site_get_local(struct queue *q);
 /* Nothing may refer to it. */
 void queue_site_free(struct queue *q, struct queue_site *s);
 bool queue_site_unused(const struct queue_site *s);
+/* Is there one of this key here? NULL: no. */
+struct queue_site *queue_site_known(struct queue *q, struct slice key);
+/* Its own rates as its rules and the overrides (brake) have them. */
+void queue_site_set_rates(struct queue *q, struct queue_site *s);
+/* What it waits for may be over. */
+void queue_site_wake(struct queue *q, struct queue_site *s);
+/* One of its connections is asked whether it stays. True: it is to end, and is counted as leaving until then. */
+static inline bool queue_site_sheds(struct queue_site *s)
+{
+    if (s->surplus == 0) {
+        return false;
+    }
+    s->surplus--;
+    s->leaving++;
+    return true;
+}
 /* Takes over the plan, and counts by its limits from now on. */
 void queue_site_set_plan(struct queue *q, struct queue_site *s, struct route_plan *plan);
 
@@ -144,6 +188,9 @@ uint32_t queue_site_work(const struct queue_site *s);
 /* May p, the first of the owner's order, go now, as far as rates are concerned? False: the site rests until it
  * may, or (*others) only its tenant or campaign does. */
 bool queue_site_may_send(struct queue *q, struct queue_site *s, struct queue_part *p, bool *others);
+/* p, the first here, waits for that. True: others may go. */
+bool queue_site_wait(struct queue *q, struct queue_site *s, struct queue_part *p,
+                     const struct queue_toll_wait *wait);
 /* The next of them, leased to a connection, its share of the rates taken; NULL: none. */
 struct queue_part *queue_site_take(struct queue *q, struct queue_site *s);
 /* Back to the front, nothing was sent. */

@@ -7,6 +7,7 @@
 #include "core/queue/far.h"
 #include "core/queue/queue.h"
 #include "core/queue/sched.h"
+#include "core/queue/warmup.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,8 @@ static void queue_site_tell(struct queue *q, struct queue_site *s, const struct 
     }
     s->credit.done += c->done;
     s->credit.sent += c->sent;
+    s->credit.delivered += c->delivered;
+    s->credit.deferred += c->deferred;
     s->credit.granted += c->granted;
     s->credit.working += c->working;
     s->credit.served = s->credit.served || c->served;
@@ -106,7 +109,7 @@ void queue_lane_on_patience_over(struct timer *t, void *ctx)
 bool queue_site_grant(struct queue *q, struct queue_site *s)
 {
     if (s->connections < s->granted) {
-        return true;
+        return s->surplus == 0;
     }
     if (!s->sched || !queue_sched_grant(s->sched, q->worker)) {
         return false;
@@ -144,11 +147,16 @@ static void queue_site_keep_reply(struct queue *q, struct queue_site *s, const s
 void queue_site_sent(struct queue *q, struct queue_site *s, const struct outcome *last)
 {
     if (!s->local) {
+        struct queue_credit news = {.sent = 1,
+                                    .delivered = last->kind == OUTCOME_DELIVERED,
+                                    .deferred = last->kind == OUTCOME_TEMPORARY};
         queue_site_keep_reply(q, s, last);
+        queue_warmup_answered(q, s, last);
         if (s->sched) {
-            queue_meter_add(&s->sched->sent, 1, io_now(q->io)->mono_ms);
+            queue_sched_sent(s->sched, &news);
         } else {
-            queue_site_tell(q, s, &(struct queue_credit){.done = 1, .sent = 1});
+            news.done = 1;
+            queue_site_tell(q, s, &news);
         }
     }
 }
@@ -161,6 +169,7 @@ void queue_site_give_back(struct queue *q, struct queue_site *s, bool full)
     must(s->granted >= s->connections);
     uint32_t spare = s->granted - s->connections;
     if (spare) {
+        s->surplus -= spare < s->surplus ? spare : s->surplus;
         s->granted -= spare;
         queue_site_tell(q, s, &(struct queue_credit){.granted = spare, .full = full});
     }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/queue/toll.h"
 #include "core/base/must.h"
+#include "core/queue/brake.h"
 #include "core/queue/queue.h"
 #include "core/queue/site.h"
+#include "core/queue/warmup.h"
 
 #include <stdlib.h>
 
@@ -135,13 +137,14 @@ static struct budget *toll_of_label(struct queue *q, enum conf_shaping_scope sco
     return share ? share->budget : NULL;
 }
 
-static struct tolls tolls_of(struct queue *q, const struct queue_site *s,
-                             const struct queue_part *p)
+static struct tolls tolls_of(struct queue *q, struct queue_site *s, const struct queue_part *p)
 {
     const struct queue_message *m = p->message;
     const struct queue_label *l = m->label;
     struct tolls t = {
-        .budgets = {[QUEUE_TOLL_SITE] = s->own, [QUEUE_TOLL_PROVIDER] = s->provider},
+        .budgets = {[QUEUE_TOLL_SITE] = s->own,
+                    [QUEUE_TOLL_PROVIDER] = s->provider,
+                    [QUEUE_TOLL_SOURCE] = s->total},
         .amounts =
             {[BUDGET_MESSAGE_RATE] = 1, [BUDGET_BYTE_RATE] = m->body_bytes ? m->body_bytes : 1},
         .who = (const void *)(uintptr_t)s->id, /* the same in all workers */
@@ -151,6 +154,7 @@ static struct tolls tolls_of(struct queue *q, const struct queue_site *s,
         t.budgets[QUEUE_TOLL_TENANT] = toll_of_label(q, CONF_SHAPING_TENANT, queue_label_tenant(l));
         t.budgets[QUEUE_TOLL_CAMPAIGN] = toll_of_label(q, CONF_SHAPING_CAMPAIGN,
                                                        queue_label_campaign(l));
+        queue_brake_budgets(q, s, p, &t.budgets[QUEUE_TOLL_BRAKE_TENANT]);
     }
     return t;
 }
@@ -164,18 +168,27 @@ static bool tolls_check(const struct tolls *t, struct queue_toll_wait *wait)
         uint64_t next_us = b ? budget_rate_next_us(b, rate, t->who, t->amounts[rate], t->now_us)
                              : t->now_us;
         if (next_us > t->now_us) {
-            *wait = (struct queue_toll_wait){(enum queue_toll_by)(i / RATES), rate, next_us};
+            *wait = (struct queue_toll_wait){.by = (enum queue_toll_by)(i / RATES),
+                                             .rate = rate,
+                                             .next_us = next_us};
             return false;
         }
     }
     return true;
 }
 
-bool queue_toll_check(struct queue *q, const struct queue_site *s, const struct queue_part *p,
+bool queue_toll_check(struct queue *q, struct queue_site *s, const struct queue_part *p,
                       struct queue_toll_wait *wait)
 {
+    if (queue_brake_holds(q, s, p, wait)) {
+        return false;
+    }
     struct tolls t = tolls_of(q, s, p);
-    return tolls_check(&t, wait);
+    if (tolls_check(&t, wait)) {
+        return queue_warmup_check(q, s, wait);
+    }
+    wait->cause = queue_brake_cause(q, s, p, wait);
+    return false;
 }
 
 static void tolls_give(const struct tolls *t, size_t upto)
@@ -188,15 +201,19 @@ static void tolls_give(const struct tolls *t, size_t upto)
     }
 }
 
-void queue_toll_give(struct queue *q, const struct queue_site *s, const struct queue_part *p)
+void queue_toll_give(struct queue *q, struct queue_site *s, const struct queue_part *p)
 {
     struct tolls t = tolls_of(q, s, p);
     tolls_give(&t, (size_t)QUEUE_TOLLS * RATES);
+    queue_warmup_give(s, p);
 }
 
-bool queue_toll_pay(struct queue *q, const struct queue_site *s, const struct queue_part *p,
+bool queue_toll_pay(struct queue *q, struct queue_site *s, struct queue_part *p,
                     struct queue_toll_wait *wait)
 {
+    if (queue_brake_holds(q, s, p, wait)) {
+        return false;
+    }
     struct tolls t = tolls_of(q, s, p);
     for (size_t i = 0; i < (size_t)QUEUE_TOLLS * RATES; i++) {
         struct budget *b = t.budgets[i / RATES];
@@ -206,9 +223,15 @@ bool queue_toll_pay(struct queue *q, const struct queue_site *s, const struct qu
         }
         tolls_give(&t, i);
         if (tolls_check(&t, wait)) { /* somebody gave back what he had taken */
-            *wait = (struct queue_toll_wait){(enum queue_toll_by)(i / RATES), rate,
-                                             t.now_us + 1000};
+            *wait = (struct queue_toll_wait){.by = (enum queue_toll_by)(i / RATES),
+                                             .rate = rate,
+                                             .next_us = t.now_us + 1000};
         }
+        wait->cause = queue_brake_cause(q, s, p, wait);
+        return false;
+    }
+    if (!queue_warmup_take(q, s, p, wait)) {
+        tolls_give(&t, (size_t)QUEUE_TOLLS * RATES);
         return false;
     }
     return true;

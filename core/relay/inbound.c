@@ -106,6 +106,9 @@ static void inbound_free(struct inbound *s)
         list_remove(&s->link);
     }
     body_in_close(&s->body);
+    if (s->taps) {
+        taps_drop(&s->taps, io_now(r->io));
+    }
     smtp_server_deinit(&s->smtp);
     secure_close(&s->tls);
     inbound_proxy_free(s);

@@ -46,6 +46,7 @@ const struct smtp_verdict *inbound_decide_attributes(struct inbound *s, struct a
     }
     struct attributes_source from = {
         .names = &s->settings->conf->headers,
+        .egress = s->settings->egress,
         .fields = buf_slice(&b->filter.taken),
         .listener = inbound_listener(s),
         .user = s->credential,

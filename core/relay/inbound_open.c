@@ -108,6 +108,9 @@ void inbound_begin(struct inbound *s)
     if (inbound_event(s, OBS_INBOUND_OPEN)) {
         inbound_event_end(s);
     }
+    if (r->taps.count) {
+        taps_inbound(s);
+    }
     if (inbound_listener(s)->tls == CONF_LISTENER_TLS_IMPLICIT) {
         if (inbound_start_tls(s)) {
             inbound_arm_recv(s);

@@ -14,6 +14,7 @@
  *   inbound_author.c  sender.check_header
  *   inbound_attributes.c  priority, tenant, campaign, times
  *   inbound_login.c   AUTH
+ *   inbound_tapped.c  a step of the machine while somebody listens
  *   inbound_secure.c  what comes before SMTP: the PROXY header, TLS
  */
 #ifndef RINGPOST_RELAY_INBOUND_PRIVATE_H
@@ -64,9 +65,16 @@ void inbound_turn(struct inbound *s, struct slice in);
 bool inbound_blocked(const struct inbound *s);
 void inbound_answer(struct inbound *s, const struct smtp_verdict *v);
 
+/* ---- inbound_tapped.c ---- */
+
+/* As smtp_server_step, and the taps are told. */
+enum smtp_server_action inbound_step_tapped(struct inbound *s, struct slice *in);
+
 /* ---- inbound_send.c ---- */
 
 void inbound_flush(struct inbound *s);
+/* The taps are told the replies that they have not had. */
+void inbound_tell_taps(struct inbound *s);
 
 /* ---- inbound_mail.c ---- */
 

@@ -152,6 +152,9 @@ static void inbound_tls_up(struct inbound *s)
         obs_str(s->relay->log, OBS_F_CIPHER, slice_str(facts->cipher));
         inbound_event_end(s);
     }
+    if (s->taps) {
+        dialogue_note(s->taps, slice_str(facts->version), io_now(s->relay->io));
+    }
     smtp_server_tls_started(&s->smtp);
     if (smtp_server_phase(&s->smtp) == SMTP_PHASE_GREETING) {
         smtp_server_greet(&s->smtp, &s->out);

@@ -22,12 +22,24 @@ static struct buf *inbound_next_output(struct inbound *s)
     return &s->tls.wire;
 }
 
+void inbound_tell_taps(struct inbound *s)
+{
+    struct slice out = buf_slice(&s->out);
+    dialogue_say(s->taps, DIALOGUE_SERVER, slice_skip(out, s->told < out.len ? s->told : out.len),
+                 io_now(s->relay->io));
+    s->told = out.len;
+}
+
 void inbound_flush(struct inbound *s)
 {
     if (s->ops & INBOUND_OP_SEND) {
         return;
     }
+    if (s->taps) {
+        inbound_tell_taps(s);
+    }
     struct buf *next = inbound_next_output(s);
+    s->told = s->out.len;
     if (next->len == 0) {
         if (s->state == INBOUND_CLOSING) {
             inbound_linger(s);
@@ -38,6 +50,7 @@ void inbound_flush(struct inbound *s)
     must(empty.len == 0);
     s->sending = *next;
     *next = empty;
+    s->told = s->out.len;
     s->sent = 0;
     s->ops |= INBOUND_OP_SEND;
     io_send(s->relay->io, inbound_tag(s, IO_KIND_INBOUND_SEND), s->fd, s->sending.ptr,

@@ -5,6 +5,7 @@
  *        └─failed─► NEXT      └── enough ──► QUITTING ──► GONE      nothing in the kernel: back to
  *                    └─ another candidate: CONNECTING; none: the site fails               the pool
  */
+#include "core/queue/lesson.h"
 #include "core/relay/outbound_private.h"
 #include "core/io/net.h"
 
@@ -60,6 +61,9 @@ void outbound_event(struct outbound *o, enum obs_event event, const struct outco
     char text[IP_ENDPOINT_TEXT_MAX];
     obs_u64(log, OBS_F_SESSION, o->id);
     obs_str(log, OBS_F_SITE, o->site->key);
+    if (o->source) {
+        obs_str(log, OBS_F_SOURCE, o->source->name);
+    }
     obs_str(log, OBS_F_PEER, slice_str(ip_endpoint_text(&outbound_candidate(o)->endpoint, text)));
     obs_str(log, OBS_F_PEER_NAME, outbound_candidate(o)->host);
     if (why) {
@@ -81,8 +85,12 @@ void outbound_free(struct outbound *o)
 {
     struct relay *r = o->relay;
     struct queue_site *site = o->site;
+    if (o->taps) {
+        taps_drop(&o->taps, io_now(r->io));
+    }
     must(o->ops == 0 && o->fd < 0 && o->body == NULL);
     timer_stop(r->timers, &o->deadline);
+    outbound_proxy_free(o);
     buf_deinit(&o->out);
     buf_deinit(&o->sending);
     outbound_secure_free(o);
@@ -94,6 +102,12 @@ void outbound_free(struct outbound *o)
     char text[LIMIT_OUTCOME_TEXT_BYTES];
     outcome_copy_text(&why, text, sizeof(text));
     bool greeted = o->greeted;
+    if (o->sheds) {
+        must(site->leaving > 0);
+        site->leaving--;
+    } else if (site->surplus) {
+        site->surplus--;
+    }
     pool_put(&r->outbound, o->self);
     queue_site_connection_over(r->queue, site, greeted);
     if (wasted) {
@@ -156,6 +170,11 @@ static void outbound_closed(struct outbound *o)
 {
     const struct outcome *why = smtp_client_outcome(&o->smtp);
     bool learned = outbound_learn_closed(o);
+    if (o->state == OUTBOUND_UP && why->kind != OUTCOME_NONE && !o->told) {
+        const struct queue_heard heard = {why, NULL, o->begun};
+        o->told = true;
+        o->told_fail = queue_lesson_hear(o->relay->queue, o->site, &heard);
+    }
     if (why->kind == OUTCOME_NONE) {
         outbound_gone(o, OUTBOUND_GONE);
         return;
@@ -164,8 +183,10 @@ static void outbound_closed(struct outbound *o)
         /* A host that refuses to talk (554 greeting) says nothing about our recipients: another host, or
          * later. */
         struct outcome failure = *why;
-        failure.kind = OUTCOME_TEMPORARY;
-        failure.enhanced.cls = failure.enhanced.cls ? 4 : 0;
+        if (!o->told_fail) { /* no rule says that it does */
+            failure.kind = OUTCOME_TEMPORARY;
+            failure.enhanced.cls = failure.enhanced.cls ? 4 : 0;
+        }
         outbound_fail_candidate(o, &failure);
         return;
     }
@@ -284,7 +305,7 @@ static void outbound_offer_room(struct outbound *o)
 static bool outbound_step(struct outbound *o, struct slice *in)
 {
     for (;;) {
-        switch (smtp_client_step(&o->smtp, in, &o->out)) {
+        switch (o->taps ? outbound_step_tapped(o, in) : smtp_client_step(&o->smtp, in, &o->out)) {
         case SMTP_CLIENT_WANT_REPLY:
             if (outbound_has_room(o) && queue_site_work(o->site) && outbound_begin(o)) {
                 break;
@@ -355,6 +376,10 @@ void relay_on_outbound_recv(struct relay *r, const struct io_event *ev)
         outbound_gone(o, (enum outbound_state)o->state);
         return;
     }
+    if (o->state == OUTBOUND_CONNECTING) {
+        outbound_proxy_received(o, ev);
+        return;
+    }
     bool over = ev->status != IO_OK && ev->status != IO_RETRY;
     if (over && secure_is_open(&o->tls) && !o->tls.up) {
         smtp_client_tls_failed(&o->smtp, SLICE("the connection was lost in the TLS handshake"));
@@ -380,7 +405,7 @@ void outbound_on_deadline(struct timer *t, void *ctx)
     switch ((enum outbound_state)o->state) {
     case OUTBOUND_CONNECTING: {
         struct outcome why = outbound_connect_outcome(IO_TIMED_OUT, 0);
-        outbound_fail_candidate(o, &why);
+        outbound_unreachable(o, &why);
         return;
     }
     case OUTBOUND_IDLE:

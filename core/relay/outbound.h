@@ -14,6 +14,7 @@
 #include "core/relay/relay.h"
 #include "core/relay/secure.h"
 #include "proto/mail/dot.h"
+#include "proto/socks/client.h"
 
 enum outbound_state {
     OUTBOUND_CONNECTING,
@@ -49,7 +50,8 @@ struct outbound {
     struct relay_settings *settings;
     struct queue_site *site;
     struct route_plan *plan;
-    size_t candidate; /* index in plan */
+    const struct egress_source *source; /* of settings; NULL: none with a name */
+    size_t candidate;                   /* index in plan */
     size_t tried;     /* candidates tried by this connection */
     uint8_t state;    /* enum outbound_state */
     uint8_t ops;
@@ -60,12 +62,16 @@ struct outbound {
     bool wasted;    /* it ended before that; `failure` says how */
     bool evicted;   /* counted in relay->evicting */
     bool yields;    /* its place is for another site of the provider */
+    bool sheds;     /* there may be fewer of them now: counted in site->leaving */
+    bool told;      /* the reply that ends it has been heard (core/queue/lesson.h) … */
+    bool told_fail; /* … and a rule gives up who it is about */
     bool suspect;   /* its first message has ended a connection before: alone until served */
     bool praised;   /* it is known that the peer bears overlapped messages */
     bool spent;     /* the session may not be used for what is there (RCPTDOMAINMAX) */
     int fd;
     uint64_t id; /* for the log */
     struct sockaddr_storage addr;
+    struct socks_client *socks; /* CONNECTING, while a SOCKS5 proxy is asked */
     struct smtp_client smtp;
     uint32_t begun;        /* transactions on this connection */
     uint32_t messages_max; /* that the peer is known to take on one; 0: not known */
@@ -97,6 +103,8 @@ struct outbound {
     bool plaintext;      /* TLS failed at this candidate and the policy lets it be */
     bool tls_refused;    /* behind the handshake: its session is not kept */
     bool sending_secret; /* sending is to be wiped */
+
+    struct dialogue_tap *taps; /* who listens; NULL: nobody */
 
     struct timer deadline;
     int unacked;           /* bytes the peer had not taken when a deadline was over; 0: not asked */

@@ -15,6 +15,22 @@ static struct slice peer_key(const struct outbound *o, char key[PEERS_KEY_BYTES]
     return peers_key(key, c->host, c->endpoint.port);
 }
 
+static struct peers *table_of(const struct outbound *o)
+{
+    return &o->relay->queue->peers.table;
+}
+
+/* What the peer said; without a word of it how the connection ended. */
+static struct peers_witness outbound_witness(const struct outbound *o, char text[IP_TEXT_MAX])
+{
+    struct slice lesson = smtp_client_lesson(&o->smtp);
+    const struct ip_endpoint *at = &outbound_candidate(o)->endpoint;
+    return (struct peers_witness){
+        .address = slice_str(ip_addr_text(&at->addr, text)),
+        .reply = lesson.len ? lesson : smtp_client_outcome(&o->smtp)->text,
+    };
+}
+
 static void outbound_log_learned(struct outbound *o, struct slice what, uint64_t count)
 {
     struct obs_log *log = o->relay->log;
@@ -33,7 +49,7 @@ static void outbound_log_learned(struct outbound *o, struct slice what, uint64_t
 void outbound_learn_open(struct outbound *o, struct smtp_client_config *config)
 {
     char key[PEERS_KEY_BYTES];
-    struct peers_facts f = peers_look(&o->relay->peers, peer_key(o, key), wall_ms(o));
+    struct peers_facts f = peers_look(table_of(o), peer_key(o, key), wall_ms(o));
     uint64_t window = route_plan_number(o->plan, CONF_SHAPING_CHUNKING_WINDOW);
     config->chunk_window = (uint8_t)(window < SMTP_CLIENT_WINDOW_MAX ? window
                                                                      : SMTP_CLIENT_WINDOW_MAX);
@@ -57,7 +73,7 @@ void outbound_learn_open(struct outbound *o, struct smtp_client_config *config)
 uint64_t outbound_learned_idle_ms(const struct outbound *o)
 {
     char key[PEERS_KEY_BYTES];
-    return peers_look(&o->relay->peers, peer_key(o, key), wall_ms(o)).idle_max_ms;
+    return peers_look(table_of(o), peer_key(o, key), wall_ms(o)).idle_max_ms;
 }
 
 void outbound_learn_served(struct outbound *o)
@@ -65,16 +81,17 @@ void outbound_learn_served(struct outbound *o)
     char key[PEERS_KEY_BYTES];
     if (!o->praised && smtp_client_proven(&o->smtp) == SMTP_MODE_OVERLAPPED) {
         o->praised = true;
-        peers_praise(&o->relay->peers, peer_key(o, key));
+        peers_praise(table_of(o), peer_key(o, key));
     }
 }
 
 /* It closed a connection that waited for work. */
-static void outbound_learn_idle(struct outbound *o, struct slice key)
+static void outbound_learn_idle(struct outbound *o, struct slice key,
+                                const struct peers_witness *witness)
 {
     uint64_t idle_ms = outbound_now(o) - o->idle_since_ms;
     uint64_t known_ms = outbound_learned_idle_ms(o);
-    if (idle_ms < known_ms && peers_learn_idle(&o->relay->peers, key, idle_ms, wall_ms(o))) {
+    if (idle_ms < known_ms && peers_learn_idle(table_of(o), key, idle_ms, witness, wall_ms(o))) {
         outbound_log_learned(o, SLICE("it closes idle connections (milliseconds)"), idle_ms);
     }
 }
@@ -102,20 +119,23 @@ bool outbound_learn_closed(struct outbound *o)
     enum smtp_client_mode mode;
     enum smtp_client_trouble trouble = smtp_client_trouble(&o->smtp, &mode);
     uint32_t full = smtp_client_full(&o->smtp);
+    char address[IP_TEXT_MAX];
+    struct peers_witness witness = outbound_witness(o, address);
     if (full) {
-        peers_learn_messages(&o->relay->peers, key, full, wall_ms(o));
+        peers_learn_messages(table_of(o), key, full, &witness, wall_ms(o));
         outbound_log_learned(o, SLICE("it takes so many messages on one connection"), full);
     }
     if (o->state == OUTBOUND_IDLE) {
-        outbound_learn_idle(o, key);
+        outbound_learn_idle(o, key, &witness);
     }
     if (trouble == SMTP_TROUBLE_NONE) {
         return false;
     }
     struct peers_fault fault = {.used = outbound_level(o, trouble, mode),
                                 .reason = (enum peers_reason)reasons[trouble],
-                                .proven = smtp_client_proven(&o->smtp) >= mode};
-    if (!peers_blame(&o->relay->peers, key, &fault, wall_ms(o))) {
+                                .proven = smtp_client_proven(&o->smtp) >= mode,
+                                .witness = witness};
+    if (!peers_blame(table_of(o), key, &fault, wall_ms(o))) {
         return false;
     }
     outbound_log_learned(o, peers_reason_name(fault.reason), 0);

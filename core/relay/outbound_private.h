@@ -7,6 +7,7 @@
  *
  *   outbound.c         life, the loop around the machine, deadlines
  *   outbound_connect.c addresses, the socket, the next address when one fails
+ *   outbound_proxy.c   the way through the proxy of a source
  *   outbound_tx.c      transactions and their outcomes
  *   outbound_learn.c   what is known of the peer
  *   outbound_send.c    bodies and output
@@ -56,8 +57,26 @@ struct outcome outbound_connect_outcome(enum io_status status, int error);
 void outbound_remember_failure(struct outbound *o, const struct outcome *why);
 /* The same, and the next address will be tried. */
 void outbound_fail_candidate(struct outbound *o, const struct outcome *why);
+/* The next address will be tried; this one is not to blame. */
+void outbound_skip_candidate(struct outbound *o, const struct outcome *why);
+/* The socket could not be connected in time, or at all. */
+void outbound_unreachable(struct outbound *o, const struct outcome *why);
+/* The host is connected, directly or through a proxy: SMTP begins. */
+void outbound_connected(struct outbound *o);
 /* The old socket is closed: the next address, or the site has failed. */
 void outbound_try_next(struct outbound *o);
+
+/* ---- outbound_proxy.c: CONNECTING, through the proxy of a source ---- */
+
+/* Where the socket is connected to instead of the candidate; NULL: no proxy. */
+const struct ip_endpoint *outbound_proxy_at(const struct outbound *o);
+/* The proxy is connected: asks for the candidate. False: there is no proxy. */
+bool outbound_proxy_start(struct outbound *o);
+/* It could not be connected, or the time is over. */
+void outbound_proxy_unreachable(struct outbound *o, const struct outcome *why);
+void outbound_proxy_received(struct outbound *o, const struct io_event *ev);
+void outbound_proxy_sent(struct outbound *o, const struct io_event *ev);
+void outbound_proxy_free(struct outbound *o);
 
 /* ---- outbound_tx.c ---- */
 
@@ -82,6 +101,12 @@ bool outbound_learn_closed(struct outbound *o);
 /* The transaction failed only because the connection was at its end. */
 bool outbound_is_blameless(const struct outbound *o, const struct outbound_tx *t);
 
+/* ---- outbound_tapped.c: the same as without, and the taps are told ---- */
+
+enum smtp_client_action outbound_step_tapped(struct outbound *o, struct slice *in);
+/* smtp_client_body_end */
+bool outbound_body_end_tapped(struct outbound *o);
+
 /* ---- outbound_send.c ---- */
 
 void outbound_body_begin(struct outbound *o);
@@ -91,6 +116,8 @@ void outbound_release_body(struct outbound *o);
 bool outbound_may_have_arrived(const struct outbound *o, const struct outbound_tx *t);
 /* The kernel has given back what it was sending. */
 void outbound_sent(struct outbound *o);
+/* It took so many bytes. True: the rest of the vector is to be sent. */
+bool outbound_advance(struct outbound *o, size_t sent);
 /* Gives the next bytes to the kernel, if it has none of ours. True: the connection failed meanwhile, the
  * machine must be stepped. */
 bool outbound_send(struct outbound *o);

@@ -45,6 +45,7 @@ struct smtp_client_config outbound_client_config(struct outbound *o)
     const struct route_candidate *c = outbound_candidate(o);
     o->route = c->named.len ? RELAY_ROUTE_SMARTHOST : RELAY_ROUTE_MX;
     struct smtp_client_config config = o->settings->routes[o->route].client;
+    config.helo_name = o->source ? o->source->ehlo : config.helo_name;
     o->policy = (uint8_t)route_plan_number(o->plan, CONF_SHAPING_TLS);
     config.tls = o->plaintext ? SMTP_TLS_NONE
                               : relay_settings_policy((enum conf_tls_policy)o->policy);
@@ -60,6 +61,8 @@ struct smtp_client_config outbound_client_config(struct outbound *o)
 static struct tls_session **resumable(struct outbound *o)
 {
     uint64_t seed = (uint64_t)o->route * CONF_TLS_POLICIES + o->policy;
+    /* By another source we are somebody else: who resumes ties the two together. */
+    seed = o->source ? hash_bytes(o->source->name, seed) : seed;
     uint64_t hash = hash_bytes(outbound_candidate(o)->host, seed);
     return &o->relay->resumable[hash % RELAY_RESUMABLE];
 }
@@ -120,6 +123,9 @@ static void outbound_tls_up(struct outbound *o)
     const struct tls_facts *facts = tls_stream_facts(o->tls.stream);
     o->relay->counters.tls_out++;
     outbound_log_tls(o, facts);
+    if (o->taps) {
+        dialogue_note(o->taps, slice_str(facts->version), io_now(o->relay->io));
+    }
     smtp_client_tls_started(&o->smtp, facts->verdict.kind == TLS_VERDICT_TRUSTED);
 }
 

@@ -36,7 +36,7 @@ static bool outbound_body_end(struct outbound *o)
     if (rides && queue_site_work(o->site) && list_empty(&o->site->idle)) {
         outbound_begin(o);
     }
-    return smtp_client_body_end(&o->smtp, &o->out);
+    return o->taps ? outbound_body_end_tapped(o) : smtp_client_body_end(&o->smtp, &o->out);
 }
 
 /* A small one goes where the commands are. */
@@ -246,8 +246,7 @@ bool outbound_send(struct outbound *o)
     return o->smtp.state == SMTP_CLIENT_ENDED;
 }
 
-/* After a short send: the rest of the vector. */
-static bool outbound_advance(struct outbound *o, size_t sent)
+bool outbound_advance(struct outbound *o, size_t sent)
 {
     while (o->msg.msg_iovlen && sent >= o->msg.msg_iov->iov_len) {
         sent -= o->msg.msg_iov->iov_len;
@@ -273,6 +272,10 @@ void relay_on_outbound_send(struct relay *r, const struct io_event *ev)
     o->ops &= (uint8_t)~OUTBOUND_OP_SEND;
     if (o->state == OUTBOUND_GONE || o->state == OUTBOUND_NEXT) {
         outbound_gone(o, (enum outbound_state)o->state);
+        return;
+    }
+    if (o->state == OUTBOUND_CONNECTING) {
+        outbound_proxy_sent(o, ev);
         return;
     }
     if (ev->status != IO_OK && ev->status != IO_RETRY) {

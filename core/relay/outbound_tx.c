@@ -4,6 +4,7 @@
  * outcomes from there to the queue.
  */
 #include "core/queue/times.h"
+#include "core/queue/lesson.h"
 #include "core/relay/outbound_private.h"
 
 #include <stdlib.h>
@@ -91,7 +92,8 @@ static uint32_t outbound_fit(struct outbound *o, struct queue_part *p)
 /* A new configuration may ask for TLS, or another login: what was opened before it ends its transactions. */
 bool outbound_has_enough(const struct outbound *o)
 {
-    return o->begun >= route_plan_number(o->plan, CONF_SHAPING_MESSAGES_PER_CONNECTION) ||
+    uint64_t most = route_plan_number(o->plan, CONF_SHAPING_MESSAGES_PER_CONNECTION);
+    return o->begun >= queue_brake_messages(o->relay->queue, o->site, most) || o->sheds ||
            (o->messages_max && o->begun >= o->messages_max) || o->spent || o->yields ||
            o->relay->stopping || o->settings != o->relay->settings;
 }
@@ -100,6 +102,7 @@ bool outbound_has_enough(const struct outbound *o)
 bool outbound_begin(struct outbound *o)
 {
     struct relay *r = o->relay;
+    o->sheds = o->sheds || queue_site_sheds(o->site);
     if (outbound_has_enough(o) || !smtp_client_can_begin(&o->smtp) || (o->suspect && !o->served)) {
         return false;
     }
@@ -175,6 +178,34 @@ static void outbound_settle_unknown(const struct outbound *o, struct outbound_tx
     }
 }
 
+/* What the peer said is tried on the rules: each reply once. That to a recipient is about him alone, that to the
+ * message about all who had none of their own, that which ends the connection about all that was on it. */
+static void outbound_hear(struct outbound *o, struct outbound_tx *t)
+{
+    bool heard = false, fail = false;
+    for (uint32_t i = 0; i < t->txn.rcpt_count; i++) {
+        struct outcome *said = &t->rcpts[i].outcome;
+        const struct queue_heard what = {said, t->part->message->label, o->begun};
+        bool failed = false;
+        if (said->kind == OUTCOME_DELIVERED || !said->remote) {
+            continue;
+        }
+        if (said->scope == OUTCOME_RECIPIENT) {
+            failed = queue_lesson_hear(o->relay->queue, o->site, &what);
+        } else if (said->scope == OUTCOME_CONNECTION) {
+            o->told_fail = o->told ? o->told_fail
+                                   : queue_lesson_hear(o->relay->queue, o->site, &what);
+            o->told = true;
+            failed = o->told_fail && !t->txn.again;
+        } else {
+            fail = heard ? fail : queue_lesson_hear(o->relay->queue, o->site, &what);
+            heard = true;
+            failed = fail;
+        }
+        said->kind = failed ? OUTCOME_PERMANENT : said->kind;
+    }
+}
+
 void outbound_finish(struct outbound *o, struct outbound_tx *t)
 {
     if (o->body == t) {
@@ -182,6 +213,7 @@ void outbound_finish(struct outbound *o, struct outbound_tx *t)
     }
     outbound_settle_unknown(o, t);
     outbound_learn_served(o);
+    outbound_hear(o, t);
     if (outbound_return_part(o, t)) {
         free(t);
         return;
@@ -207,12 +239,11 @@ void outbound_finish(struct outbound *o, struct outbound_tx *t)
         .peer_name = outbound_candidate(o)->host,
         .peer_addr = slice_str(ip_endpoint_text(&outbound_candidate(o)->endpoint, addr)),
         .peer_has_dsn = o->smtp.caps.dsn,
+        .source = o->plan->source,
         .duration_ms = outbound_now(o) - t->began_ms,
     };
     outbound_tell_tls(o, &end);
-    o->yields = o->yields ||
-                (o->site->provider &&
-                 budget_connection_yield(o->site->provider, io_now(o->relay->io)->mono_us));
+    o->yields = o->yields || queue_site_yields(o->site, io_now(o->relay->io)->mono_us);
     bool pinned = outbound_is_pinned(o, t->part);
     o->sending_pinned = o->sending_pinned || pinned;
     queue_part_sent(o->relay->queue, t->part, &end, pinned);

@@ -44,8 +44,7 @@ static void pool_on_idle_watch(struct timer *t, void *ctx)
     list_init(&leaving);
     LIST_FOR_EACH(node, tmp, &r->idle) {
         struct outbound *o = LIST_ENTRY(node, struct outbound, idle_link);
-        if (o->site->provider &&
-            budget_connection_yield(o->site->provider, io_now(r->io)->mono_us)) {
+        if (queue_site_yields(o->site, io_now(r->io)->mono_us)) {
             list_remove(&o->idle_link);
             list_push_back(&leaving, &o->idle_link);
         }
@@ -60,7 +59,7 @@ static void pool_on_idle_watch(struct timer *t, void *ctx)
 
 void pool_watch_idle(struct relay *r, struct queue_site *site)
 {
-    if (site->provider && !timer_armed(&r->idle_watch)) {
+    if (queue_site_shares(site) && !timer_armed(&r->idle_watch)) {
         r->idle_watch.fire = pool_on_idle_watch;
         timer_start(r->timers, &r->idle_watch, io_now(r->io)->mono_ms + RELAY_IDLE_WATCH_MS);
     }
@@ -83,6 +82,11 @@ static void pool_fill(struct queue_site *site)
 /* True: it has no connection, and it is only for want of a place. */
 static bool pool_serve(struct relay *r, struct queue_site *site)
 {
+    while (!list_empty(&site->idle) && queue_site_sheds(site)) {
+        struct outbound *o = LIST_ENTRY(list_first(&site->idle), struct outbound, link);
+        o->sheds = true;
+        outbound_shut(o, false);
+    }
     while (queue_site_work(site)) {
         struct list *node = list_first(&site->idle);
         if (node) {

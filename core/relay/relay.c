@@ -31,7 +31,6 @@ bool relay_open(struct relay *r, const struct relay_parts *parts)
     list_init(&r->resume);
     list_init(&r->space_waiters);
     login_cache_init(&r->logins, r->rng);
-    peers_init(&r->peers, rng_u64(r->rng), PEERS_MAX);
     return offload_port_open(&r->offload_port, r->io, (struct io_tag){IO_KIND_OFFLOAD, {0, 1}}) &&
            (!r->disk ||
             offload_port_open(&r->disk_port, r->io, (struct io_tag){IO_KIND_DISK, {0, 1}}));
@@ -102,6 +101,7 @@ void relay_cut(struct relay *r)
 void relay_close(struct relay *r)
 {
     timer_stop(r->timers, &r->idle_watch);
+    taps_close(r);
     must(r->inflight_bytes == 0 && r->handshakes.length == 0);
     pool_deinit(&r->listeners);
     pool_deinit(&r->inbound);
@@ -109,7 +109,6 @@ void relay_close(struct relay *r)
     for (size_t i = 0; i < RELAY_RESUMABLE; i++) {
         tls_session_free(&r->resumable[i]);
     }
-    peers_deinit(&r->peers);
     relay_settings_put(&r->settings);
 }
 
@@ -126,6 +125,7 @@ void relay_run(struct relay *r)
         pool_run(r);
     }
     handshakes_run(&r->handshakes);
+    queue_peers_run(r->queue);
     queue_far_run(r->queue);
 }
 

@@ -14,12 +14,12 @@
 
 #include "core/io/offload.h"
 #include "core/policy/connections.h"
-#include "core/policy/peers.h"
 #include "core/policy/throttle.h"
 #include "core/queue/queue.h"
 #include "core/relay/handshakes.h"
 #include "core/relay/login.h"
 #include "core/relay/settings.h"
+#include "core/relay/taps.h"
 
 enum {
     RELAY_BACKLOG = 1024,
@@ -91,7 +91,6 @@ struct relay {
     unsigned mailbox_looks;  /* recipients being looked for */
     uint64_t mailbox_number; /* of the last question */
     struct login_cache logins;
-    struct peers peers; /* what was learned of servers */
     unsigned workers;
     struct tls_session *resumable[RELAY_RESUMABLE]; /* by hash of route and host */
     struct pool listeners;
@@ -104,6 +103,7 @@ struct relay {
     struct list resume;        /* sessions whose commit was decided: replies go out in relay_run */
     struct list space_waiters; /* sessions the spool or memory had no room for */
     uint64_t inflight_bytes;   /* bodies being received */
+    struct taps taps;          /* `ringpost trace` */
     uint64_t session_next;     /* worker + n × workers: no two workers have the same number */
     bool stopping;             /* no new sessions, no new connections */
     bool deadline;             /* out of patience: everything is cut */

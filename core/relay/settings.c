@@ -257,7 +257,9 @@ static void relay_settings_free(struct relay_settings *s)
     relay_settings_close_tls(s);
     credentials_free(&s->credentials);
     dkim_table_put(&s->dkim);
+    relay_settings_close_rules(s);
     shaping_table_free(s->shaping);
+    egress_table_free(s->egress);
     secret_buf_release(&s->token);
     free(s);
 }
@@ -281,10 +283,13 @@ struct relay_settings *relay_settings_new(struct conf *conf, const struct relay_
     }
     s->dkim = dkim_keys_load(conf, to->errors, to->warnings);
     s->shaping = shaping_table_new(conf);
-    if (!s->shaping) {
-        buf_add(to->errors, SLICE("shaping: out of memory\n"));
+    s->egress = egress_table_new(conf, old ? old->egress : NULL);
+    if (!s->shaping || !s->egress) {
+        buf_add(to->errors, SLICE("shaping, sources: out of memory\n"));
     }
-    if (!s->shaping || !relay_settings_open_tls(s, old, to) || !users_ok || !s->dkim) {
+    bool rules_ok = relay_settings_open_rules(s, to);
+    bool made = s->shaping && s->egress;
+    if (!made || !relay_settings_open_tls(s, old, to) || !users_ok || !s->dkim || !rules_ok) {
         relay_settings_free(s);
         return NULL;
     }
@@ -305,8 +310,9 @@ struct relay_settings *relay_settings_ref(struct relay_settings *s)
 void relay_settings_put(struct relay_settings **s)
 {
     if (*s && atomic_fetch_sub_explicit(&(*s)->refs, 1, memory_order_acq_rel) == 1) {
-        conf_free((*s)->conf);
+        struct conf *conf = (*s)->conf; /* what is made of it names parts of it to the end */
         relay_settings_free(*s);
+        conf_free(conf);
     }
     *s = NULL;
 }

@@ -15,8 +15,10 @@
 
 #include "core/conf/conf.h"
 #include "core/policy/attributes.h"
+#include "core/policy/automation_rules.h"
 #include "core/policy/credentials.h"
 #include "core/policy/dkim.h"
+#include "core/policy/egress.h"
 #include "proto/mail/headers.h"
 #include "core/policy/shaping.h"
 #include "proto/smtp/client.h"
@@ -47,6 +49,9 @@ struct relay_settings {
     struct credentials *credentials;
     struct dkim_table *dkim; /* never NULL; no rules: nothing is signed */
     struct shaping_table *shaping;
+    struct egress_table *egress; /* never NULL; without sources: empty */
+    struct classifier *classifier; /* never NULL, nor the rules */
+    struct automation_rules *automation;
     struct slice *strip; /* fields to be removed; the first take_count say attributes */
     size_t strip_count;
     size_t take_count;
@@ -76,6 +81,12 @@ void relay_settings_put(struct relay_settings **s);
 /* Calls each for every file that was read to make these settings. */
 void relay_settings_files(const struct relay_settings *s,
                           void (*each)(void *ctx, struct slice path), void *ctx);
+
+/* ---- settings_rules.c ---- */
+
+/* Reads the rules of `automation:`. Shaping is there. */
+bool relay_settings_open_rules(struct relay_settings *s, const struct relay_settings_messages *to);
+void relay_settings_close_rules(struct relay_settings *s);
 
 /* ---- settings_warn.c ---- */
 

@@ -82,9 +82,39 @@ static void warn_sender(const struct relay_settings *s, struct buf *to)
     }
 }
 
+/* net_own_addresses knows what interfaces have; all of 127/8 is ours all the same. */
+static bool own_address(const struct conf_addresses *own, const struct ip_addr *a)
+{
+    bool found = own->count == 0 || ip_addr_is_loopback(a);
+    for (size_t i = 0; i < own->count && !found; i++) {
+        found = ip_addr_eq(&own->items[i], a);
+    }
+    return found;
+}
+
+static void warn_sources(const struct relay_settings *s, struct buf *to)
+{
+    const struct conf *conf = s->conf;
+    for (size_t i = 0; i < conf->sources.count; i++) {
+        const struct conf_egress_source *source = &conf->sources.items[i];
+        bool direct = source->proxy.kind == CONF_EGRESS_DIRECT;
+        for (size_t a = 0; direct && a < source->addresses.count; a++) {
+            const struct ip_addr *address = &source->addresses.items[a];
+            char text[IP_TEXT_MAX];
+            if (!own_address(&conf->own, address)) {
+                buf_addf(to,
+                         "sources[%zu].addresses: %s is not on this machine: %.*s pauses until it "
+                         "is\n",
+                         i, ip_addr_text(address, text), SLICE_ARG(source->name));
+            }
+        }
+    }
+}
+
 void relay_settings_warn(const struct relay_settings *s, struct buf *to)
 {
     warn_listeners(s, to);
     warn_relay(s, to);
     warn_sender(s, to);
+    warn_sources(s, to);
 }

@@ -103,6 +103,7 @@ enum {
     SMTP_CLIENT_WINDOW_MAX = 16,
     /* Of unanswered messages sent by BDAT: beyond, only two are under way. */
     SMTP_CLIENT_WINDOW_BYTES = 1024 * 1024,
+    SMTP_CLIENT_LESSON_BYTES = 160, /* of the reply that something was learned from */
     SMTP_CLIENT_DOMAINS_MAX = 32, /* a RCPTDOMAINMAX above it is taken for it */
     /* A BDAT body up to this goes out with its envelope, in one write; a bigger one waits for the
      * RCPT answers, because it could not be taken back when every recipient is refused. */
@@ -298,6 +299,8 @@ struct smtp_client {
     enum smtp_client_mode proven; /* the boldest in which a message was taken */
     enum smtp_client_trouble trouble;
     enum smtp_client_mode trouble_mode;
+    uint8_t lesson_bytes;
+    char lesson[SMTP_CLIENT_LESSON_BYTES];
     uint64_t mail_shape, rset_shape; /* what the answers look like; 0: not seen yet */
     bool distinct;                   /* that to the end of a message looked different */
     bool indistinct;                 /* it does not: nothing can be sent behind one */
@@ -379,6 +382,8 @@ enum smtp_client_trouble smtp_client_trouble(const struct smtp_client *c,
                                              enum smtp_client_mode *mode);
 /* Of the boldest mode in which a message was taken on this connection. */
 enum smtp_client_mode smtp_client_proven(const struct smtp_client *c);
+/* The reply that taught us either of these, its code first, as far as it is kept; empty: none did. */
+struct slice smtp_client_lesson(const struct smtp_client *c);
 /* The peer has taken so many messages and wants no more on this connection; 0: it did not say so. */
 uint32_t smtp_client_full(const struct smtp_client *c);
 

@@ -80,7 +80,15 @@ void smtp_client_end_by_trouble(struct smtp_client *c, const struct smtp_reply *
 {
     enum smtp_client_mode mode = trouble == SMTP_TROUBLE_BDAT ? SMTP_MODE_OVERLAPPED : c->mode;
     smtp_client_note_trouble(c, trouble, mode);
+    smtp_client_note_lesson(c, r);
     smtp_client_end_by_reply(c, r, stage, OUTCOME_TEMPORARY);
+}
+
+/* It breaks the protocol. */
+static void end_by_misfit(struct smtp_client *c, const struct smtp_reply *r, struct slice text)
+{
+    smtp_client_note_lesson(c, r);
+    smtp_client_end_protocol(c, text);
 }
 
 static bool positive(const struct smtp_reply *r)
@@ -249,18 +257,19 @@ static void answer_bdat(struct smtp_client *c, struct smtp_client_slot *s,
                         const struct smtp_reply *r)
 {
     if (positive(r) && !s->ended) {
-        smtp_client_end_protocol(c, SLICE("peer accepted a message before its end"));
+        end_by_misfit(c, r, SLICE("peer accepted a message before its end"));
         return;
     }
     if (s->ended && may_be_unknown(c, s, r) && !smtp_client_doubtful(c)) {
         const struct smtp_expect *next = &c->expect[c->expect_first];
         s->verdict = slot_outcome(c, s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_BDAT);
+        smtp_client_note_lesson(c, r);
         s->doubt = s->settled = true;
         c->doubt_asked = c->expect_count > 0 && next->kind == SMTP_EXPECT_RSET;
         return;
     }
     if (smtp_client_is_shifted(c, s, r)) {
-        smtp_client_end_protocol(c, SLICE("peer's replies are out of step"));
+        end_by_misfit(c, r, SLICE("peer's replies are out of step"));
         return;
     }
     struct outcome o = slot_outcome(c, s, r, OUTCOME_MESSAGE, OUTCOME_STAGE_BDAT);
@@ -282,7 +291,7 @@ static void answer_end(struct smtp_client *c, struct smtp_client_slot *s,
     bool lone = s->accepted == 0;
     must(s->state == SMTP_SLOT_SENT && s->ended == !lone);
     if (smtp_client_is_shifted(c, s, r)) {
-        smtp_client_end_protocol(c, SLICE("peer's replies are out of step"));
+        end_by_misfit(c, r, SLICE("peer's replies are out of step"));
         return;
     }
     if (!lone) {
@@ -370,9 +379,10 @@ static void answer_unexpected(struct smtp_client *c, const struct smtp_reply *r)
     if (r->code == 421) {
         bool full = c->full == 0 && smtp_hint_of(r->code, r->text) == SMTP_HINT_FULL;
         c->full = full ? c->served : c->full;
+        smtp_client_note_lesson(c, r);
         smtp_client_end_by_reply(c, r, OUTCOME_STAGE_NONE, OUTCOME_TEMPORARY);
     } else {
-        smtp_client_end_protocol(c, SLICE("peer sent a reply that answers nothing"));
+        end_by_misfit(c, r, SLICE("peer sent a reply that answers nothing"));
     }
 }
 
@@ -411,6 +421,7 @@ static bool answer_hint(struct smtp_client *c, enum smtp_expect_kind kind,
         return true;
     case SMTP_HINT_FULL:
         c->full = c->full ? c->full : c->served;
+        smtp_client_note_lesson(c, r);
         c->quit_wanted = true;
         s->txn->again = true;
         if (r->code == 421) {
@@ -446,7 +457,7 @@ void smtp_client_answer(struct smtp_client *c, const struct smtp_reply *r)
         s->txn->answered = s->txn->answered || kind != SMTP_EXPECT_RSET;
     }
     if (!(code_class(r->code) & rows[kind].classes)) {
-        smtp_client_end_protocol(c, SLICE("peer sent a reply that does not fit the command"));
+        end_by_misfit(c, r, SLICE("peer sent a reply that does not fit the command"));
         return;
     }
     if (!answer_hint(c, kind, s, r)) {

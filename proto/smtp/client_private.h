@@ -49,6 +49,8 @@ void smtp_client_end_by_trouble(struct smtp_client *c, const struct smtp_reply *
                                 enum outcome_stage stage, enum smtp_client_trouble trouble);
 void smtp_client_note_trouble(struct smtp_client *c, enum smtp_client_trouble trouble,
                               enum smtp_client_mode mode);
+/* Something is learned from this reply. */
+void smtp_client_note_lesson(struct smtp_client *c, const struct smtp_reply *r);
 
 /* ---- client_window.c ---- */
 

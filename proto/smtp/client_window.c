@@ -6,6 +6,8 @@
 #include "core/base/must.h"
 #include "proto/smtp/client_private.h"
 
+#include <stdio.h>
+
 enum { SHAPE_BYTES = 160 };
 
 static bool by_bdat(const struct smtp_client *c)
@@ -287,6 +289,31 @@ void smtp_client_note_trouble(struct smtp_client *c, enum smtp_client_trouble tr
         c->trouble = trouble;
         c->trouble_mode = mode;
     }
+}
+
+void smtp_client_note_lesson(struct smtp_client *c, const struct smtp_reply *r)
+{
+    char text[LIMIT_OUTCOME_TEXT_BYTES];
+    if (smtp_client_doubtful(c)) {
+        return; /* the reply to BDAT has taught it, whatever comes behind */
+    }
+    struct outcome o = smtp_reply_outcome(r, OUTCOME_CONNECTION, OUTCOME_STAGE_NONE, text,
+                                          sizeof(text));
+    const struct enhanced *e = &r->enhanced;
+    int head = e->cls ? snprintf(c->lesson, sizeof(c->lesson), "%u %u.%u.%u ", r->code, e->cls,
+                                 e->subject, e->detail)
+                      : snprintf(c->lesson, sizeof(c->lesson), "%u ", r->code);
+    must(head > 0 && (size_t)head < sizeof(c->lesson));
+    struct slice words = slice_first(o.text, sizeof(c->lesson) - (size_t)head);
+    if (words.len) {
+        memcpy(c->lesson + head, words.ptr, words.len);
+    }
+    c->lesson_bytes = (uint8_t)((size_t)head + words.len);
+}
+
+struct slice smtp_client_lesson(const struct smtp_client *c)
+{
+    return slice_of(c->lesson, c->lesson_bytes);
 }
 
 enum smtp_client_trouble smtp_client_trouble(const struct smtp_client *c,

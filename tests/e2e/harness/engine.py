@@ -49,7 +49,8 @@ def run(*args, env=None, timeout=30, stdin=None):
 
 
 def clean_environment(more=None):
-    env = {k: v for k, v in os.environ.items() if not k.startswith("RINGPOST_")}
+    env = {k: v for k, v in os.environ.items()
+           if not k.startswith("RINGPOST_") or k == "RINGPOST_IO_BACKEND"}  # ./dev test --io
     env.update(sanitizer_environment())
     env.update(more or {})
     return env

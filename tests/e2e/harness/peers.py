@@ -138,6 +138,13 @@ class Exim(Maildrop):
         super().__init__("run_exim.sh", *words, **more)
 
 
+class Opensmtpd(Maildrop):
+    """words: lines at the top of smtpd.conf."""
+
+    def __init__(self, *words, **more):
+        super().__init__("run_opensmtpd.sh", *words, **more)
+
+
 class Knot:
     """knotd with zones: {"dest.test": ["mx 300 A 127.0.0.2", ...]}."""
 

@@ -7,6 +7,7 @@
 #include "core/io/io.h"
 #include "dns/dns.h"
 #include "tests/unit/dns/script_server.h"
+#include "tests/unit/core/io/backend.h"
 
 #include <check.h>
 
@@ -133,7 +134,7 @@ static void setup(void)
     w = (struct world){0};
     w.server = script_start(rows, ARRAY_COUNT(rows));
     int error = 0;
-    w.io = io_open(256, routes, NULL, &error);
+    w.io = io_open(testing_backend(), 256, routes, NULL, &error);
     ck_assert_msg(w.io != NULL, "io_open: %s", strerror(error));
     timer_wheel_init(&w.timers, io_now(w.io)->mono_ms);
     rng_init_seed(&w.rng, 7);

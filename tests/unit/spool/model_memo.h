@@ -83,7 +83,7 @@ static inline void on_memo(void *ctx, const struct spool_memo *memo)
             return;
         }
     }
-    must(!"a memo nobody wrote");
+    must_never("a memo nobody wrote");
 }
 
 static inline void model_memos_check(struct model *m)

@@ -5,6 +5,7 @@
 #include "core/io/disk.h"
 #include "spool/dir.h"
 #include "spool/spool.h"
+#include "tests/unit/core/io/backend.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -204,7 +205,7 @@ static void rig_open(struct rig *r, struct spool_dir *dir)
     }
     int e = 0;
     const struct spool_events ev = {rig_committed, rig_space, NULL};
-    r->io = io_open(64, routes, r, &e);
+    r->io = io_open(testing_backend(), 64, routes, r, &e);
     ck_assert_msg(r->io != NULL, "io_open: %s", strerror(e));
     io_wait(r->io, 0);
     timer_wheel_init(&r->timers, io_now(r->io)->mono_ms);

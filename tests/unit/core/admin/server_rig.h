@@ -7,6 +7,7 @@
 #define RINGPOST_TEST_ADMIN_RIG_H
 
 #include "core/admin/server.h"
+#include "tests/unit/core/io/backend.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -26,6 +27,8 @@ struct rig {
     uint32_t tokens[RIG_TOKENS];
     struct admin_request requests[RIG_TOKENS];
     int queries;
+    uint32_t gone[RIG_TOKENS]; /* streams that are over */
+    int gone_count;
 };
 
 static inline void rig_on_io(void *ctx, const struct io_event *ev)
@@ -51,11 +54,18 @@ static inline void rig_query(void *ctx, const struct admin_request *req, uint32_
     admin_reply_end(r->server, token);
 }
 
+static inline void rig_gone(void *ctx, uint32_t token)
+{
+    struct rig *r = ctx;
+    ck_assert_int_lt(r->gone_count, RIG_TOKENS);
+    r->gone[r->gone_count++] = token;
+}
+
 static inline void rig_listen(struct rig *r, uint64_t deadline_ms)
 {
     struct admin_config cfg = {.path = slice_str(r->path),
                                .deadline_ms = deadline_ms,
-                               .handler = {rig_query, r}};
+                               .handler = {.query = rig_query, .gone = rig_gone, .ctx = r}};
     struct buf error;
     buf_init(&error, 1024);
     r->server = admin_server_open(&cfg, r->io, &r->timers, &error);
@@ -72,7 +82,7 @@ static inline void rig_make(struct rig *r)
     for (int k = IO_KIND_ADMIN_ACCEPT; k <= IO_KIND_ADMIN_SEND; k++) {
         r->routes[k] = (struct io_route){"admin", rig_on_io};
     }
-    r->io = io_open(64, r->routes, r, &error);
+    r->io = io_open(testing_backend(), 64, r->routes, r, &error);
     ck_assert_msg(r->io != NULL, "io_open: %s", strerror(error));
     timer_wheel_init(&r->timers, clock_read().mono_ms);
 }

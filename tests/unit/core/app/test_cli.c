@@ -6,6 +6,7 @@
 #include "core/admin/server.h"
 #include "core/app/cli.h"
 #include "core/base/must.h"
+#include "tests/unit/core/io/backend.h"
 
 #include <check.h>
 #include <pthread.h>
@@ -259,6 +260,7 @@ static void engine_query(void *ctx, const struct admin_request *req, uint32_t to
     case ADMIN_QUEUE_RELEASE:
     case ADMIN_QUEUE_BOUNCE:
     case ADMIN_QUEUE_DELETE:
+    case ADMIN_QUEUE_ROUTE:
     case ADMIN_SUSPEND:
     case ADMIN_RESUME:
         engine_order(e, req, token);
@@ -270,6 +272,8 @@ static void engine_query(void *ctx, const struct admin_request *req, uint32_t to
                   "\"until\":null,\"reason\":\"x\\u001by\"}"));
         break;
     case ADMIN_EXPLAIN:
+    case ADMIN_TOP:
+    case ADMIN_TRACE:
     case ADMIN_VERB_COUNT:
         break;
     }
@@ -288,10 +292,10 @@ static void *engine_thread(void *ctx)
     for (int k = IO_KIND_ADMIN_ACCEPT; k <= IO_KIND_ADMIN_SEND; k++) {
         routes[k] = (struct io_route){"admin", engine_on_io};
     }
-    e->io = io_open(64, routes, e, &error);
+    e->io = io_open(testing_backend(), 64, routes, e, &error);
     must(e->io != NULL);
     timer_wheel_init(&e->timers, io_now(e->io)->mono_ms);
-    struct admin_config cfg = {.path = slice_str(path), .handler = {engine_query, e}};
+    struct admin_config cfg = {.path = slice_str(path), .handler = {.query = engine_query, .ctx = e}};
     e->server = admin_server_open(&cfg, e->io, &e->timers, &why);
     must(e->server != NULL);
     buf_deinit(&why);

@@ -241,9 +241,9 @@ static const struct apply_case apply_cases[] = {
      "host: [\"[127.0.0.1]:2600\", \"[::1]:2600\"]"},
     {"relay: {host: a.example}\n", {"RINGPOST_RELAY_HOST="}, {0}, "host: []"},
     {NULL,
-     {"RINGPOST_RELAY_PORT=70000", "RINGPOST_IO_BACKEND=epoll"},
+     {"RINGPOST_RELAY_PORT=70000", "RINGPOST_IO_BACKEND=kqueue"},
      {0},
-     "RINGPOST_IO_BACKEND: \"epoll\" is not one of: auto, uring\n"
+     "RINGPOST_IO_BACKEND: \"kqueue\" is not one of: auto, uring, epoll\n"
      "RINGPOST_RELAY_PORT: 70000 is not a port (1–65535)\n"},
     {NULL, {"RINGPOST_RELAY_PORT="}, {0}, "RINGPOST_RELAY_PORT: is empty, must be a port\n"},
     {NULL, {"RINGPOST_HEADERS_ADD_MISSING=true"}, {0}, "add_missing: true"},

@@ -2,7 +2,7 @@
  *
  * ring - an io whose every event is noted
  *
- * Purpose:   tests of the ring start operations by hand and look at what came back, in order. A note is
+ * Purpose:   tests of io.h's contract, on both back ends (ring_run), start operations by hand and look at what came back, in order. A note is
  *            only ever made inside io_dispatch: anything else ends the test (DESIGN 4: a completion is
  *            never delivered inside the call that starts it).
  * Owner:     the test: ring_open … ring_close (nothing may be in flight then).
@@ -11,8 +11,8 @@
 #ifndef RINGPOST_TESTS_IO_RING_H
 #define RINGPOST_TESTS_IO_RING_H
 
-#include "core/io/io.h"
 #include "tests/unit/core/base/testing.h"
+#include "tests/unit/core/io/backend.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +33,22 @@ struct ring {
     unsigned count;
     struct ring_note notes[RING_NOTES_MAX];
 };
+
+static const struct io_backend *ring_backend; /* under test */
+
+/* The tests on io_uring and on epoll; where only epoll is wanted (./dev test --io epoll), on that. */
+static inline int ring_run(const char *name, const TTest *const *tests, size_t count)
+{
+    const struct io_backend *const backends[] = {&io_backend_epoll, &io_backend_uring};
+    int status = EXIT_SUCCESS;
+    for (size_t i = 0; i < (testing_wants_epoll() ? 1 : ARRAY_COUNT(backends)); i++) {
+        char title[64];
+        ring_backend = backends[i];
+        snprintf(title, sizeof(title), "%s on %s", name, io_backend_name(ring_backend));
+        status = testing_run(title, tests, count) == EXIT_SUCCESS ? status : EXIT_FAILURE;
+    }
+    return status;
+}
 
 static inline void ring_note(void *ctx, const struct io_event *ev)
 {
@@ -59,8 +75,8 @@ static inline void ring_open(struct ring *r, unsigned entries)
     int error = 0;
     r->dispatching = false;
     r->count = 0;
-    r->io = io_open(entries, routes, r, &error);
-    ck_assert_msg(r->io != NULL, "io_uring: %s", strerror(error));
+    r->io = io_open(ring_backend, entries, routes, r, &error);
+    ck_assert_msg(r->io != NULL, "%s: %s", io_backend_name(ring_backend), strerror(error));
 }
 
 static inline void ring_close(struct ring *r)

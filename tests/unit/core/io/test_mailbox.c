@@ -40,7 +40,7 @@ static void side_open(struct side *s)
 {
     static const struct io_route routes[IO_KIND_COUNT] = {[IO_KIND_MAILBOX] = {"mailbox", on_wake}};
     int error = 0;
-    s->io = io_open(8, routes, s, &error); /* small: 32 completions */
+    s->io = io_open(ring_backend, 8, routes, s, &error); /* small: 32 completions */
     testing_that(s->io != NULL);
     mailbox_init(&s->box, io_wake_fd(s->io));
 }
@@ -328,5 +328,5 @@ int main(void)
     const TTest *tests[] = {in_order_and_at_once,      flood_between_two_rings,
                             a_sleeper_is_always_woken, many_senders_and_answers,
                             waking_the_dead,           wakes_beyond_the_completion_queue};
-    return testing_run("core/io/mailbox", tests, ARRAY_COUNT(tests));
+    return ring_run("core/io/mailbox", tests, ARRAY_COUNT(tests));
 }

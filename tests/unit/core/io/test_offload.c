@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/io/offload.h"
-#include "tests/unit/core/base/testing.h"
+#include "tests/unit/core/io/ring.h"
 
 #include <pthread.h>
-#include <stdlib.h>
 
 enum { JOBS = 500 };
 
@@ -73,7 +72,7 @@ static struct sum_job *job_new(unsigned value)
 static struct io *start(struct offload **o, unsigned jobs_max)
 {
     int error = 0;
-    struct io *io = io_open(64, routes, NULL, &error);
+    struct io *io = io_open(ring_backend, 64, routes, NULL, &error);
     ck_assert_ptr_nonnull(io);
     *o = offload_open(2, jobs_max, &hooks);
     ck_assert_ptr_nonnull(*o);
@@ -169,5 +168,5 @@ int main(void)
         every_job_runs_elsewhere_and_comes_back_once,
         a_full_queue_refuses,
     };
-    return testing_run("core/io/offload", tests, ARRAY_COUNT(tests));
+    return ring_run("core/io/offload", tests, ARRAY_COUNT(tests));
 }

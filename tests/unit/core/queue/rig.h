@@ -15,6 +15,7 @@
 #include "core/queue/queue.h"
 #include "proto/mail/notify.h"
 #include "tests/unit/core/base/testing.h"
+#include "tests/unit/core/io/backend.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -46,6 +47,7 @@ struct rig {
     struct mailbox box;
     struct budget_table *budgets;
     struct shaping_table *shaping;
+    struct egress_table *egress; /* NULL: no sources */
     struct io *io;
     struct io_route routes[IO_KIND_COUNT];
     struct timer_wheel timers;
@@ -382,7 +384,7 @@ static inline void rig_set_conf(struct rig *r)
     struct shaping_table *before = r->shaping;
     r->shaping = shaping_table_new(r->conf);
     ck_assert_ptr_nonnull(r->shaping);
-    queue_set_conf(&r->queue, r->conf, r->shaping);
+    queue_set_conf(&r->queue, r->conf, r->shaping, r->egress);
     shaping_table_free(before);
 }
 
@@ -404,7 +406,7 @@ static inline void rig_start(struct rig *r, const char *const *extra)
     r->log_fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     r->sink = obs_sink_open(r->log_fd);
     obs_log_init(&r->log, r->sink, OBS_DEBUG);
-    r->io = io_open(64, routes, r, &error);
+    r->io = io_open(testing_backend(), 64, routes, r, &error);
     ck_assert_msg(r->io != NULL, "io_uring: %s", strerror(error));
     mailbox_init(&r->box, io_wake_fd(r->io));
     timer_wheel_init(&r->timers, io_now(r->io)->mono_ms);
@@ -421,6 +423,7 @@ static inline void rig_start(struct rig *r, const char *const *extra)
                                 .dns = r->dns,
                                 .budgets = r->budgets,
                                 .shaping = r->shaping,
+                                .egress = r->egress,
                                 .group = r->group,
                                 .worker = r->worker,
                                 .workers = r->group ? r->group->workers : 1,

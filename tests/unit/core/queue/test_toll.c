@@ -5,6 +5,7 @@
 #include "core/queue/toll.h"
 #include "core/queue/queue.h"
 #include "tests/unit/core/base/testing.h"
+#include "tests/unit/core/io/backend.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +40,7 @@ static void setup(void)
     shaping = shaping_table_new(conf);
     rng_init_seed(&rng, 1);
     q = (struct queue){.conf = conf, .shaping = shaping, .rng = &rng, .serial = 1};
-    q.io = io_open(16, routes, NULL, &error);
+    q.io = io_open(testing_backend(), 16, routes, NULL, &error);
     ck_assert_ptr_nonnull(q.io);
     q.budgets = budget_table_open(1);
     map_init(&q.labels, 1);
@@ -65,7 +66,7 @@ static enum queue_toll_by pay(const char *tenant, const char *campaign)
     struct queue_part p = {.message = &m};
     struct queue_toll_wait wait = {.by = QUEUE_TOLLS};
     bool has = tenant[0] || campaign[0];
-    m.label = has ? queue_label_get(&q, slice_str(tenant), slice_str(campaign)) : NULL;
+    m.label = has ? queue_label_get(&q, &(struct queue_label_names){slice_str(tenant), slice_str(campaign), {0}}) : NULL;
     bool may = queue_toll_check(&q, &site, &p, &wait);
     enum queue_toll_by checked = may ? QUEUE_TOLLS : wait.by;
     bool paid = queue_toll_pay(&q, &site, &p, &wait);
@@ -111,7 +112,7 @@ START_TEST(what_is_given_back_may_be_paid_again)
     setup();
     struct queue_message m = {.body_bytes = 0}; /* an empty one is a byte */
     struct queue_part p = {.message = &m};
-    m.label = queue_label_get(&q, SLICE("slow"), SLICE("heavy"));
+    m.label = queue_label_get(&q, &(struct queue_label_names){SLICE("slow"), SLICE("heavy"), {0}});
     struct queue_toll_wait wait;
     for (int i = 0; i < 3; i++) {
         ck_assert(queue_toll_pay(&q, &site, &p, &wait));
@@ -142,7 +143,7 @@ START_TEST(weights)
 {
     setup();
     struct ready_flow flow = {0};
-    struct queue_label *label = queue_label_get(&q, SLICE("slow"), SLICE("once"));
+    struct queue_label *label = queue_label_get(&q, &(struct queue_label_names){SLICE("slow"), SLICE("once"), {0}});
     queue_toll_weights(&q, label, &flow);
     ck_assert_uint_eq(flow.tenant_weight, 3);
     ck_assert_uint_eq(flow.campaign_weight, 7);

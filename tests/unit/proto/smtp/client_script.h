@@ -68,6 +68,7 @@ struct script_row {
     const char
         *again; /* a letter per transaction in the order they were taken: y, n; NULL: not asked */
     uint32_t full;
+    const char *lesson; /* NULL: not asked */
 };
 
 struct script {
@@ -301,6 +302,11 @@ static inline void script_check_learned(struct script *s)
                       row->again);
     }
     ck_assert_msg(smtp_client_full(&s->client) == row->full, "%s: full", row->name);
+    if (row->lesson) {
+        ck_assert_msg(slice_eq(smtp_client_lesson(&s->client), slice_str(row->lesson)),
+                      "%s: lesson is <%.*s>, not <%s>", row->name,
+                      SLICE_ARG(smtp_client_lesson(&s->client)), row->lesson);
+    }
 }
 
 static inline void script_play(const struct script_row *row, size_t cut)

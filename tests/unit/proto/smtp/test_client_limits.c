@@ -15,6 +15,7 @@ static const struct script_row full_rows[] = {
      .end = "temporary connection mail 421 4.7.0",
      .trouble = "none",
      .again = "ny",
+     .lesson = "421 4.7.0 too many messages on this connection",
      .full = 1},
     {.name = "full, said with 421 while others are under way: those it did not take",
      CHUNKED(4),

@@ -234,7 +234,7 @@ static void one_write_too_many(void *ctx)
 
 START_TEST(too_many_durable_writes)
 {
-    testing_must_abort(one_write_too_many, NULL, "URING_DURABLE_MAX");
+    testing_must_abort(one_write_too_many, NULL, "IO_DURABLE_WRITES_MAX");
 }
 END_TEST
 
@@ -317,5 +317,5 @@ int main(void)
                             too_many_durable_writes,
                             plain_write_and_read,
                             open_allocate_sync_close};
-    return testing_run("core/io/uring files", tests, ARRAY_COUNT(tests));
+    return ring_run("core/io/io files", tests, ARRAY_COUNT(tests));
 }

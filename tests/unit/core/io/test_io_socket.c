@@ -386,5 +386,5 @@ int main(void)
                             sending_to_the_dead,
                             sendmsg_gathers,
                             connecting};
-    return testing_run("core/io/uring sockets", tests, ARRAY_COUNT(tests));
+    return ring_run("core/io/io sockets", tests, ARRAY_COUNT(tests));
 }

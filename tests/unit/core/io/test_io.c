@@ -71,7 +71,7 @@ START_TEST(a_handler_that_starts_again_does_not_hold_the_loop)
 {
     static const struct io_route routes[IO_KIND_COUNT] = {[IO_KIND_DNS] = {"dns", start_again}};
     int error = 0;
-    ring.io = io_open(8, routes, &ring, &error);
+    ring.io = io_open(ring_backend, 8, routes, &ring, &error);
     ck_assert_ptr_nonnull(ring.io);
     ring.count = 0;
     io_poll(ring.io, ring_tag(IO_KIND_DNS, 0), -1, POLLIN); /* EBADF, at once, again and again */
@@ -294,7 +294,7 @@ START_TEST(a_ring_that_cannot_be_had_is_an_error)
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
     none = (struct rlimit){0, before.rlim_max};
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
-    struct io *io = io_open(8, routes, NULL, &error);
+    struct io *io = io_open(ring_backend, 8, routes, NULL, &error);
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
     ck_assert_ptr_null(io);
     ck_assert_int_eq(error, EMFILE);
@@ -313,5 +313,5 @@ int main(void)
                             waiting_ends_at_the_deadline,
                             misuse_aborts,
                             a_ring_that_cannot_be_had_is_an_error};
-    return testing_run("core/io/uring", tests, ARRAY_COUNT(tests));
+    return ring_run("core/io/io", tests, ARRAY_COUNT(tests));
 }

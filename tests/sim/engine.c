@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "tests/sim/engine.h"
+#include "core/app/worker.h"
+#include "core/queue/far.h"
+#include "core/io/net.h"
+#include "tests/sim/heap.h"
+#include "tests/sim/ledger.h"
+#include "tests/sim/net.h"
+#include "tests/sim/ring.h"
+#include "tests/sim/sim.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ENGINE_TEXT = 4096, ENGINE_JOBS = 64 };
+
+/* One life. All of it is the engine's memory. */
+struct life {
+    struct relay_settings *settings;
+    struct spool_dir *dir;
+    struct spool_recovery recovery;
+    struct connections *admitted;
+    struct throttle *throttle;
+    struct queue_group group;
+    struct budget_table *budgets;
+    struct offload *offload;
+    struct obs_sink *sink;
+    struct mailbox control;
+    struct recovered_list recovered[SIM_WORKERS_MAX];
+    struct memo_list memos;
+    int listen_fds[SIM_WORKERS_MAX];
+    struct worker workers[SIM_WORKERS_MAX];
+    bool running[SIM_WORKERS_MAX];
+    bool no_memory;
+};
+
+static struct {
+    struct life *life; /* NULL: it does not run */
+    jmp_buf death;
+    bool inside;
+    bool probing;
+    bool starting;
+} engine;
+
+bool engine_alive(void)
+{
+    return engine.life != NULL;
+}
+
+void engine_check_closed(int fd)
+{
+    if (!engine.probing) {
+        ring_check_closed(fd);
+    }
+}
+
+/* ---- death ---- */
+
+void engine_die(enum disk_crash how)
+{
+    must(!engine.probing);
+    sim_trace("crash: %s", how == DISK_CRASH_KILL ? "the process" : "the power");
+    ledger_engine_died(how != DISK_CRASH_KILL);
+    ring_crash(how);
+    disk_crash(how);
+    net_crash(how != DISK_CRASH_KILL);
+    bool inside = engine.inside;
+    heap_leave(false);
+    heap_drop();
+    engine.life = NULL;
+    engine.inside = engine.starting = false;
+    sim.life++;
+    if (inside) {
+        longjmp(engine.death, 1);
+    }
+}
+
+/* Runs a function of the engine; false: it died in there. */
+static bool engine_enter(bool (*run)(void *arg), void *arg, bool *result)
+{
+    must(!engine.inside);
+    if (setjmp(engine.death)) {
+        return false;
+    }
+    engine.inside = true;
+    bool before = heap_enter();
+    *result = run(arg);
+    heap_leave(before);
+    engine.inside = false;
+    return true;
+}
+
+/* ---- start ---- */
+
+static void life_on_recovered(void *ctx, unsigned worker, const struct spool_recovered *found)
+{
+    struct life *l = ctx;
+    ledger_recovered(found);
+    l->no_memory = !recovered_add(&l->recovered[worker], found) || l->no_memory;
+}
+
+static void life_on_memo(void *ctx, const struct spool_memo *memo)
+{
+    struct life *l = ctx;
+    l->no_memory = !memo_list_add(&l->memos, memo) || l->no_memory;
+}
+
+static void life_on_damage(void *ctx, const struct spool_damage_report *report)
+{
+    (void)ctx;
+    if (report->kind != SPOOL_DAMAGE_TORN) {
+        ledger_damaged(report);
+    }
+}
+
+static bool life_open_spool(struct life *l, struct buf *why)
+{
+    const struct conf *conf = l->settings->conf;
+    struct spool_options options = {.segment_bytes = conf->spool.segment_bytes,
+                                    .workers = sim.opt.workers};
+    l->dir = spool_dir_open("spool", &options, why);
+    if (!l->dir) {
+        return false;
+    }
+    struct spool_recovery_events events = {life_on_recovered, life_on_damage, life_on_memo};
+    ledger_recovery_begins();
+    if (!spool_recover(l->dir, &events, l, &l->recovery, why) || l->no_memory) {
+        return false;
+    }
+    ledger_recovery_ends("restart");
+    return true;
+}
+
+static bool life_open(struct life *l, struct buf *why)
+{
+    struct rng rng;
+    rng_init_seed(&rng, rng_u64(&sim.rng));
+    queue_group_init(&l->group, sim.opt.workers, rng_u64(&rng));
+    l->budgets = budget_table_open(rng_u64(&rng));
+    l->admitted = connections_open(rng_u64(&rng));
+    l->throttle = throttle_open(rng_u64(&rng));
+    l->sink = obs_sink_open(1);
+    l->offload = offload_open(1, ENGINE_JOBS, relay_thread_hooks());
+    mailbox_init(&l->control, -1);
+    if (!l->budgets || !l->admitted || !l->throttle || !l->sink || !l->offload ||
+        !life_open_spool(l, why)) {
+        return false;
+    }
+    struct ip_endpoint at = {l->settings->conf->listeners.items[0].address, 25};
+    for (unsigned i = 0; i < sim.opt.workers; i++) {
+        l->listen_fds[i] = net_listen(&at, RELAY_BACKLOG);
+    }
+    for (unsigned i = 0; i < sim.opt.workers; i++) {
+        l->workers[i] = (struct worker){.parts = {
+                                            .io_backend = &ring_backend,
+                                            .index = i,
+                                            .count = sim.opt.workers,
+                                            .settings = l->settings,
+                                            .spool_dir = l->dir,
+                                            .sink = l->sink,
+                                            .admitted = l->admitted,
+                                            .throttle = l->throttle,
+                                            .offload = l->offload,
+                                            .group = &l->group,
+                                            .budgets = l->budgets,
+                                            .control = &l->control,
+                                            .recovered = &l->recovered[i],
+                                            .memos = &l->memos,
+                                            .id_floor = l->recovery.id_max,
+                                            .listen_fds = &l->listen_fds[i],
+                                        }};
+        if (!worker_begin(&l->workers[i], why)) {
+            return false;
+        }
+        l->running[i] = true;
+    }
+    return true;
+}
+
+static bool life_start(void *arg)
+{
+    struct life *l = calloc(1, sizeof(*l));
+    if (!l) {
+        return false;
+    }
+    l->settings = relay_settings_ref(arg);
+    for (unsigned i = 0; i < sim.opt.workers; i++) {
+        recovered_init(&l->recovered[i]);
+    }
+    struct buf why;
+    buf_init(&why, ENGINE_TEXT);
+    bool ok = life_open(l, &why);
+    if (!ok) {
+        sim_trace("refused to start: %.*s", SLICE_ARG(buf_slice(&why)));
+    }
+    buf_deinit(&why);
+    engine.life = l;
+    return ok;
+}
+
+bool engine_start(struct relay_settings *settings)
+{
+    bool ok = false;
+    must(!engine.life);
+    engine.starting = true;
+    heap_set_failing(sim.opt.oom_ppm);
+    if (!engine_enter(life_start, settings, &ok)) {
+        return false;
+    }
+    engine.starting = false;
+    if (!ok) { /* the process ends */
+        engine_die(DISK_CRASH_KILL);
+        return false;
+    }
+    for (unsigned i = 0; i < sim.opt.workers; i++) {
+        ring_submit(i);
+    }
+    sim_trace("started: %llu messages", (unsigned long long)engine.life->recovery.messages_live);
+    return true;
+}
+
+/* ---- the loop ---- */
+
+static bool life_step(void *arg)
+{
+    return worker_step(arg);
+}
+
+static void life_check_sum(const struct life *l, unsigned i)
+{
+    const struct queue_counters *c = &l->workers[i].queue.counters;
+    if (c->accepted != c->delivered + c->bounced + c->expired + c->cancelled + c->queued) {
+        sim_fail("P2: accepted %llu is not delivered %llu + bounced %llu + expired %llu + cancelled "
+                 "%llu + queued %llu",
+                 (unsigned long long)c->accepted, (unsigned long long)c->delivered,
+                 (unsigned long long)c->bounced, (unsigned long long)c->expired,
+                 (unsigned long long)c->cancelled, (unsigned long long)c->queued);
+    }
+}
+
+static bool life_close(void *arg)
+{
+    struct life *l = arg;
+    for (unsigned i = 0; i < sim.opt.workers; i++) {
+        worker_end(&l->workers[i]);
+        struct mail *mail = mailbox_take(&l->workers[i].mailbox);
+        while (mail) { /* as worker_join */
+            struct mail *next = mail->next;
+            must(mail->type >= QUEUE_MAIL_OFFER);
+            queue_far_drop(mail);
+            mail = next;
+        }
+        recovered_deinit(&l->recovered[i]);
+        offload_port_close(&l->workers[i].relay.offload_port);
+    }
+    struct mail *mail = mailbox_take(&l->control);
+    while (mail) {
+        struct mail *next = mail->next;
+        worker_mail_free(container_of(mail, struct worker_mail, mail));
+        mail = next;
+    }
+    memo_list_deinit(&l->memos);
+    spool_dir_close(&l->dir);
+    offload_close(&l->offload);
+    queue_group_deinit(&l->group);
+    budget_table_close(&l->budgets);
+    throttle_close(l->throttle);
+    connections_close(l->admitted);
+    obs_sink_close(l->sink, 0);
+    relay_settings_put(&l->settings);
+    free(l);
+    return true;
+}
+
+static void engine_close(void)
+{
+    bool ok;
+    if (!engine_enter(life_close, engine.life, &ok)) {
+        return;
+    }
+    engine.life = NULL;
+    char text[512];
+    if (heap_used()) {
+        heap_describe(text, sizeof(text));
+        sim_fail("%zu blocks of memory are left at the end:%s", heap_used(), text);
+    }
+    if (net_open_fds()) {
+        net_describe_fds(text, sizeof(text));
+        sim_fail("%u sockets are left at the end:%s", net_open_fds(), text);
+    }
+    if (disk_open_files() || ring_ops_open()) {
+        sim_fail("%u files and %u operations are left at the end", disk_open_files(),
+                 ring_ops_open());
+    }
+    sim_trace("ended");
+    sim.life++;
+}
+
+uint64_t engine_due_us(void)
+{
+    uint64_t due = UINT64_MAX;
+    for (unsigned i = 0; engine.life && i < sim.opt.workers; i++) {
+        if (engine.life->running[i]) {
+            uint64_t ms = worker_due_ms(&engine.life->workers[i]);
+            due = ms != UINT64_MAX && ms * SIM_MS < due ? ms * SIM_MS : due;
+        }
+    }
+    return due;
+}
+
+bool engine_step(void)
+{
+    unsigned ready[SIM_WORKERS_MAX], n = 0, left = 0;
+    struct life *l = engine.life;
+    for (unsigned i = 0; l && i < sim.opt.workers; i++) {
+        if (!l->running[i]) {
+            continue;
+        }
+        left++;
+        uint64_t ms = worker_due_ms(&l->workers[i]);
+        if (ring_has_events(i) || (ms != UINT64_MAX && ms * SIM_MS <= sim.now_us)) {
+            ready[n++] = i;
+        }
+    }
+    if (l && !left) {
+        engine_close();
+        return true;
+    }
+    if (n == 0) {
+        return false;
+    }
+    unsigned i = ready[sim_below(n)];
+    bool goes_on = true;
+    sim.counts.steps++;
+    if (engine_enter(life_step, &l->workers[i], &goes_on)) {
+        l->running[i] = goes_on;
+        if (goes_on) {
+            life_check_sum(l, i);
+        }
+        ring_submit(i);
+    }
+    return true;
+}
+
+static bool life_stop(void *arg)
+{
+    struct worker *w = arg;
+    struct worker_mail *m = worker_mail_new(WORKER_MAIL_STOP);
+    mailbox_post(&w->mailbox, &m->mail, w->io);
+    return true;
+}
+
+void engine_stop(void)
+{
+    heap_set_failing(0);
+    for (unsigned i = 0; i < sim.opt.workers; i++) {
+        bool ok;
+        (void)engine_enter(life_stop, &engine.life->workers[i], &ok);
+    }
+    for (unsigned i = 0; i < sim.opt.workers; i++) {
+        ring_submit(i);
+    }
+}
+
+bool engine_empty(void)
+{
+    for (unsigned i = 0; i < sim.opt.workers; i++) {
+        const struct queue_counters *c = &engine.life->workers[i].queue.counters;
+        if (c->queued || c->messages) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void engine_describe(char *out, size_t bytes)
+{
+    size_t at = 0;
+    out[0] = 0;
+    for (unsigned i = 0; engine.life && i < sim.opt.workers && at + 128 < bytes; i++) {
+        const struct worker *w = &engine.life->workers[i];
+        struct spool_stats stats;
+        spool_stats(w->spool, &stats);
+        at += (size_t)snprintf(out + at, bytes - at,
+                               " worker %u: queued %llu, messages %llu, spool state %d;", i,
+                               (unsigned long long)w->queue.counters.queued,
+                               (unsigned long long)w->queue.counters.messages, stats.state);
+    }
+}
+
+/* ---- probes ---- */
+
+static void probe_on_recovered(void *ctx, unsigned worker, const struct spool_recovered *found)
+{
+    (void)ctx;
+    (void)worker;
+    ledger_recovered(found);
+}
+
+void engine_probe(void)
+{
+    if (engine.probing || engine.starting || !engine.life) {
+        return;
+    }
+    engine.probing = true;
+    heap_set_failing(0);
+    bool before = heap_enter();
+    struct disk *copy = disk_fork();
+    struct disk *live = disk_use(copy);
+    enum disk_crash how = (enum disk_crash)sim_below(3);
+    ring_crash_writes(how);
+    disk_crash(how);
+    struct spool_options options = {.segment_bytes = SPOOL_SEGMENT_BYTES_MIN,
+                                    .workers = sim.opt.workers};
+    struct buf why;
+    buf_init(&why, ENGINE_TEXT);
+    struct spool_dir *dir = spool_dir_open("spool", &options, &why);
+    struct spool_recovery summary;
+    struct spool_recovery_events events = {probe_on_recovered, life_on_damage, NULL};
+    ledger_recovery_begins();
+    if (!dir || !spool_recover(dir, &events, NULL, &summary, &why)) {
+        sim_fail("a crash here leaves a spool that cannot be opened: %.*s",
+                 SLICE_ARG(buf_slice(&why)));
+    }
+    ledger_recovery_ends("probe");
+    spool_dir_close(&dir);
+    buf_deinit(&why);
+    disk_use(live);
+    disk_free(&copy);
+    heap_leave(before);
+    heap_set_failing(sim.calm ? 0 : sim.opt.oom_ppm);
+    engine.probing = false;
+    sim.counts.probes++;
+}
+
+/* ---- settings ---- */
+
+struct relay_settings *engine_settings(void)
+{
+    static const char *const fixed[] = {
+        "identity.hostname=relay.sim.org", "spool.segment_size=1MiB",  "spool.min_free=0",
+        "access.networks=0.0.0.0/0",       "delivery.ipv6=false",      "delivery.tls=none",
+        "relay.tls=none",                  "dsn.delay_after=0",        "log.level=debug",
+        "dns.servers=127.0.0.1:53",        "queue.recipients_max=100000",
+    };
+    enum { TEXTS = 8, TEXT = 96, FIXED = sizeof(fixed) / sizeof(fixed[0]) };
+    char texts[TEXTS][TEXT];
+    const char *sets[FIXED + TEXTS];
+    size_t n = 0;
+    memcpy(sets, fixed, sizeof(fixed));
+#define ENGINE_SET(...) snprintf(texts[n++], TEXT, __VA_ARGS__)
+    ENGINE_SET("workers=%u", sim.opt.workers);
+    ENGINE_SET("delivery.connections_per_site=%u", sim.opt.connections_per_site);
+    ENGINE_SET("delivery.recipients_per_transaction=%u", sim.opt.recipients_per_transaction);
+    ENGINE_SET("delivery.chunking_window=%u", sim.opt.window);
+    ENGINE_SET("queue.schedule=%us,%us", sim.opt.retry_first_s, sim.opt.retry_first_s * 4);
+    ENGINE_SET("smtp.chunking=%s", sim.opt.chunking_in ? "true" : "false");
+    if (sim.opt.smarthost) {
+        ENGINE_SET("relay.host=[5.0.200.1]:25");
+    }
+#undef ENGINE_SET
+    for (size_t i = 0; i < n; i++) {
+        sets[FIXED + i] = texts[i];
+    }
+    struct conf_source source = {.set = sets, .set_count = FIXED + n};
+    struct buf errors;
+    buf_init(&errors, 65536);
+    struct conf *conf = conf_load(&source, &errors, NULL);
+    struct relay_settings_messages to = {&errors, &errors};
+    struct relay_settings *s = conf ? relay_settings_new(conf, NULL, &to) : NULL;
+    if (!s) {
+        sim_fail("the configuration is refused: %.*s", SLICE_ARG(buf_slice(&errors)));
+    }
+    buf_deinit(&errors);
+    return s;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * engine - the real engine upon the twins: started, stepped, killed, started again
+ *
+ * Purpose:   what core/app/engine.c does for the workers, without threads: spool, recovery, workers, the end.
+ *            Workers are stepped one turn at a time in an order by chance. A crash frees all memory of the
+ *            engine and leaves what the disk keeps.
+ * Owner:     the process. Thread: the only one.
+ * Errors:    what the engine should never do ends the run (sim_fail).
+ */
+#ifndef RINGPOST_TESTS_SIM_ENGINE_H
+#define RINGPOST_TESTS_SIM_ENGINE_H
+
+#include "tests/sim/disk.h"
+
+#include <stdbool.h>
+
+struct relay_settings;
+
+/* By sim.opt; once per run. */
+struct relay_settings *engine_settings(void);
+/* False: it refused to start, or died on the way; the disk is as it was left. */
+bool engine_start(struct relay_settings *settings);
+bool engine_alive(void);
+/* Dies now. Does not return when called from within the engine. */
+void engine_die(enum disk_crash how);
+/* One turn of one worker that has something to do; false: none has. */
+bool engine_step(void);
+/* When a worker wants to be stepped though nothing has happened; UINT64_MAX: never. */
+uint64_t engine_due_us(void);
+/* Begins the orderly end (SIGTERM): step until engine_alive says no. */
+void engine_stop(void);
+/* Nothing is in the queue. */
+bool engine_empty(void);
+/* For messages about a queue that does not drain. */
+void engine_describe(char *out, size_t bytes);
+
+/* What a crash here would leave, judged by recovery alone. */
+void engine_probe(void);
+/* Fails when an operation upon fd is under way. */
+void engine_check_closed(int fd);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * seeds - the runs that found something once, and what it was
+ *
+ * Purpose:   `ringpost-sim --named` plays them again. A seed means the same only while the scripts of
+ *            tests/sim draw the same numbers: when they change, what was found is to be found again, or gets
+ *            a unit test.
+ * Owner:     the tree. Thread: any. Errors: none.
+ */
+#ifndef RINGPOST_TESTS_SIM_SEEDS_H
+#define RINGPOST_TESTS_SIM_SEEDS_H
+
+#include <stdint.h>
+
+static const struct {
+    uint64_t seed;
+    const char *what;
+} sim_seeds[] = {
+    {1, "the first one"},
+};
+
+#endif
