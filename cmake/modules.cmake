@@ -6,7 +6,7 @@
 # include re-reads them. Whether an include is allowed is not decided here but in tests/lint.
 
 set(RINGPOST_FOLDERS core/base core/io core/conf core/obs core/queue core/policy core/relay
-    core/admin core/app proto/smtp proto/mail proto/http proto/proxy proto/socks tls spool dns bench tests/sim)
+    core/admin core/app proto/smtp proto/mail proto/http proto/proxy proto/socks tls spool dns bench)
 
 # third-party header (regular expression) = imported target. xxhash.h is missing on purpose: it is
 # used header-only (its includer defines XXH_INLINE_ALL) from the system's include folder.

@@ -12,7 +12,9 @@
  * THE CRASH ARGUMENT (promises P1, P2; the process or the machine stops at any point)
  *
  *  1. A frame is reported COMMITTED only after io_write_durable of its group said IO_OK: the bytes and
- *     an fdatasync that began after the write. The file's own existence was durable before that: a
+ *     an fdatasync that began after the write, or, where that is known to be as good, a write with
+ *     RWF_DSYNC. That makes durable what it writes and need not do so for older writes: there are none,
+ *     for each group was made durable by itself, and the file when it was made. The file's own existence was durable before that: a
  *     segment becomes `next` only after fsync of the file, rename and fsync of the directory (make.c).
  *     So what was reported is found by recovery.
  *  2. Groups of one log are written strictly one after another. So a broken frame that has a valid
@@ -109,6 +111,9 @@ struct spool *spool_open(struct spool_dir *dir, unsigned worker, struct io *io,
     spool->dir = dir;
     spool->worker = worker;
     spool->io = io;
+    if (dir->dsync) {
+        io_trust_dsync(io);
+    }
     spool->timers = timers;
     spool->events = *events;
     spool->ctx = ctx;

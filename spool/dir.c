@@ -373,6 +373,7 @@ struct spool_dir *spool_dir_open(const char *path, const struct spool_options *o
         goto out;
     }
     dir->direct = disk_probe_direct(dir->fd);
+    dir->dsync = dir->direct && disk_knows_dsync(dir->fd);
     int r = dir_tidy(dir);
     if (r < 0) {
         buf_addf(error, "%s: %s", path, strerror(-r));

@@ -28,6 +28,8 @@ static const struct slice verbs[ADMIN_VERB_COUNT] = {
     [ADMIN_OVERRIDES_ADD] = SLICE_INIT("overrides add"),
     [ADMIN_TOP] = SLICE_INIT("top"),
     [ADMIN_TRACE] = SLICE_INIT("trace"),
+    [ADMIN_WARMUP_LS] = SLICE_INIT("warmup ls"),
+    [ADMIN_WARMUP_SET] = SLICE_INIT("warmup set"),
 };
 
 /* ---- the line ---- */
@@ -133,6 +135,10 @@ static bool admin_request_complete(struct admin_request *req, struct buf *why)
         struct automation_order order;
         struct automation_keys keys;
         return admin_request_override(req, &order, &keys, why);
+    }
+    if (req->verb == ADMIN_WARMUP_SET && (!req->who[0] || !req->where[0] || !req->day)) {
+        buf_add(why, SLICE("warmup set needs who= (a source), where= (a provider) and day="));
+        return false;
     }
     if (req->verb == ADMIN_TRACE && !req->target[0]) {
         buf_add(why, SLICE("trace needs target="));

@@ -11,6 +11,7 @@
  *                    / "queue route" / "suspend ls" / "suspend" / "resume" / "explain"
  *                    / "peers ls" / "peers forget" / "top" / "trace"
  *                    / "overrides ls" / "overrides cancel" / "overrides add"
+ *                    / "warmup ls" / "warmup set"
  *            key     = a row of the table in request_params.c, where it says of which verbs
  *            value   = bytes without SP; %XX stands for a byte where the row says text
  *            reply   = *( JSON-object LF ) last LF
@@ -38,6 +39,7 @@ enum {
     ADMIN_ID_BYTES_MAX = 64,
     ADMIN_LIMIT_DEFAULT = 100,
     ADMIN_LIMIT_MAX = 100000,
+    ADMIN_DAY_MAX = 1000,
     /* Recipients in one reply line; "recipient_count" has the true number. */
     ADMIN_LS_RECIPIENTS_MAX = 20,
     ADMIN_TOP_DEFAULT = 40,
@@ -67,6 +69,8 @@ enum admin_verb {
     ADMIN_OVERRIDES_ADD,
     ADMIN_TOP,
     ADMIN_TRACE,
+    ADMIN_WARMUP_LS,
+    ADMIN_WARMUP_SET,
     ADMIN_VERB_COUNT
 };
 
@@ -90,6 +94,7 @@ struct admin_request {
     char value[AUTOMATION_NAME_BYTES_MAX + 1];
     char who[AUTOMATION_KEY_BYTES_MAX + 1];   /* tenant, "tenant/campaign", domain, source */
     char where[AUTOMATION_KEY_BYTES_MAX + 1]; /* site or provider */
+    uint32_t day;                             /* warmup set: who: the source; where: the provider */
     struct queue_select select; /* all but the id */
 };
 

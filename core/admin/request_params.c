@@ -283,6 +283,23 @@ static void admin_add_override(struct buf *out, const struct admin_request *req)
     }
 }
 
+static bool admin_set_day(struct admin_request *req, struct slice value)
+{
+    uint64_t n;
+    if (!slice_to_u64(value, &n) || n < 1 || n > ADMIN_DAY_MAX) {
+        return false;
+    }
+    req->day = (uint32_t)n;
+    return true;
+}
+
+static void admin_add_day(struct buf *out, const struct admin_request *req)
+{
+    if (req->day) {
+        buf_add_u64(out, req->day);
+    }
+}
+
 #define ADMIN_PARAM(key, verbs, name, allowed)                                                     \
     {                                                                                              \
         SLICE_INIT(key), verbs, admin_set_##name, admin_add_##name, allowed, 0, 0                  \
@@ -319,11 +336,12 @@ static const struct admin_param params[] = {
     ADMIN_TEXT("of", OF_ADD, of, "a scope: site, source@site, tenant@provider …"),
     ADMIN_TEXT("action", OF_ADD, action, "an action of a rule"),
     ADMIN_TEXT("value", OF_ADD, value, "a share like 50% or a limit"),
-    ADMIN_TEXT("who", OF_ADD, who, "a source, tenant, tenant/campaign or domain"),
-    ADMIN_TEXT("where", OF_ADD, where, "a site or a provider"),
+    ADMIN_PARAM("day", OF_WARMUP_SET, day, "a number from 1 to 1000"),
+    ADMIN_TEXT("who", OF_ADD | OF_WARMUP_SET, who, "a source, tenant, tenant/campaign or domain"),
+    ADMIN_TEXT("where", OF_ADD | OF_WARMUP_SET, where, "a site or a provider"),
 };
 
-must_static(ADMIN_LIMIT_MAX == 100000, "the text of limit above names it");
+must_static(ADMIN_LIMIT_MAX == 100000 && ADMIN_DAY_MAX == 1000, "the texts above name them");
 must_static(QUEUE_SELECT_REPLY_BYTES == 200 && QUEUE_SUSPEND_REASON_BYTES == 200,
             "the texts above name them");
 must_static(ARRAY_COUNT(params) <= 32, "one bit per parameter");

@@ -28,6 +28,7 @@ enum {
     OF_ADD = 1 << ADMIN_OVERRIDES_ADD,
     OF_TOP = 1 << ADMIN_TOP,
     OF_TRACE = 1 << ADMIN_TRACE,
+    OF_WARMUP_SET = 1 << ADMIN_WARMUP_SET,
 };
 
 struct admin_param {

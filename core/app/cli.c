@@ -90,6 +90,13 @@ static const struct cli_command commands[] = {
     {"peers", "forget", "[HOST]", 0, 1, CLI_OPTS_QUEUE | CLI_OPT_ALL,
      "forget what was learned of a server, or of --all",
      "HOST as `ringpost peers ls` names it, with or without its port.\n", cli_peers_forget},
+    {"warmup", "ls", "", 0, 0, CLI_OPTS_QUEUE, "list how far new sources are with their plans",
+     "For each provider: the day of the plan, what was sent of the day's allowance, how much was deferred.\n",
+     cli_warmup_ls},
+    {"warmup", "set", "SOURCE PROVIDER DAY", 3, 3, CLI_OPTS_QUEUE,
+     "go on with this day of the plan",
+     "PROVIDER as `ringpost warmup ls` names it. What was sent today stays counted.\n",
+     cli_warmup_set},
     {"trace", NULL, "DOMAIN|HOST|ADDRESS|NETWORK", 1, 1, CLI_OPTS_QUEUE,
      "what is said on its connections, as it is said",
      "An address or network (192.0.2.0/24) means clients, and servers that have it. C: is the connection's\n"

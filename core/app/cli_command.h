@@ -30,6 +30,8 @@ int cli_suspend_ls(struct cli *cli, const struct cli_args *args);
 int cli_suspend(struct cli *cli, const struct cli_args *args);
 int cli_resume(struct cli *cli, const struct cli_args *args);
 int cli_top(struct cli *cli, const struct cli_args *args);
+int cli_warmup_ls(struct cli *cli, const struct cli_args *args);
+int cli_warmup_set(struct cli *cli, const struct cli_args *args);
 int cli_peers_ls(struct cli *cli, const struct cli_args *args);
 int cli_peers_forget(struct cli *cli, const struct cli_args *args);
 int cli_trace(struct cli *cli, const struct cli_args *args);

@@ -53,6 +53,8 @@ static bool view_render(struct queue_view *v, struct slice json)
     case ADMIN_OVERRIDES_ADD:
     case ADMIN_TOP:
     case ADMIN_TRACE:
+    case ADMIN_WARMUP_LS:
+    case ADMIN_WARMUP_SET:
     case ADMIN_VERB_COUNT:
         break;
     }

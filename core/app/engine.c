@@ -279,6 +279,7 @@ static void engine_loop(struct engine *e)
     engine_arm_signals(e);
     engine_arm_filewatch(e);
     engine_on_tick(&e->tick, NULL);
+    engine_on_sources(&e->sources, NULL);
     while (e->stopped < e->worker_count || !admin_server_idle(e->admin)) {
         engine_turn(e);
     }

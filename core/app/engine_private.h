@@ -77,7 +77,7 @@ struct engine {
     struct timer tick;  /* about once a minute */
     struct timer files; /* a while after the first sign of a changed file */
     struct filewatch *filewatch;
-    struct timer sources; /* armed: while the address of a source is gone */
+    struct timer sources; /* armed while there are any */
     uint64_t source_news; /* egress_news, as far as the workers were told */
     bool files_refused;   /* the last of them: what is on disk is not what runs */
     struct room_watch room;
@@ -127,8 +127,9 @@ void engine_on_tick(struct timer *t, void *ctx);
 
 /* ---- engine_sources.c ---- */
 
-/* Tells the workers what is new about addresses of sources, and looks for those that are gone. */
+/* Tells the workers what is new about addresses of sources. */
 void engine_sources_news(struct engine *e);
+/* Looks for all of them; there may be others: at the start, after a reload, from then on by itself. */
 void engine_on_sources(struct timer *t, void *ctx);
 
 /* ---- engine_query.c ---- */

@@ -37,7 +37,8 @@ static void engine_query_tell(struct engine *e, const struct engine_query *q, un
 
 static void engine_query_start(struct engine *e, struct engine_query *q)
 {
-    bool one = q->request.verb == ADMIN_SUSPEND_LS || q->request.verb == ADMIN_PEERS_LS ||
+    bool one = q->request.verb == ADMIN_WARMUP_LS || q->request.verb == ADMIN_WARMUP_SET ||
+               q->request.verb == ADMIN_SUSPEND_LS || q->request.verb == ADMIN_PEERS_LS ||
                engine_is_override(q->request.verb) ||
                (engine_is_stored_first(&q->request) && !q->applies);
     q->waiting = one ? 1 : e->worker_count;
@@ -235,6 +236,8 @@ static void engine_query_reply(struct engine *e, struct engine_query *q)
     case ADMIN_QUEUE_SHOW:
     case ADMIN_SUSPEND_LS:
     case ADMIN_EXPLAIN:
+    case ADMIN_WARMUP_LS:
+    case ADMIN_WARMUP_SET:
     case ADMIN_VERB_COUNT:
         break;
     }
@@ -272,6 +275,9 @@ static bool engine_query_refused(struct engine *e, const struct engine_query *q)
         admin_reply_fail(e->admin, q->token, ADMIN_NOT_FOUND,
                          engine_is_override(q->request.verb)
                              ? SLICE("there is no such override; `ringpost overrides ls` lists them")
+                         : q->request.verb == ADMIN_WARMUP_SET
+                             ? SLICE("that source does not warm up at that provider; "
+                                     "`ringpost warmup ls` lists where they do")
                          : q->request.verb == ADMIN_PEERS_FORGET
                              ? SLICE("nothing was learned of that host")
                              : SLICE("that is not suspended"));

@@ -42,6 +42,7 @@ static void engine_take_settings(struct engine *e, struct relay_settings *settin
     room_watch_set_conf(&e->room, settings->conf);
     e->log.level = (enum obs_level)settings->conf->log.level;
     engine_watch_files(e);
+    engine_on_sources(&e->sources, NULL);
     engine_log_reload(e, OBS_RELOADED, (struct slice){NULL, 0});
 }
 

@@ -1,14 +1,60 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Sources whose address is not on this machine: found by the connection whose bind() fails, told to all workers
- * by way of the control thread, and looked for by it until they are back.
+ * Sources whose address is not on this machine: found by the connection whose bind() fails, or here, every five
+ * seconds (connections that are open already do not notice). All workers are told; here it is found out, too, when
+ * an address is back. Costs a socket and a bind per address. A source whose proxy failed pauses for a while.
  */
 #include "core/app/engine_private.h"
 #include "core/io/net.h"
 
 enum { ENGINE_SOURCES_MS = 5000 };
 
-static void engine_tell_sources(struct engine *e)
+static void engine_note_source(struct engine *e, const struct egress_source *s,
+                               const struct ip_addr *address, bool gone)
+{
+    if (!egress_set_gone(s, (enum egress_family)egress_family_of(address), gone) ||
+        !engine_event(e, gone ? OBS_SOURCE_PAUSED : OBS_SOURCE_RESUMED)) {
+        return;
+    }
+    char text[IP_TEXT_MAX];
+    obs_str(&e->log, OBS_F_SOURCE, s->name);
+    obs_str(&e->log, OBS_F_ADDRESS, slice_str(ip_addr_text(address, text)));
+    if (gone) {
+        obs_str(&e->log, OBS_F_REASON, EGRESS_TEXT_GONE);
+    }
+    engine_event_end(e);
+}
+
+/* Whether a proxy works again is found out by mail. */
+static void engine_retry_proxy(struct engine *e, const struct egress_source *s)
+{
+    char text[IP_ENDPOINT_TEXT_MAX];
+    if (egress_proxy_retry(s, io_now(e->io)->mono_ms) && engine_event(e, OBS_SOURCE_RESUMED)) {
+        obs_str(&e->log, OBS_F_SOURCE, s->name);
+        obs_str(&e->log, OBS_F_ADDRESS, slice_str(ip_endpoint_text(&s->proxy.at, text)));
+        engine_event_end(e);
+    }
+}
+
+static void engine_look_for_sources(struct engine *e)
+{
+    const struct egress_table *t = e->settings->egress;
+    for (size_t i = 0; i < egress_count(t); i++) {
+        const struct egress_source *s = egress_at(t, i);
+        const struct ip_addr *const addresses[] = {&s->address4, &s->address6};
+        bool direct = s->proxy.kind == CONF_EGRESS_DIRECT;
+        if (!direct) {
+            engine_retry_proxy(e, s);
+        }
+        for (size_t k = 0; direct && k < ARRAY_COUNT(addresses); k++) {
+            if (addresses[k]->family != IP_NONE) {
+                engine_note_source(e, s, addresses[k], !net_has_address(addresses[k]));
+            }
+        }
+    }
+}
+
+void engine_sources_news(struct engine *e)
 {
     uint64_t news = egress_news(e->settings->egress);
     if (news == e->source_news) {
@@ -20,53 +66,14 @@ static void engine_tell_sources(struct engine *e)
     }
 }
 
-static void engine_source_back(struct engine *e, const struct egress_source *s,
-                               const struct ip_addr *address)
-{
-    char text[IP_TEXT_MAX];
-    if (egress_set_gone(s, (enum egress_family)egress_family_of(address), false) &&
-        engine_event(e, OBS_SOURCE_RESUMED)) {
-        obs_str(&e->log, OBS_F_SOURCE, s->name);
-        obs_str(&e->log, OBS_F_ADDRESS, slice_str(ip_addr_text(address, text)));
-        engine_event_end(e);
-    }
-}
-
-/* True: one is still gone. */
-static bool engine_look_for_sources(struct engine *e)
-{
-    const struct egress_table *t = e->settings->egress;
-    bool missing = false;
-    for (size_t i = 0; i < egress_count(t); i++) {
-        const struct egress_source *s = egress_at(t, i);
-        const struct ip_addr *const addresses[] = {&s->address4, &s->address6};
-        unsigned gone = s->families & ~egress_families_now(s);
-        for (size_t k = 0; gone && k < ARRAY_COUNT(addresses); k++) {
-            const struct ip_addr *a = addresses[k];
-            if (a->family != IP_NONE && (gone & egress_family_of(a)) && net_has_address(a)) {
-                engine_source_back(e, s, a);
-            }
-        }
-        missing = missing || egress_families_now(s) != s->families;
-    }
-    return missing;
-}
-
 void engine_on_sources(struct timer *t, void *ctx)
 {
     (void)ctx;
     struct engine *e = container_of(t, struct engine, sources);
-    bool missing = engine_look_for_sources(e);
-    engine_tell_sources(e);
-    if (missing && e->stop_signals == 0) {
-        timer_start(&e->timers, &e->sources, io_now(e->io)->mono_ms + ENGINE_SOURCES_MS);
+    if (e->stop_signals || egress_count(e->settings->egress) == 0) {
+        return;
     }
-}
-
-void engine_sources_news(struct engine *e)
-{
-    engine_tell_sources(e);
-    if (!timer_armed(&e->sources) && e->stop_signals == 0) {
-        timer_start(&e->timers, &e->sources, io_now(e->io)->mono_ms + ENGINE_SOURCES_MS);
-    }
+    engine_look_for_sources(e);
+    engine_sources_news(e);
+    timer_start(&e->timers, &e->sources, io_now(e->io)->mono_ms + ENGINE_SOURCES_MS);
 }

@@ -69,6 +69,19 @@ static void engine_stats_automation(struct engine *e, struct buf *out)
              (unsigned long long)c.forgotten_counters);
 }
 
+static void engine_stats_sources(const struct engine *e, struct buf *out)
+{
+    const struct egress_table *t = e->settings->egress;
+    size_t paused = 0;
+    uint64_t pauses = 0;
+    for (size_t i = 0; i < egress_count(t); i++) {
+        paused += egress_families_now(egress_at(t, i)) == 0 ? 1 : 0;
+        pauses += egress_pauses(egress_at(t, i));
+    }
+    buf_addf(out, ",\"sources\":{\"count\":%zu,\"paused\":%zu,\"pauses\":%llu}", egress_count(t),
+             paused, (unsigned long long)pauses);
+}
+
 void engine_reply_stats(struct engine *e, struct engine_query *q)
 {
     const struct worker_stats *s = &q->sum;
@@ -116,6 +129,7 @@ void engine_reply_stats(struct engine *e, struct engine_query *q)
     }
     engine_stats_spool(e, q, &out);
     engine_stats_automation(e, &out);
+    engine_stats_sources(e, &out);
     buf_addf(&out,
              ",\"io\":{\"backend\":\"%s\",\"fallback\":%s,\"submits\":%llu,\"operations\":%llu,"
              "\"events\":%llu,\"stale\":%llu,\"durable_writes\":%llu,\"short_writes\":%llu}}",

@@ -74,6 +74,8 @@ static enum queue_action worker_action(const struct admin_request *r)
     case ADMIN_OVERRIDES_ADD:
     case ADMIN_TOP:
     case ADMIN_TRACE:
+    case ADMIN_WARMUP_LS:
+    case ADMIN_WARMUP_SET:
     case ADMIN_VERB_COUNT:
         break;
     }
@@ -261,6 +263,20 @@ static void worker_forget_peers(struct worker *w, struct worker_mail *m)
     }
 }
 
+static void worker_set_warmup(struct worker *w, struct worker_mail *m)
+{
+    struct slice provider = slice_str(m->request.where);
+    if (slice_eq(provider, SLICE("other"))) { /* as `warmup ls` calls those that belong to none */
+        provider.len = 0;
+    }
+    m->self = w;
+    if (!queue_warmup_set(&w->queue, &(struct warmup_name){slice_str(m->request.who), provider},
+                          m->request.day, worker_on_stored, m)) {
+        m->verdict = WORKER_NOT_FOUND;
+        worker_answer(w, m);
+    }
+}
+
 void worker_query(struct worker *w, struct worker_mail *m)
 {
     uint64_t id;
@@ -320,6 +336,12 @@ void worker_query(struct worker *w, struct worker_mail *m)
     case ADMIN_TRACE:
         worker_trace(w, m);
         break;
+    case ADMIN_WARMUP_LS:
+        queue_warmup_report(&w->queue, &m->answer);
+        break;
+    case ADMIN_WARMUP_SET:
+        worker_set_warmup(w, m);
+        return;
     case ADMIN_VERB_COUNT:
         break;
     }

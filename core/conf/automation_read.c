@@ -208,7 +208,7 @@ static struct conf_automation_entry *rule_find(struct conf_automation *a, struct
 
 static bool is_unset(const struct conf_node *n)
 {
-    return n->kind == CONF_NODE_SCALAR && n->plain && slice_eq(n->text, SLICE("unset"));
+    return n->kind == CONF_NODE_SCALAR && slice_eq(n->text, SLICE("unset"));
 }
 
 static void rule_read(struct reader *r, const struct conf_node *n)

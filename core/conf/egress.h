@@ -4,7 +4,7 @@
  *
  * Purpose:   parse and print of CONF_WEIGHT and CONF_EGRESS_PROXY (same contract as conf_value_parse), and the
  *            judgement of the three lists: names that are missing, doubled or unknown, addresses that
- *            nothing can be sent from, rules that can never apply. What they mean: core/policy/egress.h.
+ *            nothing can be sent from, rules (of shaping, too) that can never apply. What they mean: core/policy/egress.h.
  * Owner:     text results point into the input. Thread: the loader's.
  * Limits:    weights 1 … CONF_WEIGHT_MAX, so CONF_EGRESS_MAX of them fit 32 bits.
  * Errors:    reported at the item that is wrong.

@@ -4,6 +4,7 @@
  */
 #include "core/base/map.h"
 #include "core/conf/egress.h"
+#include "core/conf/shaping.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -265,12 +266,45 @@ static void check_rule(const struct egress_check *k, size_t i)
     }
 }
 
+/* ---- rules of shaping for sources ---- */
+
+static void check_shaped(const struct egress_check *k, const struct conf_shaping_rules *rules)
+{
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct conf_shaping_rule *r = &rules->items[i];
+        const struct egress_name *n = find_name(k, r->name);
+        if (!n || n->is_pool) {
+            conf_report_warning(
+                k->report, &r->at, SLICE("shaping"),
+                "the rule for source %.*s can never apply: no source has this name%s",
+                SLICE_ARG(r->name), n ? " (it is a pool)" : "");
+        }
+    }
+}
+
+static void check_shaping(const struct egress_check *k)
+{
+    const struct conf_shaping *s = k->c->shaping.rules;
+    const enum conf_shaping_scope scopes[] = {CONF_SHAPING_PROVIDER, CONF_SHAPING_DOMAIN};
+    if (!s) {
+        return;
+    }
+    check_shaped(k, &s->by[CONF_SHAPING_SOURCE]);
+    check_shaped(k, &s->base.sources);
+    for (size_t i = 0; i < ARRAY_COUNT(scopes); i++) {
+        const struct conf_shaping_rules *rules = &s->by[scopes[i]];
+        for (size_t r = 0; r < rules->count; r++) {
+            check_shaped(k, &rules->items[r].sources);
+        }
+    }
+}
+
 void conf_egress_check(struct conf_report *report, const struct conf_node *root,
                        const struct conf *c, bool bad)
 {
     size_t count = c->sources.count + c->source_pools.count;
     struct egress_check k = {.report = report, .root = root, .c = c};
-    if (bad || count + c->source_rules.count == 0) {
+    if (bad) {
         return;
     }
     k.items = calloc(count + 1, sizeof(*k.items));
@@ -290,6 +324,7 @@ void conf_egress_check(struct conf_report *report, const struct conf_node *root,
     for (size_t i = 0; i < c->source_rules.count; i++) {
         check_rule(&k, i);
     }
+    check_shaping(&k);
     map_deinit(&k.names);
     free(k.items);
 }

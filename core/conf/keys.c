@@ -18,8 +18,8 @@ static const struct conf_key keys[] = {
 
     {KEY("io.backend"), ENUM("auto|uring|epoll", "auto"), AT(io.backend),
      DOC("How sockets and files are driven. `auto`: io_uring, or epoll and threads for the disk where "
-         "io_uring is refused, as in most containers; the log says so. `uring`: then the start fails. `epoll`: "
-         "always.")},
+         "io_uring is refused, as in most containers; the log says so. `uring`: a refusal ends the "
+         "start. `epoll`: always.")},
     {KEY("io.ring_entries"), COUNT(64, 32768, "4096"), .flags = CONF_POWER_OF_2,
      AT(io.ring_entries), DOC("Size of each worker's submission queue, a power of two.")},
 
@@ -283,7 +283,7 @@ static const struct conf_key keys[] = {
      DOC("Add Date, From and Message-ID when a message has none. See listeners[].mode.")},
     {KEY("headers.priority"), FIELD("X-Ringpost-Priority"), .flags = CONF_RELOAD | CONF_EMPTY_OK,
      .empty = "no such field", AT(headers.priority),
-     DOC("Field with the message's class, `urgent`, `normal` or `bulk`. Like the four below it is removed from "
+     DOC("Field with the message's class, `urgent`, `normal` or `bulk`. Like the five below it is removed from "
          "every message and believed only of listeners[].attributes; a value that is none is refused (550 "
          "5.6.0).")},
     {KEY("headers.tenant"), FIELD("X-Ringpost-Tenant"), .flags = CONF_RELOAD | CONF_EMPTY_OK,

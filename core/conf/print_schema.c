@@ -22,7 +22,12 @@ static void choices_add(struct buf *out, const char *choices)
     struct slice rest = slice_str(choices);
     buf_add(out, SLICE("\"enum\": ["));
     while (rest.len) {
-        conf_quote_add(out, slice_cut(&rest, '|'));
+        struct slice choice = slice_cut(&rest, '|');
+        conf_quote_add(out, choice);
+        uint64_t number;
+        if (slice_to_u64(choice, &number)) { /* YAML reads 554 as a number */
+            buf_addf(out, ", %.*s", SLICE_ARG(choice));
+        }
         buf_add(out, rest.len ? SLICE(", ") : SLICE(""));
     }
     buf_add_byte(out, ']');

@@ -18,7 +18,7 @@ static const char preface[] =
     "up now: a rate, the connections, the provider, a tenant, a pause after failures, and how long what is\n"
     "ready there will take.\n"
     "\n"
-    "**Not yet:** mail has no named source, so rules under `sources` limit nothing.\n"
+    "Names under `sources` are those of [egress sources](SOURCES.md).\n"
     "\n"
     "```yaml\n"
     "shaping:\n"

@@ -53,6 +53,7 @@ struct io {
     struct clock_now now;
     uint64_t in_flight;
     unsigned durable_in_flight; /* IO_DURABLE_WRITES_MAX at most */
+    bool dsync;
     struct io_counters counters;
 };
 

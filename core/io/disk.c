@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { DISK_PROBE_BYTES = 4096 };
@@ -275,6 +277,21 @@ bool disk_probe_direct(int dir_fd)
     close(fd);
     (void)unlinkat(dir_fd, disk_probe_name, 0);
     return ok;
+}
+
+bool disk_knows_dsync(int dir_fd)
+{
+    static const uint32_t known[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC};
+    struct statfs st;
+    if (fstatfs(dir_fd, &st) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(known); i++) {
+        if ((uint32_t)st.f_type == known[i]) {
+            return true;
+        }
+    }
+    return false;
 }
 
 int disk_free_bytes(int dir_fd, uint64_t *out)

@@ -56,6 +56,9 @@ int disk_lock(int fd);
 
 /* Whether the file system takes O_DIRECT writes of 4 KiB: tries it on a file that it removes. */
 bool disk_probe_direct(int dir_fd);
+/* Whether one write with RWF_DSYNC to a file opened with O_DIRECT there is known to be as durable as the write and
+ * an fdatasync behind it: ext2 to ext4 and xfs. Elsewhere (FUSE, network disks) the flag may go unheard. */
+bool disk_knows_dsync(int dir_fd);
 /* Bytes an unprivileged process may still write. */
 int disk_free_bytes(int dir_fd, uint64_t *out);
 

@@ -197,6 +197,11 @@ void io_write_durable(struct io *io, struct io_tag tag, int fd, const void *ptr,
     io->backend->write_durable(io, tag, fd, ptr, len, offset);
 }
 
+void io_trust_dsync(struct io *io)
+{
+    io->dsync = true;
+}
+
 void io_fallocate(struct io *io, struct io_tag tag, int fd, uint64_t offset, uint64_t len)
 {
     io_start(io, tag);

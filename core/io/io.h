@@ -22,7 +22,8 @@
  * Errors:    io_open returns NULL and an errno; starting an operation never fails (a failure is an
  *            event like any other).
  * Durability: io_write_durable is the only call that promises it: IO_OK means that all bytes were
- *            written and an fdatasync that began after the write succeeded. Any other status means
+ *            written and an fdatasync that began after the write succeeded, or the writes themselves were
+ *            synchronous (io_trust_dsync). Any other status means
  *            *not durable*, including a cancelled fdatasync after a failed or short write, and the
  *            fdatasync must never be repeated for these bytes (a second one may lie).
  */
@@ -87,7 +88,7 @@ struct io_counters {
     uint64_t events;         /* completions delivered */
     uint64_t stale;          /* completions whose owner was gone */
     uint64_t recv_no_buffer; /* recv that ended IO_RETRY */
-    uint64_t durable_writes; /* io_write_durable that ended IO_OK: one fdatasync each */
+    uint64_t durable_writes; /* io_write_durable that ended IO_OK: one flush each */
     uint64_t short_writes;   /* continued after a short write */
 };
 
@@ -138,6 +139,9 @@ void io_write(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t 
               uint64_t offset);
 void io_write_durable(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len,
                       uint64_t offset);
+/* From now on io_write_durable may be one write with RWF_DSYNC: for files where disk_knows_dsync says so. Saves
+ * the kernel a thread per group. */
+void io_trust_dsync(struct io *io);
 void io_fallocate(struct io *io, struct io_tag tag, int fd, uint64_t offset, uint64_t len);
 void io_fsync(struct io *io, struct io_tag tag, int fd, bool data_only);
 void io_close_fd(struct io *io, struct io_tag tag, int fd);

@@ -4,7 +4,8 @@
  *
  * io_write_durable: write linked to fdatasync. A short or failed write cancels the linked fdatasync;
  * after a short write the rest is written with a new pair; the fdatasync of a failed pair is never
- * repeated on its own.
+ * repeated on its own. Where RWF_DSYNC can be trusted: one write, which needs no thread of the kernel's pool
+ * for the flush.
  */
 #include "core/io/uring.h"
 
@@ -59,16 +60,21 @@ void uring_close_fd(struct io *io, struct io_tag tag, int fd)
 static void uring_durable_submit(struct uring *u, struct uring_durable *d)
 {
     struct handle h = {(uint32_t)(d - u->durable), 1};
-    d->pending = 2;
+    unsigned len = d->left > INT32_MAX ? INT32_MAX / 4096 * 4096 : (unsigned)d->left;
+    d->pending = u->io.dsync ? 1 : 2;
+    d->sync_res = 0;
     /* Both entries of a link must go into one submission. */
-    while (io_uring_sq_space_left(&u->ring) < 2) {
+    while (io_uring_sq_space_left(&u->ring) < d->pending) {
         uring_submit(u);
     }
-    unsigned len = d->left > INT32_MAX ? INT32_MAX / 4096 * 4096 : (unsigned)d->left;
     struct io_uring_sqe *sqe = uring_sqe(u);
     io_uring_prep_write(sqe, d->fd, d->ptr, len, d->offset);
-    sqe->flags |= IOSQE_IO_LINK;
     sqe->user_data = uring_pack(URING_DURABLE_WRITE, h);
+    if (u->io.dsync) {
+        sqe->rw_flags = RWF_DSYNC;
+        return;
+    }
+    sqe->flags |= IOSQE_IO_LINK;
     sqe = uring_sqe(u);
     io_uring_prep_fsync(sqe, d->fd, IORING_FSYNC_DATASYNC);
     sqe->user_data = uring_pack(URING_DURABLE_SYNC, h);

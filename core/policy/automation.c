@@ -86,8 +86,8 @@ static uint32_t factor_wanted(const struct automation_rule *rule, uint64_t base)
     if (rule->limit >= base) {
         return AUTOMATION_ONE / 2;
     }
-    double share = (double)rule->limit / (double)base * AUTOMATION_ONE;
-    return share < 1 ? 1 : (uint32_t)share;
+    /* Rounded up: the share of the base, which is rounded down, is the limit again. */
+    return (uint32_t)(((unsigned __int128)rule->limit * AUTOMATION_ONE + base - 1) / base);
 }
 
 static void cause_set(const struct firing *f, struct automation_held *h)

@@ -9,7 +9,9 @@
 /* Shared by the tables of successive configurations: by those that have the source as it is. */
 struct egress_state {
     _Atomic uint32_t refs;
-    _Atomic unsigned gone; /* EGRESS_* */
+    _Atomic unsigned gone;           /* EGRESS_* */
+    _Atomic uint32_t proxy_failures; /* in a row */
+    _Atomic uint64_t proxy_retry_ms; /* paused for its proxy until then; mono */
     _Atomic uint64_t pauses;
     struct egress_shared *shared;
 };
@@ -76,7 +78,7 @@ static void egress_state_put(struct egress_state **s)
 static bool egress_same(const struct egress_source *a, const struct egress_source *b)
 {
     return a && ip_addr_eq(&a->address4, &b->address4) && ip_addr_eq(&a->address6, &b->address6) &&
-           a->proxy.kind == b->proxy.kind;
+           a->proxy.kind == b->proxy.kind && ip_endpoint_eq(&a->proxy.at, &b->proxy.at);
 }
 
 /* NULL: no memory. */
@@ -379,6 +381,45 @@ bool egress_set_gone(const struct egress_source *s, enum egress_family family, b
         atomic_fetch_add(&state->shared->news, 1);
     }
     return news;
+}
+
+/* ---- proxies ---- */
+
+bool egress_proxy_failed(const struct egress_source *s, uint64_t now_ms)
+{
+    struct egress_state *state = s->state;
+    must(s->proxy.kind != CONF_EGRESS_DIRECT);
+    if (!egress_families_now(s)) {
+        return false; /* connections that were opened together fail together */
+    }
+    uint32_t before = atomic_fetch_add(&state->proxy_failures, 1);
+    uint64_t pause_ms = (uint64_t)EGRESS_PROXY_PAUSE_MS << (before < 8 ? before : 8);
+    pause_ms = pause_ms < EGRESS_PROXY_PAUSE_MAX_MS ? pause_ms : EGRESS_PROXY_PAUSE_MAX_MS;
+    atomic_store(&state->proxy_retry_ms, now_ms + pause_ms);
+    if ((atomic_fetch_or(&state->gone, s->families) & s->families) == s->families) {
+        return false;
+    }
+    atomic_fetch_add(&state->pauses, 1);
+    atomic_fetch_add(&state->shared->news, 1);
+    return true;
+}
+
+void egress_proxy_works(const struct egress_source *s)
+{
+    if (atomic_load_explicit(&s->state->proxy_failures, memory_order_relaxed)) {
+        atomic_store(&s->state->proxy_failures, 0);
+    }
+}
+
+bool egress_proxy_retry(const struct egress_source *s, uint64_t now_ms)
+{
+    struct egress_state *state = s->state;
+    if (egress_families_now(s) || atomic_load(&state->proxy_retry_ms) > now_ms) {
+        return false;
+    }
+    atomic_fetch_and(&state->gone, ~s->families);
+    atomic_fetch_add(&state->shared->news, 1);
+    return true;
 }
 
 uint64_t egress_news(const struct egress_table *t)

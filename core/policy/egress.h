@@ -25,6 +25,8 @@
 enum {
     EGRESS_SOURCES_MAX = CONF_EGRESS_MAX,
     EGRESS_ATTEMPTS_PER_DRAW = 4,
+    EGRESS_PROXY_PAUSE_MS = 5000, /* doubled each time … */
+    EGRESS_PROXY_PAUSE_MAX_MS = 60 * 1000,
 };
 
 enum egress_family { EGRESS_V4 = 1, EGRESS_V6 = 2 };
@@ -102,10 +104,23 @@ const struct egress_source *egress_choose(const struct egress_pool *p,
 
 /* ---- addresses that have gone, and come back ---- */
 
+/* Why a source is paused. */
+#define EGRESS_TEXT_GONE                                                                           \
+    SLICE("the address is not on this machine; mail goes by other sources of its pool, or waits "  \
+          "until it is back")
+
 /* Families that it can be used for at the moment; 0: paused. */
 unsigned egress_families_now(const struct egress_source *s);
 /* bind() says that the address is not on this machine (there: it is again). True: that is news. */
 bool egress_set_gone(const struct egress_source *s, enum egress_family family, bool gone);
+
+/* Its proxy is of no use: it pauses, longer each time in a row. True: that is news. */
+bool egress_proxy_failed(const struct egress_source *s, uint64_t now_ms);
+/* A connection went through it. */
+void egress_proxy_works(const struct egress_source *s);
+/* The pause is over: tried again from now on. True: that is news. */
+bool egress_proxy_retry(const struct egress_source *s, uint64_t now_ms);
+
 /* Grows with each such news, of all tables of one engine. */
 uint64_t egress_news(const struct egress_table *t);
 /* How often it was paused. */

@@ -436,6 +436,10 @@ void queue_brake_meet(struct queue *q, struct queue_sched *d)
     char text[LIMIT_OUTCOME_TEXT_BYTES];
     bool others = true;
     const struct automation_effect *e = queue_brake_of(q, s);
+    if (e && e->until_ms != AUTOMATION_FOREVER && e->until_ms > brake_now(q)) {
+        /* Connections that are busy do not ask whether there may be more. */
+        queue_sched_retry_at(d, io_now(q->io)->mono_ms + (e->until_ms - brake_now(q)));
+    }
     if (e && e->bounce_id) {
         over = brake_outcome(q, e->bounce_id, text);
         queue_sched_end(d, &over);

@@ -421,5 +421,7 @@ void queue_far_drop(struct mail *m)
         return;
     }
     must(m->type == QUEUE_MAIL_CREDIT); /* the other thing that nobody waits for */
-    free(container_of(m, struct far_credit, mail));
+    struct far_credit *c = container_of(m, struct far_credit, mail);
+    free(c->credit.reply);
+    free(c);
 }

@@ -191,6 +191,7 @@ struct queue_part_end {
     struct slice peer_addr;
     struct slice source; /* it went by; empty: none with a name */
     bool peer_has_dsn;
+    bool peer_has_deliverby;
     bool final; /* in the mailbox: nobody behind us will report */
     /* How the line was protected, for the log; empty without TLS. */
     struct slice tls_version, tls_cipher, tls_certificate;

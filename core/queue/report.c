@@ -70,6 +70,13 @@ static void queue_report_rcpt(const struct queue_message *m, const struct queue_
         buf_add(out, SLICE(",\"route\":"));
         obs_json_string(out, queue_target_text(m->queue, r->target));
     }
+    const struct egress_source *source = r->state == QUEUE_RCPT_ENDED
+                                             ? NULL
+                                             : queue_source_of(m->queue, m, r);
+    if (source) {
+        buf_add(out, SLICE(",\"source\":"));
+        obs_json_string(out, source->name);
+    }
     buf_add(out, SLICE(",\"last\":"));
     if (r->last_text) {
         struct outcome o = {.code = r->last_code,

@@ -105,13 +105,14 @@ static uint8_t queue_notice(const struct queue_message *m, const struct queue_rc
     return dsn_wanted(r->notify, action, m->sender.len == 0) ? (uint8_t)(action + 1) : 0;
 }
 
-/* The next host reports when it speaks DSN; who asked for a trace hears of each relay (RFC 2852 4). */
+/* The next host reports when it speaks DSN. Who asked for a trace hears of each relay, and who wants to be told
+ * when it is late that nobody behind us will tell (RFC 2852 4). */
 static uint8_t queue_notice_delivered(const struct queue_message *m, const struct queue_rcpt *r,
                                       const struct queue_part_end *end)
 {
-    bool trace = (m->by & ATTRIBUTES_BY_TRACE) && !end->final && m->sender.len &&
-                 !(r->notify & MAIL_NOTIFY_NEVER);
-    if (trace) {
+    bool asked = (m->by & ATTRIBUTES_BY_TRACE) ||
+                 ((m->by & ATTRIBUTES_BY_NOTIFY) && !end->peer_has_deliverby && !r->delay_told);
+    if (asked && !end->final && m->sender.len && !(r->notify & MAIL_NOTIFY_NEVER)) {
         return DSN_RELAYED + 1;
     }
     return end->peer_has_dsn ? 0 : queue_notice(m, r, end->final ? DSN_DELIVERED : DSN_RELAYED);

@@ -190,7 +190,7 @@ static uint64_t sched_number(const struct queue_sched *d, enum conf_shaping_opti
     return route_plan_number(d->site->plan, o);
 }
 
-static void sched_retry_at(struct queue_sched *d, uint64_t at_ms)
+void queue_sched_retry_at(struct queue_sched *d, uint64_t at_ms)
 {
     if (!timer_armed(&d->retry) || at_ms < d->retry.due_ms) {
         timer_start(d->queue->timers, &d->retry, at_ms);
@@ -217,7 +217,7 @@ static uint64_t sched_ramp(struct queue_sched *d)
 {
     uint64_t limit = queue_sched_ramp(d);
     if (d->granted && d->granted >= limit) {
-        sched_retry_at(d, d->ramp_since_ms + (sched_ramp_steps(d) + 1) *
+        queue_sched_retry_at(d, d->ramp_since_ms + (sched_ramp_steps(d) + 1) *
                                                  sched_number(d, CONF_SHAPING_RAMP_UP_INTERVAL));
     }
     return limit;
@@ -286,7 +286,7 @@ static bool sched_pay_connection(struct queue_sched *d)
             budget_rate_give(budgets[i], BUDGET_CONNECTION_RATE, 1);
         }
     }
-    sched_retry_at(d, retry_ms);
+    queue_sched_retry_at(d, retry_ms);
     return false;
 }
 
@@ -329,6 +329,9 @@ void queue_sched_credit(struct queue_sched *d, unsigned worker, const struct que
     if (c->sent) {
         queue_sched_sent(d, c);
     }
+    if (c->reply) {
+        queue_site_take_reply(d->site, c->reply);
+    }
     queue_site_give_places(d->site, c->granted);
     must((int64_t)lane->working + c->working >= 0);
     lane->working = (uint32_t)((int64_t)lane->working + c->working);
@@ -339,7 +342,7 @@ void queue_sched_credit(struct queue_sched *d, unsigned worker, const struct que
     }
     if (c->full) {
         lane->full_until_ms = sched_now(d) + QUEUE_SCHED_FULL_MS;
-        sched_retry_at(d, lane->full_until_ms);
+        queue_sched_retry_at(d, lane->full_until_ms);
     }
     queue_sched_wake(d);
 }

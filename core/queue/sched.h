@@ -90,6 +90,8 @@ void queue_sched_release(struct queue_sched *d);
 void queue_sched_end(struct queue_sched *d, const struct outcome *why);
 /* No tenant or campaign is held any more; those that must be will be again. */
 void queue_sched_unhold(struct queue_sched *d);
+/* It may have something to decide then, at the latest. */
+void queue_sched_retry_at(struct queue_sched *d, uint64_t at_ms);
 /* It has something to decide in this turn. */
 void queue_sched_wake(struct queue_sched *d);
 

@@ -130,6 +130,7 @@ void queue_site_free(struct queue *q, struct queue_site *s)
     map_remove(&q->sites, &s->by_key);
     free(s->bad);
     free(s->replies);
+    free(s->credit.reply);
     free(s);
 }
 

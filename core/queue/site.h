@@ -38,18 +38,6 @@ struct queue_bad {
     uint64_t until_ms;
 };
 
-/* What an executor has not told the owner yet. */
-struct queue_credit {
-    uint32_t done;    /* parts that are no longer here */
-    uint32_t sent;    /* of them, those that the peer has judged */
-    uint32_t delivered; /* of these */
-    uint32_t deferred;
-    uint32_t granted; /* connections it gives back */
-    int32_t working;
-    bool served; /* the hosts work */
-    bool full;   /* no place for a connection here at the moment */
-};
-
 /* For `ringpost explain`: the last good and the last bad answer to a message, of this worker's connections. */
 enum { QUEUE_REPLY_TEXT_BYTES = 200 };
 
@@ -62,6 +50,21 @@ struct queue_reply {
 
 struct queue_replies {
     struct queue_reply last[2];
+    struct queue_reply elsewhere; /* the owner's: the newest that another worker has told */
+    uint64_t told_ms;             /* others': when the owner was told one */
+};
+
+/* What an executor has not told the owner yet. */
+struct queue_credit {
+    uint32_t done;    /* parts that are no longer here */
+    uint32_t sent;    /* of them, those that the peer has judged */
+    uint32_t delivered; /* of these */
+    uint32_t deferred;
+    uint32_t granted; /* connections it gives back */
+    int32_t working;
+    bool served; /* the hosts work */
+    bool full;   /* no place for a connection here at the moment */
+    struct queue_reply *reply; /* the newest, now and then; NULL: none. Owned. */
 };
 
 struct queue_site {
@@ -203,6 +206,8 @@ void queue_site_return_last(struct queue *q, struct queue_part *p);
 void queue_site_done(struct queue *q, struct queue_site *s);
 /* A connection has sent p: the same, and what the peer said. */
 void queue_site_sent(struct queue *q, struct queue_site *s, const struct outcome *last);
+/* The owner is told what another worker's connections were. Frees it. */
+void queue_site_take_reply(struct queue_site *s, struct queue_reply *reply);
 
 /* May this worker have one more connection? True: it has the right to it. */
 bool queue_site_grant(struct queue *q, struct queue_site *s);

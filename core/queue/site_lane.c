@@ -21,6 +21,10 @@ static void queue_site_tell(struct queue *q, struct queue_site *s, const struct 
     }
     s->credit.done += c->done;
     s->credit.sent += c->sent;
+    if (c->reply) {
+        free(s->credit.reply);
+        s->credit.reply = c->reply;
+    }
     s->credit.delivered += c->delivered;
     s->credit.deferred += c->deferred;
     s->credit.granted += c->granted;
@@ -125,6 +129,34 @@ void queue_site_done(struct queue *q, struct queue_site *s)
     }
 }
 
+/* A copy for the owner, not more often than people look. */
+static struct queue_reply *queue_site_reply_to_tell(struct queue *q, struct queue_site *s,
+                                                    const struct outcome *o)
+{
+    enum { TELL_MS = 1000 };
+    uint64_t now_ms = io_now(q->io)->mono_ms;
+    if (s->sched || !s->replies || (s->replies->told_ms && now_ms - s->replies->told_ms < TELL_MS)) {
+        return NULL;
+    }
+    struct queue_reply *copy = malloc(sizeof(*copy));
+    if (copy) {
+        *copy = s->replies->last[o->kind == OUTCOME_DELIVERED ? 0 : 1];
+        s->replies->told_ms = now_ms;
+    }
+    return copy;
+}
+
+void queue_site_take_reply(struct queue_site *s, struct queue_reply *reply)
+{
+    if (!s->replies) {
+        s->replies = calloc(1, sizeof(*s->replies));
+    }
+    if (s->replies && s->replies->elsewhere.at_ms <= reply->at_ms) {
+        s->replies->elsewhere = *reply;
+    }
+    free(reply);
+}
+
 static void queue_site_keep_reply(struct queue *q, struct queue_site *s, const struct outcome *o)
 {
     enum { OFTEN_MS = 1000 };
@@ -156,6 +188,7 @@ void queue_site_sent(struct queue *q, struct queue_site *s, const struct outcome
             queue_sched_sent(s->sched, &news);
         } else {
             news.done = 1;
+            news.reply = queue_site_reply_to_tell(q, s, last);
             queue_site_tell(q, s, &news);
         }
     }

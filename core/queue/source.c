@@ -159,44 +159,58 @@ struct outcome queue_source_outcome(void)
                                "family (IPv4, IPv6) of the destination's hosts"));
 }
 
-enum queue_way queue_source_way(struct queue *q, const struct queue_message *m,
-                                const struct queue_rcpt *r, struct queue_domain *d,
-                                struct queue_site **out)
+/* NULL: mail without a source. */
+static const struct egress_pool *source_pool(const struct queue *q, const struct queue_message *m)
 {
-    *out = d->site;
-    if (egress_count(q->egress) == 0 || d->site->local) {
-        return QUEUE_WAY_SITE;
-    }
     const struct egress_mail mail = {
         .named = queue_label_source(m->label),
         .tenant = queue_label_tenant(m->label),
         .campaign = queue_label_campaign(m->label),
         .sender_domain = queue_address_domain(m->sender),
     };
-    const struct egress_pool *pool = egress_pool_of(q->egress, &mail);
+    return egress_count(q->egress) ? egress_pool_of(q->egress, &mail) : NULL;
+}
+
+/* NULL: none may be used now. d: NULL, or without a site: where it goes is not known yet. */
+static const struct egress_source *source_draw(const struct queue_message *m,
+                                               const struct queue_rcpt *r,
+                                               const struct queue_domain *d,
+                                               const struct egress_pool *pool)
+{
+    bool known = d && d->site && d->site->plan;
+    const struct egress_pick pick = {
+        .id = m->id,
+        .attempt = r->attempts,
+        .families = known ? d->site->plan->families : EGRESS_V4 | EGRESS_V6,
+    };
+    return egress_choose(pool, &pick);
+}
+
+enum queue_way queue_source_way(struct queue *q, const struct queue_message *m,
+                                const struct queue_rcpt *r, struct queue_domain *d,
+                                struct queue_site **out)
+{
+    const struct egress_pool *pool = d->site->local ? NULL : source_pool(q, m);
+    *out = d->site;
     if (!pool) {
         return QUEUE_WAY_SITE;
     }
-    struct egress_pick pick = {
-        .id = m->id,
-        .attempt = r->attempts,
-        .families = d->site->plan->families,
-    };
-    struct queue_warmup_asked asked = {q, d};
-    pick.may = queue_warmup_may;
-    pick.ctx = &asked;
-    const struct egress_source *source = egress_choose(pool, &pick);
-    if (!source) { /* what no source has room for today waits where it would go */
-        pick.may = NULL;
-        source = egress_choose(pool, &pick);
-    }
+    const struct egress_source *source = source_draw(m, r, d, pool);
     if (!source) {
-        bool later = source_reaches(pool, pick.families);
+        bool later = source_reaches(pool, d->site->plan->families);
         q->sources.wait = q->sources.wait || later;
         return later ? QUEUE_WAY_WAIT : QUEUE_WAY_NONE;
     }
     *out = queue_domain_site(q, d, source);
     return *out ? QUEUE_WAY_SITE : QUEUE_WAY_MEMORY;
+}
+
+const struct egress_source *queue_source_of(struct queue *q, const struct queue_message *m,
+                                            const struct queue_rcpt *r)
+{
+    const struct egress_pool *pool = source_pool(q, m);
+    const struct queue_domain *d = pool ? queue_domain_find(q, queue_key_of(q, r)) : NULL;
+    return pool && !(d && d->kind == QUEUE_DOMAIN_LOCAL) ? source_draw(m, r, d, pool) : NULL;
 }
 
 /* ---- news ---- */

@@ -37,6 +37,9 @@ struct queue_sources {
 enum queue_way queue_source_way(struct queue *q, const struct queue_message *m,
                                 const struct queue_rcpt *r, struct queue_domain *d,
                                 struct queue_site **out);
+/* What it would leave by now; NULL: no source, or none may be used. Changes nothing. */
+const struct egress_source *queue_source_of(struct queue *q, const struct queue_message *m,
+                                            const struct queue_rcpt *r);
 /* The outcome of QUEUE_WAY_NONE. */
 struct outcome queue_source_outcome(void);
 

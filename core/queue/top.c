@@ -41,13 +41,16 @@ static void top_add_rate(struct buf *out, const char *name, const struct queue_m
              (unsigned long long)(milli % 1000));
 }
 
-/* The newest of what this worker's connections were told. */
+/* The newest of what connections were told. */
 static void top_add_reply(struct buf *out, const struct queue_site *s, uint64_t now_ms)
 {
     const struct queue_reply *newest = NULL;
     for (size_t i = 0; s->replies && i < ARRAY_COUNT(s->replies->last); i++) {
         const struct queue_reply *r = &s->replies->last[i];
         newest = r->at_ms && (!newest || r->at_ms > newest->at_ms) ? r : newest;
+    }
+    if (s->replies && s->replies->elsewhere.at_ms > (newest ? newest->at_ms : 0)) {
+        newest = &s->replies->elsewhere;
     }
     if (newest) {
         buf_addf(out, ",\"last\":{\"ago_s\":%llu,\"code\":%u,\"text\":",

@@ -176,18 +176,27 @@ void queue_warmup_stop(struct queue *q)
     }
 }
 
-void queue_warmup_set(struct queue *q, struct warmup_track *k, uint32_t day, queue_memo_done *done,
-                      void *ctx)
+bool queue_warmup_set(struct queue *q, const struct warmup_name *name, uint32_t day,
+                      queue_memo_done *done, void *ctx)
 {
-    struct warmup_writing *w = q->stopping ? NULL : malloc(sizeof(*w));
+    struct warmup_track *k = q->warmup ? warmup_track_find(q->warmup, name) : NULL;
+    struct warmup_view v = {.day_count = 0};
     must(q->worker == SPOOL_MEMO_WORKER);
+    if (k) {
+        warmup_track_view(k, wall_ms(q), &v);
+    }
+    if (v.day_count == 0) {
+        return false;
+    }
+    struct warmup_writing *w = q->stopping ? NULL : malloc(sizeof(*w));
     if (!w) {
         done(ctx, QUEUE_MEMO_FAILED);
-        return;
+        return true;
     }
     *w = (struct warmup_writing){.queue = q, .track = k, .done = done, .ctx = ctx};
     warmup_set_day(k, day, wall_ms(q));
     write_down(w, false);
+    return true;
 }
 
 /* ---- a part on its way ---- */

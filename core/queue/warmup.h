@@ -49,9 +49,10 @@ void queue_warmup_drop_mail(struct mail *m);
 /* The end: counts are written as they are, and nothing goes any more. */
 void queue_warmup_stop(struct queue *q);
 
-/* An operator's word; done is called once, perhaps at once. At SPOOL_MEMO_WORKER. */
-void queue_warmup_set(struct queue *q, struct warmup_track *k, uint32_t day, queue_memo_done *done,
-                      void *ctx);
+/* An operator's word; done is called once, perhaps at once. At SPOOL_MEMO_WORKER. False: no such track, nothing is
+ * called. */
+bool queue_warmup_set(struct queue *q, const struct warmup_name *name, uint32_t day,
+                      queue_memo_done *done, void *ctx);
 /* One JSON object per line, of sources that the configuration names. */
 void queue_warmup_report(struct queue *q, struct buf *out);
 /* ,"warmup":{…} of a site; nothing without a track. */

@@ -308,6 +308,9 @@ bool body_in_signed(struct body_in *b, const struct dkim_signer *signer)
     }
     b->total += b->signature.len;
     b->header_bytes += b->signature.len;
+    if (!slice_to_cstr(dkim_signer_domain(signer), b->dkim, sizeof(b->dkim))) {
+        b->dkim[0] = '\0';
+    }
     if (b->reserved) {
         return true; /* body_in_place_signature */
     }
@@ -353,6 +356,8 @@ static struct queue_message *body_in_message(struct body_in *b,
                                              const struct smtp_body_facts *facts)
 {
     struct smtp_sender_view sender;
+    struct attributes attributes = b->attributes;
+    attributes.dkim = slice_str(b->dkim);
     smtp_envelope_sender(envelope, &sender);
     struct queue_message_init init = {
         .id = b->id,
@@ -362,7 +367,7 @@ static struct queue_message *body_in_message(struct body_in *b,
         .ret = (uint8_t)sender.ret,
         .flags = body_in_flags(envelope, facts),
         .rcpt_count = envelope->rcpt_count,
-        .attributes = &b->attributes,
+        .attributes = &attributes,
     };
     struct smtp_rcpt_view rcpt;
     for (uint32_t i = 0; i < envelope->rcpt_count; i++) {

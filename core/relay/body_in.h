@@ -46,6 +46,7 @@ struct body_in {
     struct queue_message *message; /* made, but the spool had no room yet */
     struct dkim_signer *signer;    /* NULL: not signed, or at work elsewhere, or done */
     struct buf signature;          /* fields to go on top */
+    char dkim[QUEUE_META_DKIM_BYTES_MAX + 1]; /* whose they are; "": nobody signs */
     bool finished;                 /* all content is in */
     bool reserved;                 /* fragment 0 is kept free for the signature */
 };

@@ -35,12 +35,28 @@ static enum smtp_server_action tapped_starttls(struct inbound *s, struct slice *
     return action;
 }
 
+/* The end of a chunk is noticed with the next step, whatever that brings: let it bring nothing. False: *action is for
+ * the driver first. */
+static bool tapped_leave_body(struct inbound *s, enum smtp_server_action *action)
+{
+    struct slice none = {NULL, 0};
+    if (smtp_server_phase(&s->smtp) != SMTP_PHASE_BODY) {
+        return true;
+    }
+    *action = smtp_server_step(&s->smtp, &none, &s->out);
+    inbound_tell_taps(s);
+    return *action == SMTP_SERVER_WANT_INPUT;
+}
+
 enum smtp_server_action inbound_step_tapped(struct inbound *s, struct slice *in)
 {
     enum smtp_server_action action;
     size_t used, out_before;
     inbound_tell_taps(s); /* answers that were given meanwhile */
     do {
+        if (!tapped_leave_body(s, &action)) {
+            return action;
+        }
         struct slice line = tapped_line(*in), rest = line;
         bool body = smtp_server_phase(&s->smtp) == SMTP_PHASE_BODY;
         out_before = s->out.len;

@@ -121,6 +121,8 @@ void outbound_wake(struct outbound *o);
 /* One of site->roomy takes what it can. */
 void outbound_fill(struct outbound *o);
 void outbound_shut(struct outbound *o, bool at_once);
+/* The address that it comes from has gone. */
+bool outbound_is_orphaned(const struct outbound *o);
 
 /* ---- core/relay/pool.c ---- */
 

@@ -15,6 +15,11 @@ static bool outbound_may_reach(const struct outbound *o, const struct route_cand
            (egress_families_now(o->source) & egress_family_of(&c->endpoint.addr)) != 0;
 }
 
+bool outbound_is_orphaned(const struct outbound *o)
+{
+    return !outbound_may_reach(o, outbound_candidate(o));
+}
+
 static bool outbound_next_candidate(struct outbound *o, size_t from, bool bad_too)
 {
     for (size_t i = from; i < o->plan->count && o->tried < OUTBOUND_CANDIDATES_MAX; i++) {
@@ -92,8 +97,7 @@ static void outbound_lost_source(struct outbound *o, const struct ip_addr *from)
         char text[IP_TEXT_MAX];
         obs_str(log, OBS_F_SOURCE, o->source->name);
         obs_str(log, OBS_F_ADDRESS, slice_str(ip_addr_text(from, text)));
-        obs_str(log, OBS_F_REASON, SLICE("the address is not on this machine; mail goes by other "
-                                         "sources of its pool, or waits until it is back"));
+        obs_str(log, OBS_F_REASON, EGRESS_TEXT_GONE);
         obs_end(log, io_now(o->relay->io)->mono_ms);
     }
     o->failure = outcome_local(OUTCOME_TEMPORARY, OUTCOME_CONNECTION, OUTCOME_STAGE_CONNECT,

@@ -18,12 +18,9 @@
 
 #include <stdlib.h>
 
-/* The plan may be older than the settings: a source that is not there any more has no proxy. */
 static const struct egress_source *proxy_source(const struct outbound *o)
 {
-    const struct egress_source *s = o->plan->source.len
-                                        ? egress_find(o->settings->egress, o->plan->source)
-                                        : NULL;
+    const struct egress_source *s = o->source;
     return s && s->proxy.kind != CONF_EGRESS_DIRECT ? s : NULL;
 }
 
@@ -51,15 +48,30 @@ void outbound_proxy_free(struct outbound *o)
     }
 }
 
+/* Nobody is to blame but the proxy: mail goes by other sources of the pool, or waits. */
+static void proxy_pause(struct outbound *o, const struct egress_source *s, struct slice why)
+{
+    struct obs_log *log = o->relay->log;
+    char at[IP_ENDPOINT_TEXT_MAX];
+    if (egress_proxy_failed(s, outbound_now(o)) &&
+        obs_begin(log, OBS_SOURCE_PAUSED, io_now(o->relay->io)->wall_us)) {
+        obs_str(log, OBS_F_SOURCE, s->name);
+        obs_str(log, OBS_F_ADDRESS, slice_str(ip_endpoint_text(&s->proxy.at, at)));
+        obs_str(log, OBS_F_REASON, why);
+        obs_end(log, io_now(o->relay->io)->mono_ms);
+    }
+}
+
 static void proxy_fail(struct outbound *o, enum socks_fault fault, struct slice what)
 {
     const struct egress_source *s = proxy_source(o);
-    char at[IP_ENDPOINT_TEXT_MAX] = "";
+    char at[IP_ENDPOINT_TEXT_MAX];
+    must(s != NULL);
     struct buf text;
     buf_init(&text, LIMIT_OUTCOME_TEXT_BYTES);
-    bool socks = s && s->proxy.kind == CONF_EGRESS_SOCKS5;
+    bool socks = s->proxy.kind == CONF_EGRESS_SOCKS5;
     buf_addf(&text, "%s proxy %s: %.*s", socks ? "SOCKS5" : "egress",
-             s ? ip_endpoint_text(&s->proxy.at, at) : at, SLICE_ARG(what));
+             ip_endpoint_text(&s->proxy.at, at), SLICE_ARG(what));
     bool target = fault == SOCKS_FAULT_TARGET;
     struct outcome why = outcome_local(OUTCOME_TEMPORARY, OUTCOME_CONNECTION, OUTCOME_STAGE_CONNECT,
                                        (struct enhanced){4, 4, target ? 1 : 0}, buf_slice(&text));
@@ -70,6 +82,7 @@ static void proxy_fail(struct outbound *o, enum socks_fault fault, struct slice 
         break;
     case SOCKS_FAULT_PROXY:
         o->tried = OUTBOUND_CANDIDATES_MAX; /* the others are behind it too */
+        proxy_pause(o, s, why.text);
         outbound_skip_candidate(o, &why);
         break;
     case SOCKS_FAULT_REQUEST:
@@ -125,6 +138,7 @@ static void proxy_up(struct outbound *o)
     struct handle self = o->self;
     struct buf said = o->plain;
     must(o->out.len == 0 && o->sending.len == 0);
+    egress_proxy_works(proxy_source(o));
     buf_init(&o->plain, IO_RECV_BUFFER_BYTES);
     proxy_end(o);
     outbound_connected(o);

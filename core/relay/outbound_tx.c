@@ -131,6 +131,9 @@ bool outbound_begin(struct outbound *o)
     o->suspect = o->begun == 0 && p->returns > 0;
     o->begun++;
     r->counters.transactions++;
+    if (r->taps.count) {
+        taps_transaction(o, p);
+    }
     smtp_client_begin(&o->smtp, &t->txn);
     return true;
 }
@@ -239,6 +242,7 @@ void outbound_finish(struct outbound *o, struct outbound_tx *t)
         .peer_name = outbound_candidate(o)->host,
         .peer_addr = slice_str(ip_endpoint_text(&outbound_candidate(o)->endpoint, addr)),
         .peer_has_dsn = o->smtp.caps.dsn,
+        .peer_has_deliverby = o->smtp.caps.deliverby,
         .source = o->plan->source,
         .duration_ms = outbound_now(o) - t->began_ms,
     };

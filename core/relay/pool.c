@@ -65,6 +65,24 @@ void pool_watch_idle(struct relay *r, struct queue_site *site)
     }
 }
 
+/* Nothing will come back to connections from an address that has gone: those that wait for work are cut, before
+ * they get some. Others have their timeouts. */
+static void pool_leave_gone(struct relay *r)
+{
+    uint64_t news = egress_news(r->settings->egress);
+    struct list *node, *tmp;
+    if (news == r->source_news) {
+        return;
+    }
+    r->source_news = news;
+    LIST_FOR_EACH(node, tmp, &r->idle) {
+        struct outbound *o = LIST_ENTRY(node, struct outbound, idle_link);
+        if (outbound_is_orphaned(o)) {
+            outbound_shut(o, true);
+        }
+    }
+}
+
 /* Those that work take one more, and go behind the others. Who does not is not asked again. */
 static void pool_fill(struct queue_site *site)
 {
@@ -106,6 +124,7 @@ void pool_run(struct relay *r)
 {
     struct list now;
     struct queue *q = r->queue;
+    pool_leave_gone(r);
     queue_sites_file(q);
     queue_sched_run(q, false);
     list_init(&now);

@@ -98,6 +98,7 @@ struct relay {
     struct pool outbound;
     struct list idle;        /* struct outbound.idle_link of all sites, longest idle first */
     struct timer idle_watch; /* pool_watch_idle */
+    uint64_t source_news;    /* egress_news, as far as the pool has looked at it */
     uint32_t evicting;       /* connections that leave to make room for another site's */
     struct handshakes handshakes;
     struct list resume;        /* sessions whose commit was decided: replies go out in relay_run */

@@ -42,18 +42,22 @@ static void taps_add(struct dialogue_tap **list, struct taps_entry *e, uint64_t 
     }
 }
 
-static void taps_add_outbound(struct outbound *o, struct taps_entry *e, const char *how)
+static void taps_tell_outbound(struct outbound *o, struct taps_entry *e, const char *how)
 {
     char at[IP_ENDPOINT_TEXT_MAX];
     struct buf note;
-    if (!taps_means_outbound(e->dialogue, o)) {
-        return;
-    }
     const struct route_candidate *c = &o->plan->candidates[o->candidate];
     buf_init(&note, TAPS_NOTE_BYTES);
     buf_addf(&note, "%s to %.*s, %s", how, SLICE_ARG(c->host), ip_endpoint_text(&c->endpoint, at));
     taps_add(&o->taps, e, o->id, buf_slice(&note), io_now(o->relay->io));
     buf_deinit(&note);
+}
+
+static void taps_add_outbound(struct outbound *o, struct taps_entry *e, const char *how)
+{
+    if (taps_means_outbound(e->dialogue, o)) {
+        taps_tell_outbound(o, e, how);
+    }
 }
 
 static void taps_add_inbound(struct inbound *s, struct taps_entry *e, const char *how)
@@ -75,6 +79,37 @@ void taps_outbound(struct outbound *o)
     struct taps *t = &o->relay->taps;
     for (unsigned i = 0; i < t->count; i++) {
         taps_add_outbound(o, &t->entries[i], "connects");
+    }
+}
+
+static bool taps_has(const struct dialogue_tap *list, const struct dialogue *d)
+{
+    while (list && list->dialogue != d) {
+        list = list->next;
+    }
+    return list != NULL;
+}
+
+static bool taps_means_part(const struct dialogue *d, const struct queue_part *p)
+{
+    for (uint32_t i = 0; i < p->count && !d->is_net; i++) {
+        struct slice to = p->message->rcpts[p->rcpts[i]].address;
+        if (slice_eq_nocase(queue_address_domain(to), slice_str(d->target))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where a domain's mail goes is known to the worker that has routed it, not to all that send it. */
+void taps_transaction(struct outbound *o, const struct queue_part *p)
+{
+    struct taps *t = &o->relay->taps;
+    for (unsigned i = 0; i < t->count; i++) {
+        struct taps_entry *e = &t->entries[i];
+        if (!taps_has(o->taps, e->dialogue) && taps_means_part(e->dialogue, p)) {
+            taps_tell_outbound(o, e, "is connected");
+        }
     }
 }
 

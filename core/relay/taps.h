@@ -15,6 +15,7 @@
 
 struct inbound;
 struct outbound;
+struct queue_part;
 struct relay;
 
 enum { TAPS_OUT_BYTES = 128 * 1024 }; /* of one dialogue in one turn of the loop */
@@ -38,6 +39,8 @@ void taps_close(struct relay *r);
 /* It is about to connect to its candidate; its client is known. */
 void taps_outbound(struct outbound *o);
 void taps_inbound(struct inbound *s);
+/* It begins a transaction with this part: now it is known for whom. */
+void taps_transaction(struct outbound *o, const struct queue_part *p);
 /* It is over, or will go on with another host. */
 void taps_drop(struct dialogue_tap **list, const struct clock_now *now);
 

@@ -285,6 +285,13 @@ static struct outcome txn_check(const struct smtp_client *c, const struct smtp_c
         {c->caps.size_max > 0 && txn->body_bytes > c->caps.size_max,
          {5, 3, 4},
          SLICE("message is larger than the peer accepts")},
+        /* RFC 2852 4: who cannot keep the time must not get it. */
+        {txn->by_mode == 'R' && !c->caps.deliverby,
+         {5, 4, 7},
+         SLICE("message is to be returned when its time is over, peer does not offer DELIVERBY")},
+        {txn->by_mode == 'R' && txn->by_s < (int64_t)c->caps.by_min_s,
+         {5, 4, 7},
+         SLICE("less of the message's time is left than the peer accepts (DELIVERBY)")},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         if (rows[i].bad) {

@@ -15,6 +15,13 @@ static void size_parse(struct smtp_caps *caps, struct slice args)
     caps->size_max = slice_to_u64(args, &n) ? n : 0;
 }
 
+/* RFC 2852 2: at most nine digits. */
+static void deliverby_parse(struct smtp_caps *caps, struct slice args)
+{
+    uint64_t n;
+    caps->by_min_s = args.len <= 9 && slice_to_u64(args, &n) ? (uint32_t)n : 0;
+}
+
 static uint32_t limit_value(struct slice s)
 {
     uint64_t n;
@@ -57,7 +64,7 @@ static const struct {
     {SLICE_INIT("ENHANCEDSTATUSCODES"), offsetof(struct smtp_caps, enhancedstatuscodes), NULL},
     {SLICE_INIT("STARTTLS"), offsetof(struct smtp_caps, starttls), NULL},
     {SLICE_INIT("REQUIRETLS"), offsetof(struct smtp_caps, requiretls), NULL},
-    {SLICE_INIT("DELIVERBY"), offsetof(struct smtp_caps, deliverby), NULL},
+    {SLICE_INIT("DELIVERBY"), offsetof(struct smtp_caps, deliverby), deliverby_parse},
     {SLICE_INIT("AUTH"), offsetof(struct smtp_caps, auth), auth_parse},
     {SLICE_INIT("LIMITS"), offsetof(struct smtp_caps, esmtp), limits_parse},
 };

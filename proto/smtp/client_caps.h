@@ -28,6 +28,7 @@ struct smtp_caps {
     bool auth;
     uint32_t auth_mechanisms;   /* SMTP_AUTH_* that are known to us */
     uint64_t size_max;          /* 0: no limit named */
+    uint32_t by_min_s;          /* DELIVERBY: the shortest time of mode R; 0: any */
     uint32_t limit_rcpt;        /* LIMITS RCPTMAX, 0: none */
     uint32_t limit_mail;        /* LIMITS MAILMAX, 0: none */
     uint32_t limit_rcpt_domain; /* LIMITS RCPTDOMAINMAX, 0: none */

@@ -325,6 +325,11 @@ def test_schema_knows_every_key_of_the_issue():
         assert node.get("description")
 
 
+def test_schema_takes_a_reply_code_as_yaml_reads_it():
+    schema = json.loads(effective("--schema"))
+    assert schema["properties"]["access"]["properties"]["refuse_code"]["enum"] == ["554", 554, "550", 550]
+
+
 # ---- SIGHUP ----
 
 def test_reload_changes_what_can_be_changed(make):

@@ -402,7 +402,33 @@ def test_deliver_by_is_passed_on(make, params, form):
     assert word.endswith(form) and 100 < int(word[3:].split(b";")[0]) <= 120
 
 
-def test_deliver_by_is_kept_from_those_who_do_not_know_it(make):
+@pytest.mark.parametrize("offered", [[], ["DELIVERBY 600"]], ids=["not known", "longer times only"])
+def test_deliver_by_return_comes_back_from_who_cannot_keep_it(make, offered):
+    sink = make.sink([*ALL, *offered])
+    engine = submission(make, sink, {"deliver_by": "1s"})
+    send(engine.port, params="BY=120;R")
+    assert engine.event("bounced")["status"] == "5.4.7"
+    wait_until(lambda: any(m.sender == b"" for m in sink.messages), 15, "the report")
+    fields, _ = status_report(sink)
+    assert (fields["Action"], fields["Status"]) == ("failed", "5.4.7")
+    assert len(sink.messages) == 1
+
+
+@pytest.mark.parametrize("notify, reports", [("", 1), ("NOTIFY=NEVER", 0)])
+def test_deliver_by_notify_says_that_it_was_relayed_to_who_does_not_know_it(make, notify, reports):
     sink = make.sink()
     engine = submission(make, sink, {"deliver_by": "1s"})
-    assert b"BY=" not in received(sink, send(engine.port, params="BY=120;R")).params
+    with Client(engine.port) as c:
+        c.ehlo()
+        assert c.cmd("MAIL FROM:<alice@example.test> BY=120;N").code == 250
+        assert c.cmd(f"RCPT TO:<bob@example.test> {notify}".strip()).code == 250
+        assert c.cmd("DATA").code == 354
+        c.send(message("relayed") + b".\r\n")
+        assert c.reply().code == 250
+    assert b"BY=" not in received(sink, "relayed").params
+    engine.wait_empty()
+    assert len([m for m in sink.messages if m.sender == b""]) == reports
+    if reports:
+        fields, _ = status_report(sink)
+        assert fields["Action"] == "relayed"
+

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`ringpost queue route`: queued mail goes by another host, and stays on that way over a restart."""
-import base64
 import re
+import threading
 
 import pytest
 
 from harness.client import submit
 from harness.engine import check_sum, run
-from harness.message import message, tag
 from harness.ports import free_port
+from harness.sink import Sink
+from harness.tls_peer import TlsSink, login_world, peer_ca
 from harness.wait import wait_until
 
 WORKERS = [1, 2]
@@ -105,7 +106,6 @@ def test_a_route_survives_a_restart(rig, kill):
         rig.start()
         wait_until(lambda: listed(rig).get(ALL[0], {}).get("route") == target, 10, "the route is known")
         assert "route" not in listed(rig)[ALL[1]]
-    from harness.sink import Sink
     with Sink(port=port) as sink:
         order(rig, "retry", "--recipient", ALL[0])
         sink.wait(1)
@@ -129,7 +129,6 @@ def test_default_takes_a_route_back(rig):
 @pytest.mark.parametrize("workers", WORKERS)
 def test_what_stands_in_line_goes_the_other_way(make, workers):
     """One slow connection with forty behind it: all but those in transactions go elsewhere."""
-    import threading
     go = threading.Event()
 
     def dot(session, data):
@@ -174,25 +173,29 @@ def test_a_host_that_does_not_exist_puts_off(world):
     assert listed(w.engine)["bob@dest.test"]["route"] == "nowhere.test:25"
 
 
-def test_our_login_is_for_the_configured_host_only(make):
-    """The host that mail is routed to offers AUTH in the clear; it never hears of the smarthost's password."""
-    user, secret = "alice", "c4n4ry-route"
-    offers = ["8BITMIME", "AUTH PLAIN LOGIN"]
-    shut = make.sink(features=offers, script={"rcpt": lambda s, a: "451 4.7.1 later",
-                                              "line": lambda s, a: "235 2.7.0 welcome" if a.upper().startswith(
-                                                  b"AUTH") else None})
-    other = make.sink(features=offers)
-    engine = make.relay({**HOUR, "relay": {"host": shut.endpoint, "username": user, "password": secret,
-                                           "auth_without_tls": True}}, sink=shut)
+def test_our_login_is_for_the_configured_host_only(make, tmp_path_factory):
+    """Another host offers AUTH, in clear and under TLS; it never hears of the smarthost's password. Routed to the
+    smarthost by name and port, mail is as its own."""
+    secret = "c4n4ry-route"
+    ca = peer_ca(tmp_path_factory.mktemp("ca"))
+    engine = login_world(make, ca, "alice", secret, ["PLAIN"], conf={"queue": {"schedule": ["1h"]}})
+    shut = [True]
+    engine.sink.script["rcpt"] = lambda s, a: "451 4.7.1 later" if shut[0] else None
+    other = make.add(TlsSink(ca.server(ca.good), auth=["PLAIN"], auth_in_clear=["PLAIN"], auth_required=False,
+                             users={"alice": secret}).start())
     submit(engine.port, to=["a@one.test"])
-    engine.event("deferred")
-    spoken = [c.line for s in shut.sessions for c in s.commands]
-    assert any(line.upper().startswith(b"AUTH") for line in spoken), spoken
-    order(engine, "route", "--all", "--to", other.endpoint)
+    submit(engine.port, to=["b@one.test"])
+    engine.event("deferred", count=2)
+    assert engine.sink.commands("AUTH") and any(s.user for s in engine.sink.sessions)
+    order(engine, "route", "--recipient", "a@one.test", "--to", other.endpoint)
     other.wait(1)
-    for line in [c.line for s in other.sessions for c in s.commands]:
-        assert not line.upper().startswith(b"AUTH"), line
-        assert secret.encode() not in line and base64.b64encode(secret.encode())[:8] not in line
+    assert other.commands("AUTH") == [] and delivered(other) == ["a@one.test"]
+    shut[0] = False
+    order(engine, "route", "--recipient", "b@one.test", "--to", f"Mail.peer.test:{engine.sink.port}")
+    engine.sink.wait(1)
+    assert delivered(engine.sink) == ["b@one.test"]
+    assert all(s.user for s in engine.sink.sessions)
+    engine.wait_empty()
 
 
 @pytest.mark.parametrize("target", ["", "bad host", "host:0", "host:70000", "mx:", "mx:a b", "[::1", "x y:25", "a@b"])
@@ -206,4 +209,3 @@ def test_a_route_needs_a_target_and_a_selection(relay):
     assert done.returncode == 64 and "to=" in done.stderr
     done = run("queue", "route", "--to", "h.test:25", "--socket", relay.socket)
     assert done.returncode == 64 and "--all" in done.stderr
-    assert message(tag())

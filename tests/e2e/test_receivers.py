@@ -5,12 +5,14 @@ OpenSMTPD has neither PIPELINING nor CHUNKING and no switch for them: it stands 
 row. Which of the three ways was gone is seen in what the server offers, so that is asked first."""
 import email
 import hashlib
+import os
 
 import pytest
 
 from harness.client import Client
 from harness.message import sized, tag
 from harness.peers import Exim, Opensmtpd, Postfix
+from harness.wait import wait_until
 
 ON, OFF = True, False
 
@@ -53,8 +55,19 @@ def receiver(request, tmp_path_factory):
                             "delivery": {"connections_per_site": 2, "messages_per_connection": 6},
                             "queue": {"schedule": ["1h"]}})
     engine.server = server
+    engine.chunking = wants[1]
     yield engine
     makers.finish()
+
+
+def knows_bdat(server):
+    """Whether its log tells of messages that came by BDAT: Exim's letter K, Postfix's count of commands."""
+    for log in ("log/mainlog", "log"):
+        path = os.path.join(server.folder, log)
+        if os.path.isfile(path):
+            with open(path, encoding="utf-8", errors="replace") as f:
+                return any((" <= " in line and " K " in line) or " bdat=" in line for line in f)
+    return False  # OpenSMTPD's is what it prints, and it has no BDAT
 
 
 def body_hash(content):
@@ -104,3 +117,17 @@ def test_everything_arrives_once_and_unchanged(receiver, size, count, rcpts):
     for key, copies in got.items():
         assert {body_hash(content) for content in copies} == {body_hash(sent[key])}
         assert all(fields_of(content) == fields_of(sent[key]) for content in copies)
+
+
+def test_the_way_that_was_meant_was_gone(receiver):
+    """Behind the others, in the order of this file."""
+    engine = receiver
+    with Client(engine.port) as c:
+        c.ehlo()
+        assert c.submit(sized(1500)).code == 250
+    engine.wait_empty()
+    engine.stop()  # its connections end, then the servers log what they were used for
+    if engine.chunking:
+        wait_until(lambda: knows_bdat(engine.server), 20, "a word of BDAT in the log")
+    else:
+        assert not knows_bdat(engine.server)

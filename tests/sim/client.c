@@ -34,6 +34,7 @@ struct expect {
 
 struct client {
     bool used, gone;
+    bool cut; /* it does not listen any more */
     net_conn conn;
     bool pipelines, chunks;
     unsigned left;    /* messages to begin */
@@ -86,6 +87,7 @@ static bool client_cuts(struct client *c, struct slice next)
         return false;
     }
     sim_trace("client %u vanishes", (unsigned)(c - clients.list));
+    c->cut = true;
     net_far_send(c->conn, slice_first(next, (size_t)sim_below(next.len + 1)));
     if (sim_below(2)) {
         net_far_reset(c->conn);
@@ -275,7 +277,7 @@ static void client_bytes(unsigned who, struct slice data)
 {
     struct client *c = &clients.list[who];
     c->heard_us = sim.now_us;
-    for (size_t i = 0; i < data.len && !c->gone; i++) {
+    for (size_t i = 0; i < data.len && !c->gone && !c->cut; i++) {
         must(c->line_len < CLIENT_LINE);
         c->line[c->line_len++] = data.ptr[i];
         if (data.ptr[i] != '\n') {

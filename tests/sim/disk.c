@@ -358,6 +358,13 @@ int disk_ring_sync(int fd)
     return ok ? 0 : -EIO;
 }
 
+int disk_ring_sync_range(int fd, uint64_t offset, size_t len)
+{
+    bool ok = !disk_fault(sim.opt.disk_eio_ppm);
+    disk_file_sync_range(file_of(fd), offset, len, ok);
+    return ok ? 0 : -EIO;
+}
+
 int disk_ring_allocate(int fd, uint64_t offset, uint64_t len)
 {
     struct disk_file *f = file_of(fd);
@@ -528,6 +535,12 @@ bool disk_probe_direct(int dir_fd)
 {
     (void)dir_fd;
     return true;
+}
+
+bool disk_knows_dsync(int dir_fd)
+{
+    (void)dir_fd;
+    return sim.opt.disk_dsync;
 }
 
 int disk_free_bytes(int dir_fd, uint64_t *out)

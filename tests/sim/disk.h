@@ -42,6 +42,8 @@ struct disk *disk_fork(void);
 int disk_ring_write(int fd, const void *ptr, size_t len, uint64_t offset);
 int disk_ring_read(int fd, void *ptr, size_t len, uint64_t offset);
 int disk_ring_sync(int fd);
+/* After a write with RWF_DSYNC. */
+int disk_ring_sync_range(int fd, uint64_t offset, size_t len);
 int disk_ring_allocate(int fd, uint64_t offset, uint64_t len);
 
 /* A write that is in the kernel at the moment of the crash: some of its sectors are there. */

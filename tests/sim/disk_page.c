@@ -167,9 +167,9 @@ static void file_settle(struct disk_file *f, size_t page, uint8_t mask)
     }
 }
 
-void disk_file_sync(struct disk_file *f, bool ok)
+static void file_sync_pages(struct disk_file *f, size_t from, size_t to, bool ok)
 {
-    for (size_t page = 0; page < f->page_count; page++) {
+    for (size_t page = from; page < to; page++) {
         if (!f->dirty[page]) {
             continue;
         }
@@ -180,8 +180,22 @@ void disk_file_sync(struct disk_file *f, bool ok)
         }
         f->dirty[page] = 0;
     }
+}
+
+void disk_file_sync(struct disk_file *f, bool ok)
+{
+    file_sync_pages(f, 0, f->page_count, ok);
     if (ok) {
         f->durable_size = f->size;
+    }
+}
+
+void disk_file_sync_range(struct disk_file *f, uint64_t offset, size_t len, bool ok)
+{
+    must(offset % DISK_PAGE == 0 && len % DISK_PAGE == 0);
+    file_sync_pages(f, (size_t)(offset / DISK_PAGE), (size_t)((offset + len) / DISK_PAGE), ok);
+    if (ok && f->durable_size < offset + len) {
+        f->durable_size = offset + len;
     }
 }
 

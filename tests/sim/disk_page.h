@@ -32,6 +32,8 @@ void disk_file_read(const struct disk_file *f, void *ptr, size_t len, uint64_t o
 void disk_file_grow(struct disk_file *f, uint64_t size);
 void disk_file_cut(struct disk_file *f, uint64_t size);
 void disk_file_sync(struct disk_file *f, bool ok);
+/* What a write with RWF_DSYNC does: these bytes only. */
+void disk_file_sync_range(struct disk_file *f, uint64_t offset, size_t len, bool ok);
 /* by_chance: what is not durable survives sector by sector; else none of it does. */
 void disk_file_crash(struct disk_file *f, bool by_chance);
 void disk_file_copy(struct disk_file *to, const struct disk_file *from);

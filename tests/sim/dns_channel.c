@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * The twin of dns/channel.c (c-ares opens sockets of its own, past core/io): questions are answered after a
- * while with the packet a server would send, which the real parser reads. A lie is another code, silence, or
- * bytes that are wrong anywhere.
+ * while with the packet a server would send, which the real parser reads. A lie is silence, another code or
+ * half a packet.
  *
  * The zone: d<i>.sim.org has MX hosts mx0.d<i>.sim.org (and mx1… when i is odd) at 5.0.<i>.1 (5.0.<i>.2).
  */
@@ -118,13 +118,9 @@ static struct dns_answer *channel_answer(struct dns_ask *ask)
             packet_head(&p, ask, RCODE_SERVFAIL, 0);
             break;
         default:
+            /* Cut anywhere. A lie may end in nothing, never in a definite no: that would be a bounce. */
             packet_answer(&p, ask);
-            /* Below the answers' types and addresses: a lie may end in nothing, never in another host. */
             p.len = 12 + sim_below(p.len - 12);
-            p.bytes[sim_below(12)] ^= (uint8_t)(1u << sim_below(8));
-            if ((p.bytes[3] & 15) == RCODE_NXDOMAIN) {
-                p.bytes[3] ^= 1;
-            }
             break;
         }
     } else {

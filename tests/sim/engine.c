@@ -223,6 +223,15 @@ bool engine_start(struct relay_settings *settings)
 
 /* ---- the loop ---- */
 
+static void life_check_spool(const struct life *l, unsigned i)
+{
+    struct spool_stats stats;
+    spool_stats(l->workers[i].spool, &stats);
+    if (stats.state == SPOOL_STATE_READ_ONLY) {
+        ledger_spool_is_read_only();
+    }
+}
+
 static bool life_step(void *arg)
 {
     return worker_step(arg);
@@ -338,6 +347,7 @@ bool engine_step(void)
         l->running[i] = goes_on;
         if (goes_on) {
             life_check_sum(l, i);
+            life_check_spool(l, i);
         }
         ring_submit(i);
     }

@@ -78,14 +78,16 @@ bool ledger_parse(struct slice address, unsigned *m, unsigned *rcpt, bool *is_se
 void ledger_may_be_sent(unsigned m, unsigned rcpt, struct slice sender);
 void ledger_took(unsigned m, unsigned rcpt, struct slice content);
 void ledger_rejected(unsigned m, unsigned rcpt);
-void ledger_took_report(unsigned m, struct slice content);
-/* The engine has read the answer to the last copy / reject / report. */
+/* Returns the recipients it speaks of, a bit each. */
+unsigned ledger_took_report(unsigned m, struct slice content);
+/* The engine has read the answer to the last copy / reject / report (rcpt: those bits). */
 enum ledger_fact { LEDGER_COPY, LEDGER_REJECT, LEDGER_REPORT };
 void ledger_known(unsigned m, unsigned rcpt, enum ledger_fact fact);
 
 /* ---- crashes ---- */
 
 void ledger_engine_died(bool power);
+void ledger_spool_is_read_only(void);
 void ledger_recovery_begins(void);
 void ledger_recovered(const struct spool_recovered *found);
 void ledger_damaged(const struct spool_damage_report *report);

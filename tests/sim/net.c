@@ -319,7 +319,8 @@ void net_crash(bool power)
 {
     for (unsigned i = 0; i < NET_SOCKS; i++) {
         struct net_sock *s = &net.socks[i];
-        if (s->kind == NET_FREE || (s->kind == NET_STREAM && s->engine_closed)) {
+        bool engines = s->owned || s->waiting;
+        if (s->kind == NET_FREE || (s->kind == NET_STREAM && (s->engine_closed || !engines))) {
             continue;
         }
         if (s->kind != NET_STREAM) {

@@ -208,7 +208,8 @@ static uint64_t disk_time_us(const struct ring_op *op)
 
 static void disk_later(struct ring_op *op);
 
-/* A write and its fdatasync, as uring_file.c does them: after a short write the rest with a new pair. */
+/* A write and its fdatasync, or one with RWF_DSYNC, as uring_file.c does them; after a short write the rest in
+ * the same way. */
 static void disk_write_durable(struct ring_op *op)
 {
     int n = disk_ring_write(op->fd, (const char *)op->ptr + op->done, op->len - op->done,
@@ -217,13 +218,14 @@ static void disk_write_durable(struct ring_op *op)
         ring_end(op, n, NULL);
         return;
     }
+    int synced = op->io->dsync ? disk_ring_sync_range(op->fd, op->offset + op->done, (size_t)n) : 0;
     op->done += (size_t)n;
-    if (op->done < op->len) {
+    if (synced == 0 && op->done < op->len) {
         op->io->counters.short_writes++;
         disk_later(op);
         return;
     }
-    ring_end(op, disk_ring_sync(op->fd), NULL);
+    ring_end(op, op->io->dsync ? synced : disk_ring_sync(op->fd), NULL);
 }
 
 static void disk_fire(uint64_t arg)

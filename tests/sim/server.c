@@ -185,8 +185,9 @@ static void server_reject(struct server *s, const struct server_rcpt *r)
 static void server_took(struct server *s, const struct server_rcpt *r)
 {
     if (r->is_sender) {
-        ledger_took_report(r->message, buf_slice(&s->content));
-        server_fact(s, LEDGER_REPORT, r);
+        struct server_rcpt about = *r;
+        about.rcpt = ledger_took_report(r->message, buf_slice(&s->content));
+        server_fact(s, LEDGER_REPORT, &about);
     } else {
         ledger_took(r->message, r->rcpt, buf_slice(&s->content));
         server_fact(s, LEDGER_COPY, r);

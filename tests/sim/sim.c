@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "tests/sim/sim.h"
+#include "ringpost_version.h"
 #include "tests/sim/heap.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#ifndef RINGPOST_SIM_COMMIT
-#define RINGPOST_SIM_COMMIT "unknown"
-#endif
 
 struct sim sim;
 
@@ -105,9 +102,9 @@ void sim_deinit(void)
 void sim_fail(const char *format, ...)
 {
     va_list args;
-    fprintf(stderr, "FAILED seed %llu at %.6f s, life %u, commit %s: ",
+    fprintf(stderr, "FAILED seed %llu at %.6f s, life %u, ringpost %s: ",
             (unsigned long long)sim.seed, (double)sim.now_us / SIM_SECOND, sim.life,
-            RINGPOST_SIM_COMMIT);
+            RINGPOST_VERSION_FULL);
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);

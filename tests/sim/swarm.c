@@ -39,6 +39,7 @@ static void swarm_disk(struct swarm *s)
     s->disk_short_ppm = swarm_rate(3, 300000);
     s->disk_stall_ppm = swarm_rate(5, 10000);
     s->disk_bytes = sim_below(6) ? 0 : sim_between(8, 24) << 20;
+    s->disk_dsync = sim_below(2);
     s->power_ppm = (uint32_t)(sim_below(3) ? 600000 : sim_below(1000001));
     s->nested_ppm = sim_below(2) ? 300000 : 0;
     s->probe_ppm = sim_below(3) ? 100000 : 20000;

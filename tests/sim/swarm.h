@@ -37,6 +37,7 @@ struct swarm {
     uint32_t disk_read_eio_ppm;
     unsigned disk_us;      /* usual length of a write */
     uint64_t disk_bytes;   /* 0: no end */
+    bool disk_dsync;       /* RWF_DSYNC instead of fdatasync */
     uint32_t power_ppm;    /* of the crashes: power, not only the process */
     uint32_t nested_ppm;   /* a crash during the start that follows a crash */
     uint32_t probe_ppm;    /* of the disk's steps: look at what a crash here would leave */

@@ -516,6 +516,12 @@ const struct clock_now *io_now(const struct io *io)
     return &io->now;
 }
 
+void io_trust_dsync(struct io *io)
+{
+    (void)io;
+    must_never("not where disk_knows_dsync says no");
+}
+
 void io_count_stale(struct io *io)
 {
     io->counters.stale++;
@@ -816,6 +822,12 @@ bool disk_probe_direct(int dir_fd)
 {
     (void)dir_fd;
     return true;
+}
+
+bool disk_knows_dsync(int dir_fd)
+{
+    (void)dir_fd;
+    return false;
 }
 
 int disk_free_bytes(int dir_fd, uint64_t *out)

@@ -215,6 +215,27 @@ START_TEST(variables_name_sources_too)
 }
 END_TEST
 
+START_TEST(shaping_for_a_source_that_is_not_there_is_warned_of)
+{
+    struct loaded l = load_text(IP1 "source_pools: [{name: p, sources: {ip1: 1}}]\n"
+                                    "shaping:\n"
+                                    "  builtin: false\n"
+                                    "  sources:\n"
+                                    "    ip1: {connections: 1}\n"
+                                    "    ip9: {connections: 1}\n"
+                                    "  domains:\n"
+                                    "    example.org:\n"
+                                    "      sources: {p: {connections: 1}}\n");
+    ck_assert_msg(l.conf != NULL, "%.*s", SLICE_ARG(buf_slice(&l.errors)));
+    buf_expect(&l.warnings,
+               "t.yaml:7:5: shaping: the rule for source ip9 can never apply: no source has this "
+               "name\n"
+               "t.yaml:10:17: shaping: the rule for source p can never apply: no source has this "
+               "name (it is a pool)\n");
+    unload(&l);
+}
+END_TEST
+
 /* A running engine takes all of it. */
 START_TEST(a_reload_takes_other_sources)
 {
@@ -238,6 +259,7 @@ int main(void)
     tcase_add_test(t, all_of_it_is_read);
     tcase_add_test(t, what_is_printed_means_the_same);
     tcase_add_test(t, variables_name_sources_too);
+    tcase_add_test(t, shaping_for_a_source_that_is_not_there_is_warned_of);
     tcase_add_test(t, a_reload_takes_other_sources);
     suite_add_tcase(s, t);
     return suite_run(s);

@@ -189,6 +189,9 @@ START_TEST(probes)
     ck_assert_int_eq(disk_free_bytes(dir, &bytes), 0);
     ck_assert_uint_gt(bytes, 0);
     (void)disk_probe_direct(dir);
+    int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ck_assert(!disk_knows_dsync(proc)); /* only what is in its list */
+    close(proc);
     ck_assert_int_eq(disk_open(dir, "probe.tmp", DISK_READ, false), -ENOENT);
     unsigned char a[16] = {0};
     unsigned char b[16] = {0};

@@ -13,6 +13,16 @@ enum { BLOCK = 4096 };
 static struct ring ring;
 static const struct io_tag spool_tag = {IO_KIND_SPOOL, {5, 1}};
 
+static bool dsync; /* under test: io_trust_dsync */
+
+static void files_open(unsigned entries)
+{
+    ring_open(&ring, entries);
+    if (dsync) {
+        io_trust_dsync(ring.io);
+    }
+}
+
 static char *pattern(size_t len)
 {
     char *bytes = malloc(len);
@@ -55,7 +65,7 @@ START_TEST(durable_write)
 {
     int fd = ring_file();
     char *bytes = pattern(5 * BLOCK);
-    ring_open(&ring, 8);
+    files_open(8);
     for (unsigned i = 1; i <= 5; i++) {
         ring_assert(write_durable(fd, bytes, i * BLOCK, BLOCK), IO_OK, 0);
         ck_assert_uint_eq(io_counters(ring.io)->durable_writes, i);
@@ -79,19 +89,21 @@ START_TEST(failed_writes_are_not_durable)
         {NULL, 0, IO_DISK_ERROR, EBADF},                 /* closed: its fdatasync is cancelled */
         {"/dev/full", O_WRONLY, IO_NO_SPACE, ENOSPC},    /* the same */
         {"/etc/passwd", O_RDONLY, IO_DISK_ERROR, EBADF}, /* not for writing */
+        {"/tmp", O_RDONLY | O_DIRECTORY, IO_DISK_ERROR, EBADF},
         {"/dev/null", O_WRONLY, IO_UNSUPPORTED, EINVAL}, /* written, but fdatasync refuses */
         {"/dev/zero", O_RDWR, IO_UNSUPPORTED, EINVAL},
-        {"/tmp", O_RDONLY | O_DIRECTORY, IO_DISK_ERROR, EBADF},
     };
+    /* Devices do not hear RWF_DSYNC: nobody trusts them with it (disk_knows_dsync). */
+    size_t count = dsync ? 4 : ARRAY_COUNT(rows);
     char *bytes = pattern(BLOCK);
-    ring_open(&ring, 8);
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+    files_open(8);
+    for (size_t i = 0; i < count; i++) {
         int fd = rows[i].path ? open(rows[i].path, rows[i].flags) : -1;
         ring_assert(write_durable(fd, bytes, BLOCK, 0), rows[i].status, rows[i].error);
         close(fd);
     }
     ck_assert_uint_eq(io_counters(ring.io)->durable_writes, 0);
-    ck_assert_uint_eq(io_counters(ring.io)->events, ARRAY_COUNT(rows));
+    ck_assert_uint_eq(io_counters(ring.io)->events, count);
     free(bytes);
     ring_close(&ring);
 }
@@ -103,7 +115,7 @@ START_TEST(short_write_that_cannot_go_on)
 {
     int fd = ring_file();
     char *bytes = pattern(4 * BLOCK);
-    ring_open(&ring, 8);
+    files_open(8);
     limit_files_to(3 * BLOCK);
     ring_assert(write_durable(fd, bytes, 4 * BLOCK, 0), IO_NO_SPACE, EFBIG);
     ck_assert_uint_eq(io_counters(ring.io)->short_writes, 1);
@@ -122,7 +134,7 @@ START_TEST(short_write_is_continued)
 {
     static const size_t cuts[] = {1, BLOCK, 3 * BLOCK - 1};
     char *bytes = pattern(4 * BLOCK);
-    ring_open(&ring, 8);
+    files_open(8);
     for (size_t i = 0; i < ARRAY_COUNT(cuts); i++) {
         int fd = ring_file();
         ring.count = 0;
@@ -175,7 +187,7 @@ START_TEST(the_sync_begins_after_the_write)
     char *bytes = pattern(BLOCK);
     ring_pair(fds);
     ck_assert_int_eq(write(fds[1], "x", 1), 1);
-    ring_open(&ring, 4);
+    files_open(4);
     for (uint32_t fill = 0; fill < 9; fill++) {
         int writer = full_pipe(&reader);
         ring.count = 0;
@@ -203,7 +215,7 @@ START_TEST(many_durable_writes_at_once)
     enum { WRITES = 16 };
     int fd = ring_file();
     char *bytes = pattern(BLOCK);
-    ring_open(&ring, 8);
+    files_open(8);
     for (unsigned round = 1; round <= 3; round++) { /* places are used again */
         ring.count = 0;
         for (uint32_t i = 0; i < WRITES; i++) {
@@ -226,7 +238,7 @@ END_TEST
 static void one_write_too_many(void *ctx)
 {
     (void)ctx;
-    ring_open(&ring, 64);
+    files_open(64);
     for (uint32_t i = 0; i < 17; i++) {
         io_write_durable(ring.io, ring_tag(IO_KIND_SPOOL, i), -1, "x", 1, 0);
     }
@@ -244,7 +256,7 @@ START_TEST(plain_write_and_read)
     int fd = ring_file();
     char *bytes = pattern(4 * BLOCK);
     char *got = malloc(4 * BLOCK);
-    ring_open(&ring, 8);
+    files_open(8);
     limit_files_to(3 * BLOCK);
     io_write(ring.io, spool_tag, fd, bytes, 4 * BLOCK, 0);
     struct io_event ev = ring_next(&ring);
@@ -275,7 +287,7 @@ START_TEST(open_allocate_sync_close)
     struct stat st;
     ck_assert_ptr_nonnull(mkdtemp(folder));
     int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    ring_open(&ring, 8);
+    files_open(8);
     io_openat(ring.io, spool_tag, dir, "none", O_RDWR, 0);
     ring_assert(ring_next(&ring), IO_NOT_FOUND, ENOENT);
     io_openat(ring.io, spool_tag, dir, "a", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -317,5 +329,8 @@ int main(void)
                             too_many_durable_writes,
                             plain_write_and_read,
                             open_allocate_sync_close};
-    return ring_run("core/io/io files", tests, ARRAY_COUNT(tests));
+    int status = ring_run("core/io/io files", tests, ARRAY_COUNT(tests));
+    dsync = true;
+    int again = ring_run("core/io/io files, RWF_DSYNC", tests, ARRAY_COUNT(tests));
+    return status == EXIT_SUCCESS ? again : status;
 }

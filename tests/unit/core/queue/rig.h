@@ -66,6 +66,7 @@ struct rig {
     void (*on_other)(struct rig *r, const struct io_event *ev);
     void (*on_turn)(struct rig *r);
     bool peer_has_dsn;
+    bool peer_has_deliverby;
     bool keeps_messages;     /* nothing is parked: the test has pointers to messages */
     uint64_t schedule[4];    /* ms */
     uint64_t delay_after_ms; /* 0: as configured */
@@ -199,6 +200,7 @@ static inline void rig_end_part(struct rig *r, struct queue_part *p)
         .peer_name = SLICE("mx.example.test"),
         .peer_addr = SLICE("192.0.2.1"),
         .peer_has_dsn = r->peer_has_dsn,
+        .peer_has_deliverby = r->peer_has_deliverby,
         .duration_ms = 1,
     };
     queue_part_sent(&r->queue, p, &end, false);

@@ -295,6 +295,23 @@ START_TEST(a_trace_reports_the_relay)
 }
 END_TEST
 
+/* DELIVERBY N: who does not know it cannot tell that it is late; the sender hears that from us. */
+START_TEST(who_cannot_tell_that_it_is_late)
+{
+    setup(rig_delivered);
+    struct attributes notify = {.by = ATTRIBUTES_BY_NOTIFY, .notify_s = now_s() + 60};
+    rig.peer_has_dsn = rig.peer_has_deliverby = true;
+    submit("ok@one.test", &notify);
+    RIG_UNTIL(&rig, rig.queue.counters.delivered == 1 && rig_messages(&rig) == 0);
+    ck_assert_uint_eq(rig.queue.counters.dsn, 0);
+    rig.peer_has_deliverby = false;
+    submit("ok@one.test", &notify);
+    RIG_UNTIL(&rig, rig.queue.counters.dsn == 1 && rig_messages(&rig) == 0);
+    ck_assert_ptr_nonnull(strstr(report(), "Action: relayed"));
+    teardown();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("core/queue/attributes");
@@ -310,6 +327,7 @@ int main(void)
     tcase_add_test(t, it_expires_while_we_are_away);
     tcase_add_test(t, late_and_tried_on);
     tcase_add_test(t, a_trace_reports_the_relay);
+    tcase_add_test(t, who_cannot_tell_that_it_is_late);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

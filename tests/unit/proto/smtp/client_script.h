@@ -35,6 +35,8 @@ struct script_txn {
     uint64_t body_bytes; /* 0: that of body */
     const char *envid;
     enum mail_ret ret;
+    char by_mode;
+    int32_t by_s;
 };
 
 struct script_step {
@@ -116,6 +118,8 @@ static inline void script_load(struct script *s)
             .ret = from->ret,
             .flags = from->flags,
             .body_bytes = from->body_bytes ? from->body_bytes : strlen(body),
+            .by_mode = from->by_mode,
+            .by_s = from->by_s,
             .rcpts = s->rcpts[t],
         };
         for (; txn->rcpt_count < SCRIPT_RCPTS && from->rcpts[txn->rcpt_count].address;

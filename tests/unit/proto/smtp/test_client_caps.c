@@ -24,6 +24,11 @@ static const struct {
       .starttls = true,
       .requiretls = true}},
     {"mx\nSIZE 1000", {.esmtp = true, .size = true, .size_max = 1000}},
+    {"mx\nDELIVERBY", {.esmtp = true, .deliverby = true}},
+    {"mx\nDELIVERBY 240", {.esmtp = true, .deliverby = true, .by_min_s = 240}},
+    {"mx\nDELIVERBY 999999999", {.esmtp = true, .deliverby = true, .by_min_s = 999999999}},
+    {"mx\nDELIVERBY 1000000000", {.esmtp = true, .deliverby = true}},
+    {"mx\nDELIVERBY -1", {.esmtp = true, .deliverby = true}},
     {"mx\nSIZE", {.esmtp = true, .size = true}},
     {"mx\nSIZE 0", {.esmtp = true, .size = true}},
     {"mx\nSIZE x", {.esmtp = true, .size = true}},
@@ -64,6 +69,7 @@ START_TEST(keywords)
                       "row %zu: flags", i);
         ck_assert_msg(caps.auth_mechanisms == want.auth_mechanisms, "row %zu: AUTH", i);
         ck_assert_uint_eq(caps.size_max, want.size_max);
+        ck_assert(caps.deliverby == want.deliverby && caps.by_min_s == want.by_min_s);
         ck_assert_uint_eq(caps.limit_rcpt, want.limit_rcpt);
         ck_assert_uint_eq(caps.limit_mail, want.limit_mail);
         ck_assert_uint_eq(caps.limit_rcpt_domain, want.limit_rcpt_domain);
