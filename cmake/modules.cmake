@@ -13,7 +13,8 @@ set(RINGPOST_FOLDERS core/base core/io core/conf core/obs core/queue core/policy
 set(RINGPOST_EXTERNALS
     "liburing[./]=ext_uring" "libfyaml\\.h=ext_fyaml" "json-c/|json\\.h=ext_jsonc"
     "idn2\\.h=ext_idn2" "pcre2\\.h=ext_pcre2" "ares[a-z_]*\\.h=ext_cares"
-    "wolfssl/=ext_wolfssl" "jemalloc/=ext_jemalloc" "crypt\\.h=ext_crypt")
+    "wolfssl/=ext_wolfssl" "jemalloc/=ext_jemalloc" "crypt\\.h=ext_crypt"
+    "seccomp\\.h=ext_seccomp")
 
 # The libraries that the given files need, by what they include.
 function(ringpost_includes out)

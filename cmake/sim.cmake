@@ -7,7 +7,7 @@ ringpost_includes(sim_needs ${sim_sources})
 add_executable(ringpost-sim ${sim_sources})
 target_include_directories(ringpost-sim PRIVATE "${CMAKE_SOURCE_DIR}" "${RINGPOST_GENERATED}")
 foreach(symbol malloc calloc realloc free aligned_alloc posix_memalign strdup strndup clock_gettime
-        getrandom pthread_create)
+        getrandom pthread_create must_fail)
     target_link_options(ringpost-sim PRIVATE "-Wl,--wrap=${symbol}")
 endforeach()
 target_link_options(ringpost-sim PRIVATE $<$<BOOL:${RINGPOST_LTO_COMPILE}>:-fno-lto>)

@@ -85,17 +85,17 @@ struct admin_request {
     char id[ADMIN_ID_BYTES_MAX + 1];       /* as given; "" otherwise */
     char after[ADMIN_ID_BYTES_MAX + 1];    /* queue ls: ids above this one */
     char scope[QUEUE_SCOPE_KEY_BYTES + 1]; /* suspend, resume: queue_scope_parse */
-    char to[QUEUE_TARGET_BYTES + 1];      /* queue route: queue_target_parse */
-    char target[LIMIT_DOMAIN_BYTES + 1];  /* trace */
+    char to[QUEUE_TARGET_BYTES + 1];       /* queue route: queue_target_parse */
+    char target[LIMIT_DOMAIN_BYTES + 1];   /* trace */
     char reason[QUEUE_SUSPEND_REASON_BYTES + 1];
-    uint64_t override_id;                    /* overrides cancel; 0: all */
-    char of[32];                             /* overrides add: a scope, "tenant@site" */
-    char action[32];                         /* … as in a rule */
+    uint64_t override_id; /* overrides cancel; 0: all */
+    char of[32];          /* overrides add: a scope, "tenant@site" */
+    char action[32];      /* … as in a rule */
     char value[AUTOMATION_NAME_BYTES_MAX + 1];
     char who[AUTOMATION_KEY_BYTES_MAX + 1];   /* tenant, "tenant/campaign", domain, source */
     char where[AUTOMATION_KEY_BYTES_MAX + 1]; /* site or provider */
     uint32_t day;                             /* warmup set: who: the source; where: the provider */
-    struct queue_select select; /* all but the id */
+    struct queue_select select;               /* all but the id */
 };
 
 /* line: without its LF. why gets a reason (no LF), at most some 100 bytes. */

@@ -320,6 +320,7 @@ static const struct admin_param params[] = {
     ADMIN_PARAM("site", OF_SELECTION, site, "the name of a mail host"),
     ADMIN_TEXT("tenant", OF_SELECTION, select.tenant, "a tenant's name"),
     ADMIN_TEXT("campaign", OF_SELECTION, select.campaign, "a campaign's name"),
+    ADMIN_TEXT("source", OF_SELECTION, select.source, "the name of an egress source"),
     ADMIN_TEXT("last_reply", OF_SELECTION, select.last_reply, "at most 200 bytes of a reply"),
     ADMIN_PARAM("older", OF_SELECTION, older, "a number of seconds"),
     ADMIN_PARAM("all", OF_ORDERS | OF_FORGET | OF_CANCEL, all, "1"),

@@ -108,7 +108,8 @@ static bool set_print(struct cli_args *args, enum cli_print print, struct buf *w
     if (args->print != CLI_PRINT_EFFECTIVE) {
         buf_add(
             why,
-            SLICE("--defaults, --schema, --markdown, --profiles and --shaping exclude each other"));
+            SLICE("--defaults, --schema, --markdown, --profiles, --shaping, --automation and "
+                  "--syscalls exclude each other"));
         return false;
     }
     args->print = print;
@@ -165,6 +166,18 @@ static bool set_shaping(struct cli_args *args, const char *value, struct buf *wh
     return set_print(args, CLI_PRINT_SHAPING, why);
 }
 
+static bool set_automation(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)value;
+    return set_print(args, CLI_PRINT_AUTOMATION, why);
+}
+
+static bool set_syscalls(struct cli_args *args, const char *value, struct buf *why)
+{
+    (void)value;
+    return set_print(args, CLI_PRINT_SYSCALLS, why);
+}
+
 static const struct cli_option options_table[] = {
     {SLICE_INIT("--config"), SLICE_INIT("-c"), "FILE", CLI_OPT_CONFIG, false,
      "configuration file; without it: defaults and RINGPOST_* variables", NULL, offsetof(struct cli_args, file)},
@@ -180,7 +193,11 @@ static const struct cli_option options_table[] = {
      "the variables of the replaced systems, as Markdown", set_profiles, 0},
     {SLICE_INIT("--shaping"), SLICE_INIT(""), NULL, CLI_OPT_PRINT, false,
      "the documentation of shaping rules, as Markdown", set_shaping, 0},
-    {SLICE_INIT("--source"), SLICE_INIT(""), "NAME", CLI_OPT_SOURCE, false,
+    {SLICE_INIT("--automation"), SLICE_INIT(""), NULL, CLI_OPT_PRINT, false,
+     "the table of automation's fields and built-in rules, as Markdown", set_automation, 0},
+    {SLICE_INIT("--syscalls"), SLICE_INIT(""), NULL, CLI_OPT_PRINT, false,
+     "what the sandbox lets the running engine do, as Markdown", set_syscalls, 0},
+    {SLICE_INIT("--source"), SLICE_INIT(""), "NAME", CLI_OPT_SOURCE | CLI_OPT_SELECT, false,
      "what leaves by this egress source", NULL, offsetof(struct cli_args, source)},
     {SLICE_INIT("--root"), SLICE_INIT(""), "DIR", CLI_OPT_ROOT, false,
      "stands before every absolute path of a profile", NULL, offsetof(struct cli_args, root)},

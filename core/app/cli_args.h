@@ -45,6 +45,8 @@ enum cli_print {
     CLI_PRINT_MARKDOWN,
     CLI_PRINT_PROFILES,
     CLI_PRINT_SHAPING,
+    CLI_PRINT_AUTOMATION,
+    CLI_PRINT_SYSCALLS,
 };
 
 struct cli_args {

@@ -3,7 +3,9 @@
  * serve, check, config: the commands around a configuration.
  */
 #include "core/app/cli_command.h"
+#include "core/app/sandbox_calls.h"
 #include "core/base/must.h"
+#include "core/policy/automation_print.h"
 
 enum {
     CLI_MESSAGES_BYTES_MAX = 256 * 1024,
@@ -116,6 +118,12 @@ int cli_config(struct cli *cli, const struct cli_args *args)
         break;
     case CLI_PRINT_SHAPING:
         conf_print_shaping(&text);
+        break;
+    case CLI_PRINT_AUTOMATION:
+        automation_print(&text);
+        break;
+    case CLI_PRINT_SYSCALLS:
+        sandbox_calls_print(&text);
         break;
     }
     must(!text.overflow);

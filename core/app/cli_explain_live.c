@@ -111,7 +111,8 @@ struct json_object *cli_explain_live(struct slice socket, struct slice word, str
     }
     for (size_t i = 0; ok && i < json_object_array_length(first.lines); i++) {
         struct json_object *line = json_object_array_get_idx(first.lines, i);
-        if (json_object_object_get(line, "refusal") && json_object_array_length(sites) == 0) {
+        bool alone = json_object_object_get(line, "refusal") && json_object_array_length(sites) == 0;
+        if (alone || json_object_object_get(line, "suspension")) {
             json_object_array_add(sites, json_object_get(line));
         }
     }
@@ -201,10 +202,30 @@ static void live_add_replies(struct buf *out, struct json_object *site)
     }
 }
 
+static void live_add_suspension(struct buf *out, struct json_object *o)
+{
+    buf_add(out, SLICE("\nsuspended: "));
+    live_add_text(out, o, "suspension");
+    if (json_object_object_get(o, "until")) {
+        buf_add(out, SLICE(", until "));
+        live_add_text(out, o, "until");
+    }
+    if (json_object_get_string_len(json_object_object_get(o, "reason"))) {
+        buf_add(out, SLICE(" ("));
+        live_add_text(out, o, "reason");
+        buf_add_byte(out, ')');
+    }
+    buf_add_byte(out, '\n');
+}
+
 static void live_add_site(struct buf *out, struct json_object *site)
 {
     struct json_object *c = json_object_object_get(site, "connections");
     struct json_object *r = json_object_object_get(site, "ready");
+    if (json_object_object_get(site, "suspension")) {
+        live_add_suspension(out, site);
+        return;
+    }
     if (!c || !r) {
         buf_add(out, SLICE("\nno site: "));
         live_add_text(out, site, "refusal");

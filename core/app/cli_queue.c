@@ -194,6 +194,7 @@ static void line_add_args(struct buf *line, struct buf *why, const struct cli_ar
     line_add(line, why, "sender", a->sender, true);
     line_add(line, why, "tenant", a->tenant, true);
     line_add(line, why, "campaign", a->campaign, true);
+    line_add(line, why, "source", a->source, true);
     line_add(line, why, "last_reply", a->last_reply, true);
     line_add(line, why, "reason", a->reason, true);
     line_add_number(line, "older", a->older_ms / 1000);

@@ -91,6 +91,10 @@ static void table_add_rcpt(struct buf *out, struct json_object *r, uint64_t now_
         buf_add(out, SLICE(", attempts "));
         buf_add_u64(out, attempts);
     }
+    if (table_text(r, "route").len) {
+        buf_add(out, SLICE(", by "));
+        cli_text_add(out, table_text(r, "route"));
+    }
     if (at.len && table_time(at, &next)) {
         buf_add(out, next > now_s ? SLICE(", next in ") : SLICE(", next now"));
         if (next > now_s) {

@@ -50,8 +50,8 @@ static int top_ask(struct top *t)
     t->now = (struct cli_top_totals){0};
     buf_clear(&t->rows);
     buf_clear(&t->error);
-    enum admin_client_result result = admin_client_call(
-        buf_slice(&t->path), &t->request, ADMIN_CLIENT_TIMEOUT_MS, &sink, &t->error);
+    enum admin_client_result result = admin_client_call(buf_slice(&t->path), &t->request,
+                                                        ADMIN_CLIENT_TIMEOUT_MS, &sink, &t->error);
     if (result == ADMIN_CLIENT_OK && t->unreadable) {
         buf_add(&t->error, SLICE("the engine sent a line that this version cannot read"));
         return CLI_FAILURE;

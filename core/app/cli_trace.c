@@ -9,7 +9,9 @@
 
 #include <json-c/json.h>
 
-enum { TRACE_PATIENCE_MS = 24 * 3600 * 1000 }; /* without a byte: nobody may be connected for long */
+enum {
+    TRACE_PATIENCE_MS = 24 * 3600 * 1000
+}; /* without a byte: nobody may be connected for long */
 
 struct trace_view {
     struct cli *cli;

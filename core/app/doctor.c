@@ -18,7 +18,7 @@ static void (*const checks[])(struct doctor *d) = {
     doctor_check_kernel,    doctor_check_ring,      doctor_check_descriptors, doctor_check_memlock,
     doctor_check_processor, doctor_check_clock,     doctor_check_settings,    doctor_check_spool,
     doctor_check_engine,    doctor_check_listeners, doctor_check_dns,         doctor_check_hostname,
-    doctor_check_relay,
+    doctor_check_relay,     doctor_check_sandbox,
 };
 
 static void doctor_say_json(const struct doctor *d, enum doctor_status status, const char *name,

@@ -20,6 +20,8 @@ void doctor_check_processor(struct doctor *d);
 void doctor_check_clock(struct doctor *d);
 /* doctor_io.c */
 void doctor_check_ring(struct doctor *d);
+/* doctor_sandbox.c */
+void doctor_check_sandbox(struct doctor *d);
 /* doctor_disk.c */
 void doctor_check_spool(struct doctor *d);
 /* doctor_net.c */

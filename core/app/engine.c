@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The control thread. Order of the start, each step before the next: signals, log, spool (lock, version,
- * recovery), ports, workers, gate, admin socket. Nothing is accepted before all of it has succeeded.
+ * The control thread. Order of the start, each step before the next: signals, files confined (before there
+ * are threads), log, spool (lock, version, recovery), ports, admin socket, workers, system calls confined,
+ * gate. Nothing is accepted before all of it has succeeded.
  * The end: STOP to all workers, CUT at shutdown.deadline, the log is written out, exit.
  */
 #include "core/app/engine_private.h"
 #include "core/base/heap.h"
-#include "core/io/net.h"
 #include "core/io/signals.h"
 #include "ringpost_version.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -20,7 +19,6 @@
 
 enum {
     ENGINE_LOG_CLOSE_MS = 3000,
-    ENGINE_PORT_PATIENCE_MS = 2000,
     ENGINE_JOBS_MAX = 4096,
     ENGINE_DISK_THREADS = 8,
 };
@@ -38,62 +36,6 @@ bool engine_event(struct engine *e, enum obs_event event)
 void engine_event_end(struct engine *e)
 {
     obs_end(&e->log, clock_read().mono_ms);
-}
-
-/* ---- ports ---- */
-
-/* The listeners of an engine that was killed are closed with its rings, which the kernel does a moment after the
- * process has ended: whoever starts the next one at once must not be turned away. */
-static int engine_probe_port(const struct ip_endpoint *at, uint64_t until_ms)
-{
-    int rc = net_probe(at);
-    while (rc == -EADDRINUSE && clock_read().mono_ms < until_ms) {
-        static const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
-        nanosleep(&pause, NULL);
-        rc = net_probe(at);
-    }
-    return rc;
-}
-
-static bool engine_open_port(struct engine *e, unsigned listener, uint64_t until_ms,
-                             struct buf *error)
-{
-    const struct conf *conf = e->settings->conf;
-    struct ip_endpoint at = {conf->listeners.items[listener].address,
-                             conf->listeners.items[listener].port};
-    char text[IP_ENDPOINT_TEXT_MAX];
-    int rc = engine_probe_port(&at, until_ms);
-    for (unsigned w = 0; w < e->worker_count && rc >= 0; w++) {
-        rc = net_listen(&at, RELAY_BACKLOG);
-        e->listen_fds[w * conf->listeners.count + listener] = rc;
-    }
-    if (rc < 0) {
-        const char *remedy = rc == -EADDRINUSE ? "stop what uses it or choose another port"
-                             : rc == -EACCES
-                                 ? "ports below 1024 need the sysctl "
-                                   "net.ipv4.ip_unprivileged_port_start or CAP_NET_BIND_SERVICE"
-                                 : "see listeners in the configuration";
-        buf_addf(error, "cannot listen on %s: %s (%s)", ip_endpoint_text(&at, text), strerror(-rc),
-                 remedy);
-        return false;
-    }
-    if (engine_event(e, OBS_LISTENING)) {
-        obs_str(&e->log, OBS_F_LISTENER, slice_str(ip_endpoint_text(&at, text)));
-        obs_u64(&e->log, OBS_F_PORT, at.port);
-        engine_event_end(e);
-    }
-    return true;
-}
-
-static bool engine_open_ports(struct engine *e, struct buf *error)
-{
-    uint64_t until_ms = clock_read().mono_ms + ENGINE_PORT_PATIENCE_MS;
-    for (unsigned i = 0; i < e->settings->conf->listeners.count; i++) {
-        if (!engine_open_port(e, i, until_ms, error)) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* ---- workers ---- */
@@ -137,10 +79,37 @@ static bool engine_start_workers(struct engine *e, struct buf *error)
             return false;
         }
     }
-    if (!worker_gate_open(&e->gate, e->worker_count)) {
+    if (!worker_gate_wait(&e->gate, e->worker_count)) {
         buf_add(error, buf_slice(&e->gate.error));
         return false;
     }
+    return true;
+}
+
+/* What is in force, and what is not. */
+static void engine_log_sandbox(struct engine *e)
+{
+    if (engine_event(e, OBS_SANDBOX)) {
+        obs_u64(&e->log, OBS_F_LANDLOCK, (uint64_t)e->sandbox.landlock_abi);
+        obs_u64(&e->log, OBS_F_PATHS, e->sandbox.paths);
+        obs_u64(&e->log, OBS_F_SYSCALLS, e->sandbox.calls);
+        obs_bool(&e->log, OBS_F_RINGS, e->io_choice.backend == &io_backend_uring);
+        if (e->sandbox.missing[0]) {
+            obs_str(&e->log, OBS_F_REASON, slice_str(e->sandbox.missing));
+        }
+        engine_event_end(e);
+    }
+}
+
+/* The last step: from here on clients are served. */
+static bool engine_open_gate(struct engine *e, struct buf *error)
+{
+    bool epoll = e->io_choice.backend == &io_backend_epoll;
+    if (!sandbox_confine_calls(&e->sandbox, e->settings->conf, epoll, error)) {
+        return false;
+    }
+    engine_log_sandbox(e);
+    worker_gate_open(&e->gate);
     return true;
 }
 
@@ -163,6 +132,7 @@ static void engine_stop(struct engine *e)
     if (engine_event(e, OBS_STOPPING)) {
         engine_event_end(e);
     }
+    engine_service_stopping(e);
     admin_server_drain(e->admin);
     engine_tell_all(e, WORKER_MAIL_STOP);
     timer_start(&e->timers, &e->cut,
@@ -214,7 +184,11 @@ static void engine_on_mail(struct engine *e, struct worker_mail *m)
                 obs_u64(&e->log, OBS_F_PID, (uint64_t)getpid());
                 engine_event_end(e);
             }
+            engine_service_ready(e);
         }
+        break;
+    case CONTROL_MAIL_PONG:
+        engine_service_pong(e);
         break;
     case CONTROL_MAIL_ANSWER:
         engine_on_answer(e, m);
@@ -363,7 +337,11 @@ static bool engine_open(struct engine *e, struct buf *error)
     if (!engine_choose_io(e, error)) {
         return false;
     }
+    notify_open(&e->notify, e->source->environment);
     e->signal_fd = signals_open();
+    if (!sandbox_confine_files(&e->sandbox, e->settings, e->source, error)) {
+        return false;
+    }
     e->sink = e->signal_fd >= 0 ? obs_sink_open(STDOUT_FILENO) : NULL;
     if (!e->sink) {
         buf_add(error, SLICE("the log thread or the signal descriptor could not be made"));
@@ -393,7 +371,7 @@ static bool engine_open(struct engine *e, struct buf *error)
     engine_say_io(e);
     return engine_open_spool(e, error) && engine_open_ports(e, error) &&
            engine_open_control(e, error) && engine_open_admin(e, error) &&
-           engine_start_workers(e, error);
+           engine_start_workers(e, error) && engine_open_gate(e, error);
 }
 
 static void engine_close(struct engine *e)
@@ -426,6 +404,7 @@ static void engine_close(struct engine *e)
     }
     obs_log_deinit(&e->log);
     obs_sink_close(e->sink, ENGINE_LOG_CLOSE_MS);
+    notify_close(&e->notify);
     close(e->signal_fd);
     relay_settings_put(&e->settings);
     free(e->workers);

@@ -6,6 +6,8 @@
  *
  *   engine.c         start, ports, workers, signals, the loop, the end
  *   engine_io.c      which back end of core/io
+ *   engine_ports.c   listening, also on sockets that were given to us
+ *   engine_service.c the service manager: states, signs of life
  *   engine_spool.c   opening and recovering the spool
  *   engine_reload.c  new settings: SIGHUP, files that change on disk
  *   engine_query.c   the admin socket's questions and orders
@@ -20,7 +22,9 @@
 
 #include "core/admin/server.h"
 #include "core/app/engine.h"
+#include "core/app/notify.h"
 #include "core/app/room_watch.h"
+#include "core/app/sandbox.h"
 #include "core/app/worker.h"
 #include "core/io/choose.h"
 #include "core/policy/warmup_table.h"
@@ -81,6 +85,10 @@ struct engine {
     uint64_t source_news; /* egress_news, as far as the workers were told */
     bool files_refused;   /* the last of them: what is on disk is not what runs */
     struct room_watch room;
+    struct sandbox sandbox;
+    struct notify notify;
+    struct timer watchdog;
+    unsigned pings; /* workers that have not answered */
     struct worker_gate gate;
     unsigned worker_count;
     struct worker *workers;
@@ -109,6 +117,19 @@ void engine_tell(struct engine *e, unsigned worker, struct worker_mail *m);
 bool engine_choose_io(struct engine *e, struct buf *error);
 /* One line when it is not the back end one would wish for. */
 void engine_say_io(struct engine *e);
+
+/* ---- engine_ports.c ---- */
+
+/* False: `error` says why. */
+bool engine_open_ports(struct engine *e, struct buf *error);
+
+/* ---- engine_service.c ---- */
+
+void engine_service_ready(struct engine *e);
+void engine_service_pong(struct engine *e);
+void engine_service_reloading(struct engine *e);
+void engine_service_reloaded(struct engine *e, bool refused);
+void engine_service_stopping(struct engine *e);
 
 /* ---- engine_spool.c ---- */
 

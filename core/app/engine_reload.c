@@ -52,6 +52,7 @@ void engine_reload(struct engine *e)
     struct relay_settings *settings = NULL;
     buf_init(&errors, ENGINE_TEXT_BYTES);
     buf_init(&warnings, ENGINE_TEXT_BYTES);
+    engine_service_reloading(e);
     struct relay_settings_messages to = {.errors = &errors, .warnings = &warnings};
     struct conf *conf = conf_load(e->source, &errors, NULL);
     if (conf && !conf_reload_diff(e->settings->conf, conf, &errors)) {
@@ -64,9 +65,11 @@ void engine_reload(struct engine *e)
     if (settings) {
         engine_take_settings(e, settings);
     } else {
+        sandbox_explain(&e->sandbox, &errors);
         engine_log_reload(e, OBS_RELOAD_REFUSED, buf_slice(&errors));
         conf_free(conf);
     }
+    engine_service_reloaded(e, settings == NULL);
     buf_deinit(&errors);
     buf_deinit(&warnings);
 }

@@ -241,6 +241,10 @@ static void worker_obey(struct worker *w, struct worker_mail *m)
     case WORKER_MAIL_QUERY:
         worker_query(w, m);
         return;
+    case WORKER_MAIL_PING:
+        m->mail.type = CONTROL_MAIL_PONG;
+        worker_tell(w, m);
+        return;
     case WORKER_MAIL_UNTRACE:
         taps_end(&w->relay, m->token);
         worker_mail_free(m);
@@ -404,16 +408,24 @@ void worker_gate_deinit(struct worker_gate *g)
     buf_deinit(&g->error);
 }
 
-bool worker_gate_open(struct worker_gate *g, unsigned count)
+bool worker_gate_wait(struct worker_gate *g, unsigned count)
 {
     pthread_mutex_lock(&g->mutex);
     while (g->arrived < count && !g->failed) {
         pthread_cond_wait(&g->changed, &g->mutex);
     }
-    g->open = !g->failed;
+    bool ok = !g->failed;
+    pthread_mutex_unlock(&g->mutex);
+    return ok;
+}
+
+void worker_gate_open(struct worker_gate *g)
+{
+    pthread_mutex_lock(&g->mutex);
+    must(!g->failed);
+    g->open = true;
     pthread_cond_broadcast(&g->changed);
     pthread_mutex_unlock(&g->mutex);
-    return g->open;
 }
 
 /* A worker whose start failed stays here for ever: the process ends. */

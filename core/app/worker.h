@@ -25,6 +25,7 @@ enum worker_mail_type {
     WORKER_MAIL_CUT,    /* the patience is over: end at once */
     WORKER_MAIL_RELOAD, /* settings: one reference */
     WORKER_MAIL_QUERY,
+    WORKER_MAIL_PING,    /* answer it: the loop turns */
     WORKER_MAIL_UNTRACE, /* nobody reads the dialogue of this token any more */
     WORKER_MAIL_SOURCES, /* one has gone, or is back: queue_sources_run finds out which */
 };
@@ -33,6 +34,7 @@ enum worker_mail_type {
 enum control_mail_type {
     CONTROL_MAIL_READY, /* the spool takes mail */
     CONTROL_MAIL_ANSWER,
+    CONTROL_MAIL_PONG,
     CONTROL_MAIL_DIALOGUE, /* lines of a trace */
     CONTROL_MAIL_STOPPED,
     CONTROL_MAIL_SOURCES, /* a source has gone: the other workers are to know */
@@ -54,10 +56,10 @@ struct worker_mail {
         WORKER_NOT_STORED,
     } verdict;
     struct queue_order_counts counts;
-    struct worker *self; /* while it works on the answer */
-    uint64_t since_ms;   /* of a suspension */
+    struct worker *self;       /* while it works on the answer */
+    uint64_t since_ms;         /* of a suspension */
     struct dialogue *dialogue; /* of a trace, both ways: one reference */
-    uint16_t target;     /* of queue route: core/queue/target.h; both ways */
+    uint16_t target;           /* of queue route: core/queue/target.h; both ways */
     struct worker_stats {
         struct queue_counters queue;
         struct relay_counters relay;
@@ -87,9 +89,9 @@ struct worker_gate {
 
 void worker_gate_init(struct worker_gate *g);
 void worker_gate_deinit(struct worker_gate *g);
-/* Waits for `count` arrivals, then opens the gate; false: one failed, its reason is in g->error and
- * the gate stays shut. */
-bool worker_gate_open(struct worker_gate *g, unsigned count);
+/* Waits for `count` arrivals; false: one failed, its reason is in g->error and the gate stays shut. */
+bool worker_gate_wait(struct worker_gate *g, unsigned count);
+void worker_gate_open(struct worker_gate *g);
 /* All have said STOPPED and the control thread sends no mail any more: they may close and go. */
 void worker_gate_dismiss(struct worker_gate *g);
 
@@ -133,7 +135,7 @@ struct worker {
     bool stopping;
     bool told_ready;
     uint64_t source_news; /* egress_news, as far as the control thread was told */
-    bool told_dns; /* dns_drain was called */
+    bool told_dns;        /* dns_drain was called */
 };
 
 bool worker_start(struct worker *w, const struct worker_parts *parts);

@@ -7,6 +7,7 @@
 #include "core/queue/live.h"
 #include "core/queue/override.h"
 #include "core/queue/top.h"
+#include "core/queue/warmup.h"
 
 static void worker_stats(struct worker *w, struct worker_stats *s)
 {

@@ -370,10 +370,14 @@ static void check_egress(const struct check *k)
         const struct conf_group *g = conf_key_group(t, &t->keys[i]);
         bool mine = g && (g->offset == offsetof(struct conf, sources) ||
                           g->offset == offsetof(struct conf, source_pools) ||
-                          g->offset == offsetof(struct conf, source_rules));
+                          g->offset == offsetof(struct conf, source_rules) ||
+                          g->offset == offsetof(struct conf, warmup_plans));
         bad = bad || (mine && k->a->bad_keys[i]);
     }
     conf_egress_check(k->report, k->root, k->c, bad);
+    if (!bad) {
+        conf_warmup_check(k->report, k->root, k->c);
+    }
 }
 
 static void check_local(const struct check *k)
@@ -396,7 +400,6 @@ void conf_check(const struct conf_apply *a, const struct conf_node *root, const 
     check_access(&k);
     check_local(&k);
     check_egress(&k);
-    conf_warmup_check(k.report, k.root, k.c);
     check_attribute_fields(&k);
     check_pairs(&k);
     check_names(&k, SLICE("users"), c->users.count, user_name, user_same);

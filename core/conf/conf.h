@@ -77,6 +77,7 @@ enum conf_received { CONF_RECEIVED_ADD, CONF_RECEIVED_NONE };
 enum conf_relay_lookup { CONF_LOOKUP_HOST, CONF_LOOKUP_MX };
 enum conf_private_targets { CONF_PRIVATE_DENY, CONF_PRIVATE_ALLOW };
 enum conf_log_format { CONF_LOG_JSON };
+enum conf_sandbox_mode { CONF_SANDBOX_AUTO, CONF_SANDBOX_ENFORCE, CONF_SANDBOX_OFF };
 enum conf_egress_proxy_kind { CONF_EGRESS_DIRECT, CONF_EGRESS_SOCKS5, CONF_EGRESS_PROXY_V2 };
 
 enum { CONF_EGRESS_MAX = 1000, CONF_WEIGHT_MAX = 1000000 };
@@ -454,6 +455,9 @@ struct conf {
     struct conf_dsn dsn;
     struct conf_log log;
     struct conf_admin admin;
+    struct {
+        enum conf_sandbox_mode mode;
+    } sandbox;
     struct conf_shutdown shutdown;
     /* Not a key: this machine's addresses when the configuration was put to use (relay_settings_new,
      * who owns the list). A listener on all addresses is at each of them. */

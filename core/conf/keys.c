@@ -82,7 +82,6 @@ static const struct conf_key keys[] = {
      .fallback = "127.0.0.0/8,::1/128", .flags = CONF_RELOAD, .empty = "nobody may send",
      AT(access.networks),
      DOC("Clients in these networks may send mail through this server; all others are refused.")},
-
     {KEY("access.refuse_code"), ENUM("554|550", "554"), .flags = CONF_RELOAD,
      AT(access.refuse_code), DOC("How the RCPT of a client that may not send is refused.")},
     {KEY("access.relay_domains"), DOMAINS, .flags = CONF_RELOAD, .empty = "none",
@@ -446,6 +445,9 @@ static const struct conf_key keys[] = {
     {KEY("admin.socket"), .type = CONF_PATH, .max = 3900, .fallback = "", .flags = CONF_EMPTY_OK,
      .empty = "admin.sock in spool.dir", AT(admin.socket),
      DOC("Unix socket for `ringpost queue`.")},
+
+    {KEY("sandbox.mode"), ENUM("auto|enforce|off", "auto"), AT(sandbox.mode),
+     DOC("`enforce`: no start without Landlock and seccomp; `auto`: what of them the kernel has.")},
 
     {KEY("shutdown.deadline"), DURATION(100, 1 * HOUR, "30s"), .flags = CONF_RELOAD,
      AT(shutdown.deadline_ms),

@@ -35,7 +35,7 @@ enum conf_type {
     CONF_RELAY_HOST,
     CONF_WEIGHT,       /* "name:3"; a list of them may be written as a map {name: 3} */
     CONF_EGRESS_PROXY, /* "socks5://192.0.2.1:1080" */
-    CONF_WARMUP_DAYS,  /* "google:20 50"; a list of them may be written as a map {google: [20, 50]} */
+    CONF_WARMUP_DAYS, /* "google:20 50"; a list of them may be written as a map {google: [20, 50]} */
 };
 
 enum conf_shape {
@@ -90,7 +90,7 @@ struct conf_table {
 };
 
 /* keys_groups.c */
-enum { CONF_GROUPS = 30 };
+enum { CONF_GROUPS = 31 };
 extern const struct conf_group conf_groups[CONF_GROUPS];
 extern const struct conf_table conf_table;
 

@@ -34,7 +34,7 @@ struct loader {
     struct conf_report report;
     struct conf_arena *scratch;
     struct conf_node *root;
-    struct conf_node *shaping; /* one map per file that has rules */
+    struct conf_node *shaping;    /* one map per file that has rules */
     struct conf_node *automation; /* the same */
     size_t nodes_left;
     size_t file_bytes;

@@ -33,10 +33,11 @@ bool conf_warmup_days_parse(const struct conf_key *key, struct slice text, union
         buf_add(why, SLICE(" is not a provider with its days, like google: [20, 50, 100]"));
         return false;
     }
-    while (rest.len && count <= CONF_WARMUP_DAYS_MAX && conf_warmup_next(&rest, &n)) {
-        count++;
+    bool ok = rest.len > 0;
+    while (ok && rest.len) {
+        ok = conf_warmup_next(&rest, &n) && ++count <= CONF_WARMUP_DAYS_MAX;
     }
-    if (count == 0 || rest.len || count > CONF_WARMUP_DAYS_MAX) {
+    if (!ok) {
         buf_addf(why, "%.*s: ", SLICE_ARG(name));
         conf_value_show(why, days);
         buf_addf(why, " is not a list of 1–%d numbers of messages (1–%llu)", CONF_WARMUP_DAYS_MAX,

@@ -53,7 +53,7 @@ struct io {
     struct clock_now now;
     uint64_t in_flight;
     unsigned durable_in_flight; /* IO_DURABLE_WRITES_MAX at most */
-    bool dsync;
+    bool dsync;                 /* io_trust_dsync */
     struct io_counters counters;
 };
 

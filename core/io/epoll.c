@@ -134,9 +134,7 @@ static void epoll_loop_start(struct epoll *e)
             epoll_op_done(e, op, -EBADF); /* no need of a thread */
         } else {
             op->state = EPOLL_DISK;
-            if (!epoll_disk_submit(&e->disk, op)) {
-                epoll_op_done(e, op, -ENOMEM);
-            }
+            epoll_disk_submit(&e->disk, op);
         }
     }
 }
@@ -320,12 +318,16 @@ static struct io *epoll_loop_open(unsigned entries, int *error)
     map_init(&e->by_tag, (uint64_t)(uintptr_t)e);
     e->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    bool ok = epoll_disk_open(&e->disk) && e->epoll_fd >= 0 && e->wake_fd >= 0 &&
-              epoll_loop_watch(e, e->wake_fd, epoll_token_wake) &&
-              epoll_loop_watch(e, e->disk.event_fd, epoll_token_disk);
+    bool ok = e->epoll_fd >= 0 && e->wake_fd >= 0;
     *error = ok ? 0 : errno;
-    e->buffers = ok ? aligned_alloc(4096, (size_t)IO_RECV_BUFFERS * IO_RECV_BUFFER_BYTES) : NULL;
-    if (!e->buffers) {
+    int disk_error = epoll_disk_open(&e->disk);
+    *error = *error ? *error : disk_error;
+    if (*error == 0 && (!epoll_loop_watch(e, e->wake_fd, epoll_token_wake) ||
+                        !epoll_loop_watch(e, e->disk.event_fd, epoll_token_disk))) {
+        *error = errno;
+    }
+    e->buffers = aligned_alloc(4096, (size_t)IO_RECV_BUFFERS * IO_RECV_BUFFER_BYTES);
+    if (*error || !e->buffers) {
         *error = *error ? *error : ENOMEM;
         epoll_loop_free(e);
         return NULL;

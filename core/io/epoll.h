@@ -33,7 +33,7 @@ enum {
     EPOLL_READY_MAX = 512,  /* descriptors per turn; the others keep their readiness */
     EPOLL_ACCEPT_MAX = 64,  /* connections of one listener per turn */
     EPOLL_FAILED_MAX = 64,  /* operations of one turn that no memory was found for */
-    EPOLL_DISK_THREADS = 4, /* per io that has files; the first of them for durable writes only */
+    EPOLL_DISK_THREADS = 4, /* per io; one of them for durable writes only */
     EPOLL_CHUNK_FDS = 256,
 };
 
@@ -95,7 +95,7 @@ struct epoll_op {
             void *ptr;
             size_t len; /* durable: left */
             uint64_t offset;
-            bool data_only;
+            bool flag; /* fsync: data only; durable: RWF_DSYNC does it */
         } file;
     };
     struct epoll_op *next_finished; /* the thread's, until epoll_disk_take */
@@ -213,11 +213,11 @@ void epoll_file_fsync(struct io *io, struct io_tag tag, int fd, bool data_only);
 
 /* ---- epoll_disk.c ---- */
 
-/* False: errno. Threads are made when the first job comes. */
-bool epoll_disk_open(struct epoll_disk *d);
+/* 0 or an errno; to be closed either way. */
+int epoll_disk_open(struct epoll_disk *d);
 void epoll_disk_close(struct epoll_disk *d);
-/* A job in no list. False: there is no thread and none can be made. */
-bool epoll_disk_submit(struct epoll_disk *d, struct epoll_op *op);
+/* A job in no list. */
+void epoll_disk_submit(struct epoll_disk *d, struct epoll_op *op);
 /* All that are finished, oldest first, linked by next_finished. */
 struct epoll_op *epoll_disk_take(struct epoll_disk *d);
 

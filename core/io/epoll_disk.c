@@ -3,9 +3,9 @@
  * The epoll back end: the threads that may block on a disk.
  *
  * Clients wait for durable writes, so these are taken first by any thread, and the first thread does nothing
- * else: reading bodies and zero-filling segments cannot hold up a commit. Each io has threads of its own: they
- * come with the first job (the control thread's io has none) and end with it. Signals stay with the control
- * thread: they are blocked where these threads are made.
+ * else: reading bodies and zero-filling segments cannot hold up a commit. Each io has threads of its own, made when
+ * it is opened: later a sandbox forbids new ones. Signals stay with the control thread: they are blocked where
+ * these threads are made.
  *
  * Not core/io/offload.c: its queue is for computing, first come, first served, shared by all workers, and its port
  * needs an io to be told by.
@@ -79,20 +79,19 @@ static void *epoll_disk_plain_main(void *arg)
     return NULL;
 }
 
-/* The second one first: it alone can do everything. */
-static bool epoll_disk_start(struct epoll_disk *d)
+/* The first one made can do everything; the second is the one for durable writes. 0 or an errno. */
+static int epoll_disk_start(struct epoll_disk *d)
 {
-    for (unsigned i = 0; i < EPOLL_DISK_THREADS; i++) {
+    int error = 0;
+    for (unsigned i = 0; i < EPOLL_DISK_THREADS && !error; i++) {
         void *(*entry)(void *) = i == 1 ? epoll_disk_durable_main : epoll_disk_plain_main;
-        if (pthread_create(&d->threads[i], NULL, entry, d) != 0) {
-            break;
-        }
-        d->thread_count++;
+        error = pthread_create(&d->threads[i], NULL, entry, d);
+        d->thread_count += !error;
     }
-    return d->thread_count > 0;
+    return error;
 }
 
-bool epoll_disk_open(struct epoll_disk *d)
+int epoll_disk_open(struct epoll_disk *d)
 {
     pthread_mutex_init(&d->mutex, NULL);
     pthread_cond_init(&d->plain_changed, NULL);
@@ -101,7 +100,7 @@ bool epoll_disk_open(struct epoll_disk *d)
     list_init(&d->durable);
     atomic_init(&d->finished, NULL);
     d->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return d->event_fd >= 0;
+    return d->event_fd < 0 ? errno : epoll_disk_start(d);
 }
 
 void epoll_disk_close(struct epoll_disk *d)
@@ -123,11 +122,8 @@ void epoll_disk_close(struct epoll_disk *d)
     pthread_mutex_destroy(&d->mutex);
 }
 
-bool epoll_disk_submit(struct epoll_disk *d, struct epoll_op *op)
+void epoll_disk_submit(struct epoll_disk *d, struct epoll_op *op)
 {
-    if (d->thread_count == 0 && !epoll_disk_start(d)) {
-        return false;
-    }
     bool durable = op->what == EPOLL_DURABLE;
     pthread_mutex_lock(&d->mutex);
     list_push_back(durable ? &d->durable : &d->plain, &op->link);
@@ -135,7 +131,6 @@ bool epoll_disk_submit(struct epoll_disk *d, struct epoll_op *op)
     d->durable_idle = d->durable_idle && !first; /* it has this one; another is for the others */
     pthread_cond_signal(first ? &d->durable_changed : &d->plain_changed);
     pthread_mutex_unlock(&d->mutex);
-    return true;
 }
 
 struct epoll_op *epoll_disk_take(struct epoll_disk *d)

@@ -2,14 +2,15 @@
  *
  * The epoll back end: operations on files. Readiness says nothing about a disk, so threads do the waiting.
  *
- * A durable write is one job, write and then fdatasync, so the order is that of two lines. After a short write
- * there is no fdatasync; the owner's thread counts it and submits the rest as a new job. The fdatasync of a
+ * A durable write is one job, write and then fdatasync, so the order is that of two lines; where RWF_DSYNC can be
+ * trusted it is one call. After a short write there is no fdatasync; the owner's thread counts it and submits the rest as a new job. The fdatasync of a
  * job that failed is never repeated on its own.
  */
 #include "core/io/epoll.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* ---- on a thread ---- */
@@ -24,10 +25,12 @@ static int epoll_run_read(const struct epoll_op *op)
     return n < 0 ? -errno : (int)n;
 }
 
-static int epoll_run_write(const struct epoll_op *op)
+static int epoll_run_write(const struct epoll_op *op, int flags)
 {
     size_t len = op->file.len > INT32_MAX ? INT32_MAX / 4096 * 4096 : op->file.len;
-    ssize_t n = pwrite(op->fd, op->file.ptr, len, (off_t)op->file.offset);
+    struct iovec iov = {op->file.ptr, len};
+    ssize_t n = flags ? pwritev2(op->fd, &iov, 1, (off_t)op->file.offset, flags)
+                      : pwrite(op->fd, op->file.ptr, len, (off_t)op->file.offset);
     if (n < 0 && errno == ESPIPE) {
         n = write(op->fd, op->file.ptr, len);
     }
@@ -37,14 +40,19 @@ static int epoll_run_write(const struct epoll_op *op)
 /* 0: durable. > 0: that many bytes were written, and not more. */
 static int epoll_run_durable(const struct epoll_op *op)
 {
-    int n = epoll_run_write(op);
+    bool dsync = op->file.flag;
+    int n = epoll_run_write(op, dsync ? RWF_DSYNC : 0);
+    if (dsync && n == -EOPNOTSUPP) { /* a file that does not know the flag: nothing was written */
+        dsync = false;
+        n = epoll_run_write(op, 0);
+    }
     if (n == 0) {
         return -EIO;
     }
     if (n < 0 || (size_t)n < op->file.len) {
         return n;
     }
-    return fdatasync(op->fd) == 0 ? 0 : -errno;
+    return dsync || fdatasync(op->fd) == 0 ? 0 : -errno;
 }
 
 static int epoll_run_result(int rc)
@@ -62,7 +70,7 @@ void epoll_file_run(struct epoll_op *op)
         op->res = epoll_run_read(op);
         return;
     case EPOLL_WRITE:
-        op->res = epoll_run_write(op);
+        op->res = epoll_run_write(op, 0);
         return;
     case EPOLL_DURABLE:
         op->res = epoll_run_durable(op);
@@ -72,7 +80,7 @@ void epoll_file_run(struct epoll_op *op)
             fallocate(op->fd, 0, (off_t)op->file.offset, (off_t)op->file.len));
         return;
     case EPOLL_FSYNC:
-        op->res = epoll_run_result(op->file.data_only ? fdatasync(op->fd) : fsync(op->fd));
+        op->res = epoll_run_result(op->file.flag ? fdatasync(op->fd) : fsync(op->fd));
         return;
     case EPOLL_ACCEPT:
     case EPOLL_CONNECT:
@@ -101,12 +109,8 @@ bool epoll_file_durable_is_over(struct epoll *e, struct epoll_op *op)
     op->file.offset += (uint64_t)op->res;
     op->state = EPOLL_DISK;
     op->res = 0;
-    if (epoll_disk_submit(&e->disk, op)) {
-        return false;
-    }
-    op->state = EPOLL_DONE;
-    op->res = -ENOMEM;
-    return true;
+    epoll_disk_submit(&e->disk, op);
+    return false;
 }
 
 static struct epoll_op *epoll_file_start(struct io *io, struct io_tag tag, enum epoll_what what,
@@ -138,25 +142,35 @@ void epoll_file_read(struct io *io, struct io_tag tag, int fd, void *ptr, size_t
 }
 
 /* The job only reads from ptr. */
-static void epoll_file_set_write(struct epoll_op *op, const void *ptr, size_t len, uint64_t offset)
+static struct epoll_op *epoll_file_start_write(struct io *io, struct io_tag tag,
+                                               enum epoll_what what, int fd, const void *ptr)
 {
+    struct epoll_op *op = epoll_file_start(io, tag, what, fd);
     if (op) {
         op->file.ptr = (void *)(uintptr_t)ptr;
-        op->file.len = len;
-        op->file.offset = offset;
     }
+    return op;
 }
 
 void epoll_file_write(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len,
                       uint64_t offset)
 {
-    epoll_file_set_write(epoll_file_start(io, tag, EPOLL_WRITE, fd), ptr, len, offset);
+    struct epoll_op *op = epoll_file_start_write(io, tag, EPOLL_WRITE, fd, ptr);
+    if (op) {
+        op->file.len = len;
+        op->file.offset = offset;
+    }
 }
 
 void epoll_file_write_durable(struct io *io, struct io_tag tag, int fd, const void *ptr, size_t len,
                               uint64_t offset)
 {
-    epoll_file_set_write(epoll_file_start(io, tag, EPOLL_DURABLE, fd), ptr, len, offset);
+    struct epoll_op *op = epoll_file_start_write(io, tag, EPOLL_DURABLE, fd, ptr);
+    if (op) {
+        op->file.len = len;
+        op->file.offset = offset;
+        op->file.flag = io->dsync;
+    }
 }
 
 void epoll_file_fallocate(struct io *io, struct io_tag tag, int fd, uint64_t offset, uint64_t len)
@@ -172,6 +186,6 @@ void epoll_file_fsync(struct io *io, struct io_tag tag, int fd, bool data_only)
 {
     struct epoll_op *op = epoll_file_start(io, tag, EPOLL_FSYNC, fd);
     if (op) {
-        op->file.data_only = data_only;
+        op->file.flag = data_only;
     }
 }

@@ -5,7 +5,7 @@
 #include "core/io/epoll.h"
 
 #include <errno.h>
-#include <sys/ioctl.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -42,6 +42,21 @@ static bool epoll_try_accept(struct epoll *e, struct epoll_op *op)
     return false;
 }
 
+/* The second call tells what has come of it meanwhile: on this machine a connection is up, or refused, before the
+ * first has returned, though that says EINPROGRESS. Who is told only later may find it reset already, and take
+ * that for a failure to connect. */
+static int epoll_connect(const struct epoll_op *op)
+{
+    if (fcntl(op->fd, F_SETFL, O_NONBLOCK) < 0) {
+        return -errno;
+    }
+    int rc = connect(op->fd, op->connect.addr, op->connect.len);
+    if (rc < 0 && (errno == EINPROGRESS || errno == EINTR)) {
+        rc = connect(op->fd, op->connect.addr, op->connect.len);
+    }
+    return rc == 0 || errno == EISCONN ? 0 : -errno;
+}
+
 static bool epoll_try_connect(struct epoll *e, struct epoll_op *op)
 {
     e->io.counters.submits++;
@@ -51,15 +66,9 @@ static bool epoll_try_connect(struct epoll *e, struct epoll_op *op)
         op->res = getsockopt(op->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? -errno : -error;
         return true;
     }
-    int on = 1;
-    if (ioctl(op->fd, FIONBIO, &on) < 0 ||
-        (connect(op->fd, op->connect.addr, op->connect.len) < 0 && errno != EISCONN)) {
-        op->res = -errno;
-        op->connect.called = errno == EINPROGRESS || errno == EINTR;
-        return !op->connect.called;
-    }
-    op->res = 0;
-    return true;
+    op->connect.called = true;
+    op->res = epoll_connect(op);
+    return op->res != -EALREADY && op->res != -EINPROGRESS && op->res != -EINTR;
 }
 
 static bool epoll_try_recv(struct epoll *e, struct epoll_op *op)
@@ -193,10 +202,8 @@ int epoll_socket_cut(const struct epoll_op *op)
 
 void epoll_socket_accept(struct io *io, struct io_tag tag, int listen_fd)
 {
-    int on = 1;
-    struct epoll_op *op = epoll_op_new(epoll_of(io), tag, EPOLL_ACCEPT, listen_fd);
-    if (op) {
-        (void)ioctl(listen_fd, FIONBIO, &on); /* one that fails is no socket: accept says so */
+    if (epoll_op_new(epoll_of(io), tag, EPOLL_ACCEPT, listen_fd)) {
+        (void)fcntl(listen_fd, F_SETFL, O_NONBLOCK); /* fails on what is closed: accept says so */
     }
 }
 

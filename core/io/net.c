@@ -50,6 +50,12 @@ int net_listen(const struct ip_endpoint *at, int backlog)
     return fd;
 }
 
+int net_share(int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return copy < 0 ? -errno : copy;
+}
+
 int net_probe(const struct ip_endpoint *at)
 {
     int fd = socket(net_family(&at->addr), SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -14,6 +14,8 @@
 /* A listening TCP socket (SO_REUSEADDR, SO_REUSEPORT, IPV6_V6ONLY for IPv6, so that "::" and "0.0.0.0"
  * do not collide). backlog as for listen(2). */
 int net_listen(const struct ip_endpoint *at, int backlog);
+/* The same socket, as a descriptor of its own. */
+int net_share(int fd);
 /* Is the port free? SO_REUSEPORT would silently share it with another process of ours. 0 or -errno. */
 int net_probe(const struct ip_endpoint *at);
 /* A TCP socket for a connection to a peer of this family; source IP_NONE: the kernel chooses. Its port is chosen

@@ -12,6 +12,7 @@
  * anyway. A buffer is taken only when data is there, so an idle connection holds none.
  */
 #include "core/io/uring.h"
+#include "core/io/uring_restrict.h"
 #include "core/io/choose.h"
 
 #include <errno.h>
@@ -108,7 +109,7 @@ static struct io *uring_open(unsigned entries, int *error)
     }
     struct io_uring_params params = {
         .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
-                 IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL,
+                 IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED,
         .cq_entries = entries * URING_CQ_FACTOR,
     };
     int rc = io_uring_queue_init_params(entries, &u->ring, &params);
@@ -119,8 +120,9 @@ static struct io *uring_open(unsigned entries, int *error)
     }
     io_uring_register_ring_fd(
         &u->ring); /* saves a descriptor look-up per call; failing is harmless */
-    *error = params.features & IORING_FEAT_NODROP ? uring_enter_once(u) : ENOSYS;
-    *error = *error ? *error : uring_open_buffers(u);
+    *error = params.features & IORING_FEAT_NODROP ? uring_open_buffers(u) : ENOSYS;
+    *error = *error ? *error : -uring_restrict(&u->ring);
+    *error = *error ? *error : uring_enter_once(u);
     if (*error) {
         io_uring_queue_exit(&u->ring);
         uring_free(u);

@@ -16,6 +16,7 @@ enum obs_level { OBS_DEBUG, OBS_INFO, OBS_WARN, OBS_ERROR };
     X(OBS_STARTED, "started", OBS_INFO)                                                            \
     X(OBS_IO_FALLBACK, "io_fallback", OBS_WARN)                                                    \
     X(OBS_LISTENING, "listening", OBS_INFO)                                                        \
+    X(OBS_SANDBOX, "sandbox", OBS_INFO)                                                            \
     X(OBS_RECOVERED, "recovered", OBS_INFO)                                                        \
     X(OBS_READY, "ready", OBS_INFO)                                                                \
     X(OBS_RELOADED, "reloaded", OBS_INFO)                                                          \
@@ -111,6 +112,10 @@ enum obs_event {
     X(OBS_F_VERSION, "version")                                                                    \
     X(OBS_F_BACKEND, "io_backend")                                                                 \
     X(OBS_F_KIND, "kind")                                                                          \
+    X(OBS_F_LANDLOCK, "landlock")                                                                  \
+    X(OBS_F_PATHS, "paths")                                                                        \
+    X(OBS_F_SYSCALLS, "syscalls")                                                                  \
+    X(OBS_F_RINGS, "rings_restricted")                                                             \
     X(OBS_F_PID, "pid")
 
 enum obs_field {

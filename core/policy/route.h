@@ -46,8 +46,8 @@ struct route_plan {
     uint64_t expires_ms; /* set by its maker before anybody else has it */
     size_t count;
     struct route_candidate *candidates;
-    struct slice key; /* names the site: equal for equal host sets, limits and sources */
-    size_t hosts_len; /* of key: its beginning, without group and source */
+    struct slice key;    /* names the site: equal for equal host sets, limits and sources */
+    size_t hosts_len;    /* of key: its beginning, without group and source */
     struct slice source; /* the end of key, of policy/egress.h; empty: none with a name */
     unsigned families;   /* EGRESS_*: of its addresses */
     size_t bytes;        /* of all of it */

@@ -20,9 +20,9 @@ struct site_limits {
     struct budget_limits provider; /* shared by all sites of the provider … */
     bool has_provider;             /* … if it says so */
     char provider_name[CONF_SHAPING_NAME_BYTES_MAX + 1]; /* empty: it is nobody's */
-    struct budget_limits total; /* shared by all sites of the source … */
-    bool has_total;             /* … if a rule limits it */
-    uint64_t group; /* shaping_settings.group */
+    struct budget_limits total;                          /* shared by all sites of the source … */
+    bool has_total;                                      /* … if a rule limits it */
+    uint64_t group;                                      /* shaping_settings.group */
 };
 
 /* message_bytes: the largest message, which a byte rate must let pass. */

@@ -4,7 +4,7 @@
  *
  * Purpose:   those of the destination and its source hold for the whole site: a lower rate (in place of the
  *            site's own), fewer connections (those above the limit end after their message), fewer messages
- *            on each, a rest, or the end of all that waits. Those of a tenant, campaign or DKIM domain hold
+ *            on each, a rest, the end of all that waits, or another source. Those of a tenant, campaign or DKIM domain hold
  *            for its mail alone: a rate of its own there, a rest (ready_hold), the end. Nothing of that is
  *            written: mail waits where it stands, and goes on by itself.
  * Owner:     the site embeds a struct queue_brake; of senders the queue remembers QUEUE_BRAKE_SENDERS_MAX.
@@ -24,6 +24,7 @@
 #include "core/policy/automation.h"
 #include "core/policy/budget.h"
 
+struct egress_source;
 struct queue;
 struct queue_label;
 struct queue_part;
@@ -81,6 +82,8 @@ void queue_brake_free(struct queue_site *s);
 void queue_brake_bound(const struct queue_site *s, struct budget_limits *limits);
 uint64_t queue_brake_connections(struct queue *q, struct queue_site *s, uint64_t limit);
 uint64_t queue_brake_messages(struct queue *q, struct queue_site *s, uint64_t limit);
+/* What its mail is to leave by instead; NULL: nothing else, or that cannot be used now. */
+const struct egress_source *queue_brake_source(struct queue *q, struct queue_site *s);
 /* A scheduler that has something to decide: who is to be given up ends, who rests is held. */
 void queue_brake_meet(struct queue *q, struct queue_sched *d);
 

@@ -35,8 +35,8 @@ struct queue_domain {
     struct queue_site **by_source;   /* core/queue/source.h; NULL: not used lately. Owned. */
     size_t source_count;             /* of by_source */
     struct queue_question *question; /* by what the limits for a source are found. Owned. */
-    uint64_t expires_ms;     /* of the route */
-    struct outcome refusal;  /* when there is no site */
+    uint64_t expires_ms;             /* of the route */
+    struct outcome refusal;          /* when there is no site */
     char refusal_text[LIMIT_OUTCOME_TEXT_BYTES];
     enum queue_domain_kind kind;
     uint8_t pending; /* lookups under way */

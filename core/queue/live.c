@@ -62,9 +62,7 @@ static enum queue_binding live_connections(const struct queue_live *l, uint64_t 
 enum queue_binding queue_live_binding(const struct queue_live *l, uint64_t *until_ms)
 {
     *until_ms = 0;
-    if (live_waiting(l) == 0) {
-        return l->suspended ? QUEUE_BINDING_SUSPENDED : QUEUE_BINDING_NOTHING_READY;
-    }
+    /* Under these two mail is not even ready: it is put off at once. */
     if (l->suspended) {
         return QUEUE_BINDING_SUSPENDED;
     }
@@ -72,15 +70,18 @@ enum queue_binding queue_live_binding(const struct queue_live *l, uint64_t *unti
         *until_ms = l->back_off_until_ms;
         return QUEUE_BINDING_BACK_OFF;
     }
+    if (live_waiting(l) == 0) {
+        return QUEUE_BINDING_NOTHING_READY;
+    }
     if (l->rests) {
         *until_ms = l->rests_until_ms;
         return l->rests_for.cause ? QUEUE_BINDING_OVERRIDE : live_rate(l);
     }
     if (!live_may_go(l)) {
         *until_ms = l->held_until_ms;
-        return l->held_for.cause                     ? QUEUE_BINDING_OVERRIDE
+        return l->held_for.cause                       ? QUEUE_BINDING_OVERRIDE
                : l->held_for.by == QUEUE_TOLL_CAMPAIGN ? QUEUE_BINDING_CAMPAIGN
-                                                     : QUEUE_BINDING_TENANT;
+                                                       : QUEUE_BINDING_TENANT;
     }
     return live_connections(l, until_ms);
 }
@@ -91,9 +92,7 @@ uint64_t queue_live_override(const struct queue_live *l)
     if (queue_live_binding(l, &until_ms) != QUEUE_BINDING_OVERRIDE) {
         return 0;
     }
-    return l->rests           ? l->rests_for.cause
-           : !live_may_go(l) ? l->held_for.cause
-                             : l->limit_override;
+    return l->rests ? l->rests_for.cause : !live_may_go(l) ? l->held_for.cause : l->limit_override;
 }
 
 struct slice queue_binding_name(enum queue_binding b)
@@ -128,9 +127,10 @@ uint64_t queue_live_drain_s(const struct queue_live *l)
     bool limited = b == QUEUE_BINDING_MESSAGE_RATE ||
                    (b == QUEUE_BINDING_OVERRIDE && l->rests && l->rests_for.by == QUEUE_TOLL_SITE);
     bool rests = b == QUEUE_BINDING_OVERRIDE && l->rests && l->rests_for.by == QUEUE_TOLL_BRAKE;
-    uint64_t milli = limited ? l->limit_milli
-                     : l->measured                   ? l->sent_milli
-                                                     : 0;
+    uint64_t milli = limited ? l->limit_milli : l->measured ? l->sent_milli : 0;
+    if (b == QUEUE_BINDING_SUSPENDED || (b == QUEUE_BINDING_BACK_OFF && waiting == 0)) {
+        return QUEUE_LIVE_UNKNOWN; /* what waits is not counted here */
+    }
     if (waiting == 0) {
         return 0;
     }
@@ -168,6 +168,30 @@ static void live_of_connections(const struct queue_sched *d, struct queue_live *
     out->connect_ms = d->retry.due_ms;
 }
 
+/* All that goes there is. */
+static bool live_is_suspended(const struct queue *q, const struct queue_site *s)
+{
+    if (q->suspensions.table.count == 0) {
+        return false;
+    }
+    if (queue_suspend_site(q, s) || queue_suspend_word(q, SLICE("all"), NULL, NULL)) {
+        return true;
+    }
+    size_t bucket = 0, count = 0;
+    for (struct map_node *n = map_next(&q->domains, &bucket, NULL); n;
+         n = map_next(&q->domains, &bucket, n)) {
+        const struct queue_domain *d = container_of(n, struct queue_domain, by_name);
+        if (!queue_domain_goes_to(d, s)) {
+            continue;
+        }
+        if (!queue_suspend_word(q, d->name, NULL, NULL)) {
+            return false;
+        }
+        count++;
+    }
+    return count > 0;
+}
+
 void queue_live_of(struct queue *q, const struct queue_site *s, struct queue_live *out)
 {
     const struct queue_sched *d = s->sched;
@@ -178,12 +202,13 @@ void queue_live_of(struct queue *q, const struct queue_site *s, struct queue_liv
     }
     out->held = d->waiting.count - ready_may_go(&d->waiting);
     out->assigned = d->assigned;
-    out->suspended = queue_suspend_site(q, s);
+    out->suspended = live_is_suspended(q, s);
     bool paused = timer_armed(&d->pause);
     out->back_off_until_ms = paused ? d->pause.due_ms : d->down_until_ms;
     out->back_off_why = d->down.text;
     out->rests = timer_armed(&s->rest);
-    out->rests_until_ms = s->rest.due_ms;
+    out->rests_until_ms = s->rests_for.by == QUEUE_TOLL_WARMUP ? s->rests_for.next_us / 1000
+                                                               : s->rest.due_ms;
     out->rests_for = s->rests_for;
     out->held_until_ms = d->unhold.due_ms;
     out->held_for = d->holds_for;
@@ -319,6 +344,24 @@ static void live_add_site(struct queue *q, const struct queue_site *s, struct bu
     buf_add(out, SLICE("}\n"));
 }
 
+/* Where nothing may go there is no site before long. */
+static void live_add_suspension(const struct queue *q, struct slice word, struct buf *out)
+{
+    struct slice key;
+    struct queue_suspension what;
+    if (queue_suspend_word(q, word, &key, &what)) {
+        buf_add(out, SLICE("{\"suspension\":"));
+        obs_json_string(out, key);
+        live_add_text(out, "reason", what.reason);
+        if (what.until_ms) {
+            buf_add(out, SLICE(",\"until\":\""));
+            clock_add_rfc3339(out, what.until_ms * 1000);
+            buf_add_byte(out, '"');
+        }
+        buf_add(out, SLICE("}\n"));
+    }
+}
+
 void queue_live_report(struct queue *q, struct slice word, uint64_t id, struct buf *out)
 {
     char text[LIMIT_DOMAIN_BYTES + 2] = "@";
@@ -339,6 +382,9 @@ void queue_live_report(struct queue *q, struct slice word, uint64_t id, struct b
             (void)queue_brake_of(q, s);
             live_add_site(q, s, out);
         }
+    }
+    if (!id && q->worker == SPOOL_MEMO_WORKER) {
+        live_add_suspension(q, word, out);
     }
     if (!id && d && !d->site && d->refusal.text.len) {
         buf_add(out, SLICE("{\"refusal\":"));

@@ -195,8 +195,8 @@ uint32_t queue_order_apply(struct queue *q, const struct queue_order_init *o,
         struct queue_rcpt *r = &m->rcpts[i];
         bool marked = r->state == QUEUE_RCPT_WAITING && r->order == o->action;
         if (r->state != QUEUE_RCPT_WAITING ||
-            (!marked && (!queue_select_rcpt(q, &o->select, m, r) ||
-                         !queue_order_concerns(q, o, m, r)))) {
+            (!marked &&
+             (!queue_select_rcpt(q, &o->select, m, r) || !queue_order_concerns(q, o, m, r)))) {
             continue;
         }
         n++;
@@ -204,16 +204,17 @@ uint32_t queue_order_apply(struct queue *q, const struct queue_order_init *o,
     }
     pick_tell(q, m, &pick);
     bool route = n && (o->action == QUEUE_ACT_RETRY || o->action == QUEUE_ACT_RELEASE ||
-                       o->action == QUEUE_ACT_ROUTE || o->action == QUEUE_ACT_RESUME || o->action == QUEUE_ACT_SUSPEND);
+                       o->action == QUEUE_ACT_ROUTE || o->action == QUEUE_ACT_RESUME ||
+                       o->action == QUEUE_ACT_SUSPEND);
     order_let_go(q, m, route);
     return n;
 }
 
 void queue_order_marked(struct queue *q, struct queue_message *m)
 {
-    static const enum queue_action actions[] = {QUEUE_ACT_HOLD, QUEUE_ACT_BOUNCE,
+    static const enum queue_action actions[] = {QUEUE_ACT_HOLD,           QUEUE_ACT_BOUNCE,
                                                 QUEUE_ACT_BOUNCE_QUIETLY, QUEUE_ACT_DELETE,
-                                                QUEUE_ACT_ROUTE, QUEUE_ACT_SUSPEND};
+                                                QUEUE_ACT_ROUTE,          QUEUE_ACT_SUSPEND};
     bool left = false;
     for (size_t a = 0; a < ARRAY_COUNT(actions); a++) {
         struct order_pick pick = {.action = actions[a]};

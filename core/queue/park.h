@@ -71,7 +71,8 @@ struct queue_walk {
     bool parked;
     bool copied;
     bool more; /* NULL, but not at the end: some hundred parked ones were none of those */
-    const struct queue_select *select; /* of the parked ones only those that it may mean; NULL: all */
+    const struct queue_select
+        *select; /* of the parked ones only those that it may mean; NULL: all */
     struct queue_message copy;
 };
 struct queue_message *queue_walk_next(struct queue *q, struct queue_walk *w);

@@ -64,6 +64,9 @@ enum {
     PARK_ORCPT = 32,
     PARK_TARGET = 64,
 };
+enum {
+    PARK_FAILED_NUMBERS = 5
+}; /* what a recipient has behind PARK_FAILED; skim_rcpt passes over it */
 
 static void park_rcpt(struct queue_park *p, const struct queue_rcpt *r, uint64_t base_ms)
 {
@@ -324,7 +327,7 @@ static bool skim_rcpt(struct slice *from, const struct queue_select *s)
     if (bits & PARK_DUE) {
         (void)park_take_number(from);
     }
-    for (unsigned i = 0; (bits & PARK_FAILED) && i < 4; i++) {
+    for (unsigned i = 0; (bits & PARK_FAILED) && i < PARK_FAILED_NUMBERS; i++) {
         (void)park_take_number(from);
     }
     if (bits & PARK_SHARED) {

@@ -245,12 +245,20 @@ void queue_activate(struct queue *q, struct queue_message *m)
     queue_sweep_start(q);
 }
 
+/* When it is to be looked at. The message's own time goes on while it is suspended. */
+static uint64_t queue_rcpt_next_ms(const struct queue_message *m, const struct queue_rcpt *r)
+{
+    bool ends = r->due_ms == QUEUE_DUE_SUSPENDED && m->expire_s;
+    return ends ? (uint64_t)m->expire_s * 1000 : r->due_ms;
+}
+
 void queue_schedule(struct queue *q, struct queue_message *m)
 {
     uint64_t due_ms = UINT64_MAX;
     for (uint32_t i = 0; i < m->rcpt_count; i++) {
-        if (m->rcpts[i].state == QUEUE_RCPT_WAITING && m->rcpts[i].due_ms < due_ms) {
-            due_ms = m->rcpts[i].due_ms;
+        uint64_t next_ms = queue_rcpt_next_ms(m, &m->rcpts[i]);
+        if (m->rcpts[i].state == QUEUE_RCPT_WAITING && next_ms < due_ms) {
+            due_ms = next_ms;
         }
     }
     if (due_ms == UINT64_MAX || q->stopping) {

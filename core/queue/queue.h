@@ -252,6 +252,10 @@ static inline uint64_t queue_due_stored(const struct queue_rcpt *r)
 }
 /* Which keys of the configuration give the peer what it wants; empty: it wants nothing. */
 struct slice queue_hint(const struct conf *conf, enum outcome_wants wants);
+/* Its line in the log: core/queue/result_log.c. */
+void queue_log_result(struct queue *q, const struct queue_message *m, const struct queue_rcpt *r,
+                      enum obs_event event, const struct outcome *o,
+                      const struct queue_part_end *end);
 /* Appends again what had no room. */
 void queue_results_retry(struct queue *q);
 void queue_results_decided(struct queue *q, uint64_t lsn_upto, enum spool_commit_result result);

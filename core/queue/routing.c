@@ -150,9 +150,11 @@ void queue_route_message(struct queue *q, struct queue_message *m)
     if (q->orders.walking) {
         queue_orders_meet(q, m);
     }
+    bool over = queue_message_is_over(m, wall_us);
     for (uint32_t i = 0; i < m->rcpt_count; i++) {
         struct queue_rcpt *r = &m->rcpts[i];
-        if (r->state != QUEUE_RCPT_WAITING || r->due_ms > wall_ms) {
+        bool ends = over && r->due_ms == QUEUE_DUE_SUSPENDED; /* what is held does not */
+        if (r->state != QUEUE_RCPT_WAITING || (r->due_ms > wall_ms && !ends)) {
             continue;
         }
         if (m->damaged) {
@@ -162,7 +164,7 @@ void queue_route_message(struct queue *q, struct queue_message *m)
             queue_refused_add(q, m, &refused, i, &o);
             continue;
         }
-        if (queue_message_is_over(m, wall_us)) {
+        if (over) {
             struct outcome o = queue_outcome_over();
             queue_refused_add(q, m, &refused, i, &o);
             continue;

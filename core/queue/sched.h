@@ -55,9 +55,9 @@ struct queue_sched {
     uint64_t limit_until_ms;
     struct timer retry; /* armed: a connection may be possible then */
     enum queue_connect_wait connect_wait;
-    struct queue_meter sent;          /* parts */
-    struct queue_meter arrived;       /* from routing, here and at other workers */
-    struct queue_meter delivered;     /* of those sent */
+    struct queue_meter sent;      /* parts */
+    struct queue_meter arrived;   /* from routing, here and at other workers */
+    struct queue_meter delivered; /* of those sent */
     struct queue_meter deferred;
     uint64_t ramp_since_ms;           /* its first connection after a rest was allowed; ramp_up */
     uint64_t ramp_idle_ms;            /* when it had none any more */

@@ -6,7 +6,7 @@ bool queue_select_empty(const struct queue_select *s)
 {
     return !s->all && !s->id && !s->older_than_ms && !s->null_sender && !s->recipient[0] &&
            !s->domain[0] && !s->sender[0] && !s->site[0] && !s->tenant[0] && !s->campaign[0] &&
-           !s->last_reply[0];
+           !s->source[0] && !s->last_reply[0];
 }
 
 bool queue_select_message(const struct queue_select *s, const struct queue_message *m,
@@ -78,14 +78,23 @@ struct queue_site *queue_rcpt_site(struct queue *q, const struct queue_rcpt *r)
     return d ? d->site : NULL;
 }
 
+static bool select_source(struct queue *q, const struct queue_select *s,
+                          const struct queue_message *m, const struct queue_rcpt *r)
+{
+    const struct egress_source *source = queue_source_of(q, m, r);
+    return source && slice_eq(source->name, slice_str(s->source));
+}
+
 bool queue_select_rcpt(struct queue *q, const struct queue_select *s, const struct queue_message *m,
                        const struct queue_rcpt *r)
 {
-    (void)m;
     if (s->recipient[0] && !slice_eq_nocase(r->address, slice_str(s->recipient))) {
         return false;
     }
     if (s->domain[0] && !slice_eq_nocase(queue_address_domain(r->address), slice_str(s->domain))) {
+        return false;
+    }
+    if (s->source[0] && !select_source(q, s, m, r)) {
         return false;
     }
     if (s->last_reply[0] && !select_reply(r, slice_str(s->last_reply))) {

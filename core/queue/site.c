@@ -38,6 +38,9 @@ static void queue_site_on_rest_over(struct timer *t, void *ctx)
 {
     (void)ctx;
     struct queue_site *s = container_of(t, struct queue_site, rest);
+    if (queue_warmup_rests(s->queue, s)) {
+        return;
+    }
     queue_site_activate(s->queue, s);
     if (s->sched) {
         queue_sched_wake(s->sched);
@@ -279,7 +282,7 @@ bool queue_site_wait(struct queue *q, struct queue_site *s, struct queue_part *p
     uint64_t until_ms = now->mono_ms + (wait->next_us - now->mono_us + 999) / 1000;
     if (wait->by < QUEUE_TOLL_TENANT) {
         s->rests_for = *wait;
-        timer_start(q->timers, &s->rest, until_ms);
+        timer_start(q->timers, &s->rest, queue_warmup_look_ms(wait, now->mono_ms, until_ms));
         if (wait->by == QUEUE_TOLL_WARMUP) {
             queue_warmup_overflow(q, s, wait);
         }

@@ -56,14 +56,14 @@ struct queue_replies {
 
 /* What an executor has not told the owner yet. */
 struct queue_credit {
-    uint32_t done;    /* parts that are no longer here */
-    uint32_t sent;    /* of them, those that the peer has judged */
+    uint32_t done;      /* parts that are no longer here */
+    uint32_t sent;      /* of them, those that the peer has judged */
     uint32_t delivered; /* of these */
     uint32_t deferred;
     uint32_t granted; /* connections it gives back */
     int32_t working;
-    bool served; /* the hosts work */
-    bool full;   /* no place for a connection here at the moment */
+    bool served;               /* the hosts work */
+    bool full;                 /* no place for a connection here at the moment */
     struct queue_reply *reply; /* the newest, now and then; NULL: none. Owned. */
 };
 
@@ -105,8 +105,8 @@ struct queue_site {
     uint32_t granted;      /* connections it may have */
     uint32_t connections;  /* all of them: connecting, busy, idle */
     uint32_t connecting;
-    uint32_t surplus; /* so many of them are to end after their message … */
-    uint32_t leaving; /* … and so many are about to */
+    uint32_t surplus;         /* so many of them are to end after their message … */
+    uint32_t leaving;         /* … and so many are about to */
     uint32_t working;         /* those that have been ready for a transaction */
     uint32_t under_way;       /* parts that they have */
     struct queue_site *there; /* the owner's, to be named to it */

@@ -135,7 +135,8 @@ static struct queue_reply *queue_site_reply_to_tell(struct queue *q, struct queu
 {
     enum { TELL_MS = 1000 };
     uint64_t now_ms = io_now(q->io)->mono_ms;
-    if (s->sched || !s->replies || (s->replies->told_ms && now_ms - s->replies->told_ms < TELL_MS)) {
+    if (s->sched || !s->replies ||
+        (s->replies->told_ms && now_ms - s->replies->told_ms < TELL_MS)) {
         return NULL;
     }
     struct queue_reply *copy = malloc(sizeof(*copy));

@@ -171,19 +171,34 @@ static const struct egress_pool *source_pool(const struct queue *q, const struct
     return egress_count(q->egress) ? egress_pool_of(q->egress, &mail) : NULL;
 }
 
-/* NULL: none may be used now. d: NULL, or without a site: where it goes is not known yet. */
+/* NULL: none may be used now. d: NULL, or without a site: where it goes is not known yet. asked: only such as have
+ * room today; NULL: all. */
 static const struct egress_source *source_draw(const struct queue_message *m,
                                                const struct queue_rcpt *r,
                                                const struct queue_domain *d,
-                                               const struct egress_pool *pool)
+                                               const struct egress_pool *pool,
+                                               struct queue_warmup_asked *asked)
 {
     bool known = d && d->site && d->site->plan;
     const struct egress_pick pick = {
+        .may = asked ? queue_warmup_may : NULL,
+        .ctx = asked,
         .id = m->id,
         .attempt = r->attempts,
         .families = known ? d->site->plan->families : EGRESS_V4 | EGRESS_V6,
     };
     return egress_choose(pool, &pick);
+}
+
+/* An override may send the mail of this site by another source (core/queue/brake.h). */
+static enum queue_way source_reroute(struct queue *q, struct queue_domain *d,
+                                     struct queue_site **out)
+{
+    const struct egress_source *other = queue_brake_source(q, *out);
+    if (other) {
+        *out = queue_domain_site(q, d, other);
+    }
+    return *out ? QUEUE_WAY_SITE : QUEUE_WAY_MEMORY;
 }
 
 enum queue_way queue_source_way(struct queue *q, const struct queue_message *m,
@@ -193,16 +208,20 @@ enum queue_way queue_source_way(struct queue *q, const struct queue_message *m,
     const struct egress_pool *pool = d->site->local ? NULL : source_pool(q, m);
     *out = d->site;
     if (!pool) {
-        return QUEUE_WAY_SITE;
+        return source_reroute(q, d, out);
     }
-    const struct egress_source *source = source_draw(m, r, d, pool);
+    struct queue_warmup_asked asked = {q, d};
+    const struct egress_source *source = source_draw(m, r, d, pool, &asked);
+    if (!source) { /* what none has room for today waits where it would go */
+        source = source_draw(m, r, d, pool, NULL);
+    }
     if (!source) {
         bool later = source_reaches(pool, d->site->plan->families);
         q->sources.wait = q->sources.wait || later;
         return later ? QUEUE_WAY_WAIT : QUEUE_WAY_NONE;
     }
     *out = queue_domain_site(q, d, source);
-    return *out ? QUEUE_WAY_SITE : QUEUE_WAY_MEMORY;
+    return *out ? source_reroute(q, d, out) : QUEUE_WAY_MEMORY;
 }
 
 const struct egress_source *queue_source_of(struct queue *q, const struct queue_message *m,
@@ -210,7 +229,7 @@ const struct egress_source *queue_source_of(struct queue *q, const struct queue_
 {
     const struct egress_pool *pool = source_pool(q, m);
     const struct queue_domain *d = pool ? queue_domain_find(q, queue_key_of(q, r)) : NULL;
-    return pool && !(d && d->kind == QUEUE_DOMAIN_LOCAL) ? source_draw(m, r, d, pool) : NULL;
+    return pool && !(d && d->kind == QUEUE_DOMAIN_LOCAL) ? source_draw(m, r, d, pool, NULL) : NULL;
 }
 
 /* ---- news ---- */

@@ -253,18 +253,39 @@ bool queue_suspend_apply(struct queue *q, const struct spool_memo *memo)
 
 /* ---- questions ---- */
 
-static bool suspend_has(const struct queue *q, enum queue_scope scope, struct slice name)
+static struct suspend_entry *suspend_by(const struct queue *q, enum queue_scope scope,
+                                        struct slice name)
 {
     char text[QUEUE_SCOPE_KEY_BYTES + 1];
     if (!q->suspensions.count[scope] || name.len == 0 ||
         scope_names[scope].len + 1 + name.len > QUEUE_SCOPE_KEY_BYTES) {
-        return false;
+        return NULL;
     }
     struct slice head = scope_names[scope];
     memcpy(text, head.ptr, head.len);
     text[head.len] = ':';
     memcpy(text + head.len + 1, name.ptr, name.len);
-    return suspend_find(q, slice_of(text, head.len + 1 + name.len)) != NULL;
+    return suspend_find(q, slice_of(text, head.len + 1 + name.len));
+}
+
+static bool suspend_has(const struct queue *q, enum queue_scope scope, struct slice name)
+{
+    return suspend_by(q, scope, name) != NULL;
+}
+
+bool queue_suspend_word(const struct queue *q, struct slice word, struct slice *key,
+                        struct queue_suspension *what)
+{
+    const struct suspend_entry *e = suspend_find(q, scope_names[QUEUE_SCOPE_ALL]);
+    e = e ? e : suspend_by(q, QUEUE_SCOPE_DOMAIN, word);
+    e = e ? e : suspend_by(q, QUEUE_SCOPE_SITE, word);
+    if (e && key) {
+        *key = e->key;
+    }
+    if (e && what) {
+        *what = e->what;
+    }
+    return e != NULL;
 }
 
 bool queue_suspend_covers(const struct queue *q, const struct queue_message *m,

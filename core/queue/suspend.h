@@ -68,6 +68,9 @@ bool queue_suspend_known(const struct queue *q, struct slice key);
 bool queue_suspend_covers(const struct queue *q, const struct queue_message *m,
                           const struct queue_rcpt *r);
 bool queue_suspend_site(const struct queue *q, const struct queue_site *s);
+/* Is all mail to this domain or mail host suspended ("all": all mail)? *key and *what (may be NULL): by which. */
+bool queue_suspend_word(const struct queue *q, struct slice word, struct slice *key,
+                        struct queue_suspension *what);
 
 /* One JSON object per line, at most so many bytes as the buffer takes. */
 void queue_suspend_report(const struct queue *q, struct buf *out);

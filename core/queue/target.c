@@ -67,7 +67,9 @@ bool queue_target_read(struct slice text, struct queue_target *out)
     if (slice_eq(slice_first(text, target_mx.len), target_mx)) {
         t.mx = true;
         t.name = slice_skip(text, target_mx.len);
-        *out = t;
+        if (t.name.len) {
+            *out = t;
+        }
         return t.name.len > 0;
     }
     const char *colon = text.len ? memrchr(text.ptr, ':', text.len) : NULL;
@@ -87,7 +89,9 @@ bool queue_target_read(struct slice text, struct queue_target *out)
     if (!ip_addr_parse(t.name, &t.addr)) {
         t.addr = (struct ip_addr){0};
     }
-    *out = t;
+    if (t.name.len) {
+        *out = t;
+    }
     return t.name.len > 0;
 }
 

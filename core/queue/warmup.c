@@ -103,8 +103,9 @@ static void write_down(struct warmup_writing *w, bool final)
     buf_init(&key, WARMUP_KEY_BYTES_MAX);
     buf_init(&value, WARMUP_VALUE_BYTES_MAX);
     warmup_write_begin(w->track, final, wall_ms(w->queue), &key, &value, &w->write);
-    const struct spool_memo memo = {
-        .kind = QUEUE_MEMO_WARMUP, .key = buf_slice(&key), .value = buf_slice(&value)};
+    const struct spool_memo memo = {.kind = QUEUE_MEMO_WARMUP,
+                                    .key = buf_slice(&key),
+                                    .value = buf_slice(&value)};
     if (key.overflow || value.overflow) {
         on_written(w, QUEUE_MEMO_FAILED);
     } else {
@@ -246,8 +247,7 @@ void queue_warmup_give(struct queue_site *s, const struct queue_part *p)
 
 void queue_warmup_answered(struct queue *q, struct queue_site *s, const struct outcome *last)
 {
-    bool answered = last->kind == OUTCOME_DELIVERED ||
-                    (last->remote && last->kind != OUTCOME_NONE);
+    bool answered = last->kind == OUTCOME_DELIVERED || (last->remote && last->kind != OUTCOME_NONE);
     if (s->warmup && answered) {
         warmup_answered(s->warmup, last->kind == OUTCOME_TEMPORARY, wall_ms(q));
     }
@@ -272,6 +272,20 @@ void queue_warmup_overflow(struct queue *q, struct queue_site *s,
     }
 }
 
+bool queue_warmup_rests(struct queue *q, struct queue_site *s)
+{
+    const struct clock_now *now = io_now(q->io);
+    struct queue_toll_wait wait;
+    bool work = s->lane_count || (s->sched && s->sched->waiting.count);
+    if (s->rests_for.by != QUEUE_TOLL_WARMUP || !work || queue_warmup_check(q, s, &wait)) {
+        return false;
+    }
+    uint64_t until_ms = now->mono_ms + (wait.next_us - now->mono_us + 999) / 1000;
+    s->rests_for = wait;
+    timer_start(q->timers, &s->rest, queue_warmup_look_ms(&wait, now->mono_ms, until_ms));
+    return true;
+}
+
 bool queue_warmup_may(void *ctx, const struct egress_source *source)
 {
     const struct queue_warmup_asked *a = ctx;
@@ -293,8 +307,8 @@ void queue_warmup_binding(struct queue *q, const struct queue_site *s, struct bu
     }
     warmup_track_view(s->warmup, wall_ms(q), &v);
     if (v.allowance != WARMUP_NO_LIMIT) {
-        buf_addf(out, "warm-up day %u: %llu of %llu", v.state.day,
-                 (unsigned long long)v.state.sent, (unsigned long long)v.allowance);
+        buf_addf(out, "warm-up day %u: %llu of %llu", v.state.day, (unsigned long long)v.state.sent,
+                 (unsigned long long)v.allowance);
     }
 }
 

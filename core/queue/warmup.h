@@ -22,6 +22,8 @@
 #include "core/queue/memo.h"
 #include "core/queue/site.h"
 
+enum { QUEUE_WARMUP_LOOK_MS = 1000 };
+
 /* Its track by its plan; NULL: it has no limit of this kind. */
 struct warmup_track *queue_warmup_track(struct queue *q, const struct route_plan *plan);
 
@@ -35,6 +37,16 @@ void queue_warmup_answered(struct queue *q, struct queue_site *s, const struct o
 /* The site rests for this reason: whatever stands there may go by another source. */
 void queue_warmup_overflow(struct queue *q, struct queue_site *s,
                            const struct queue_toll_wait *wait);
+
+/* Its rest is over: does it go on resting? Nothing is opened for it meanwhile. */
+bool queue_warmup_rests(struct queue *q, struct queue_site *s);
+/* When a rest until until_ms is looked at again: the wall clock or an operator may bring the next day sooner. */
+static inline uint64_t queue_warmup_look_ms(const struct queue_toll_wait *wait, uint64_t now_ms,
+                                            uint64_t until_ms)
+{
+    uint64_t soon_ms = now_ms + QUEUE_WARMUP_LOOK_MS;
+    return wait->by == QUEUE_TOLL_WARMUP && soon_ms < until_ms ? soon_ms : until_ms;
+}
 
 /* May mail of d go by this source today? For egress_pick.may. */
 struct queue_warmup_asked {

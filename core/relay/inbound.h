@@ -64,8 +64,8 @@ struct inbound {
     uint64_t phase_since_ms;
     uint64_t phase_bytes;
     uint64_t lingered;
-    uint64_t waiting_mailbox; /* number of the question about a recipient; 0: none */
-    uint64_t committing_id;   /* message whose commit is awaited */
+    uint64_t waiting_mailbox;  /* number of the question about a recipient; 0: none */
+    uint64_t committing_id;    /* message whose commit is awaited */
     struct dialogue_tap *taps; /* who listens; NULL: nobody */
     size_t told;               /* of out: the taps have had it */
 };

@@ -26,7 +26,8 @@ static void tapped_tell(struct inbound *s, struct slice used, bool body)
 }
 
 /* The 220 is taken back: the machine sees what stands behind STARTTLS and refuses. */
-static enum smtp_server_action tapped_starttls(struct inbound *s, struct slice *in, size_t out_before)
+static enum smtp_server_action tapped_starttls(struct inbound *s, struct slice *in,
+                                               size_t out_before)
 {
     s->out.len = out_before;
     s->told = s->told < out_before ? s->told : out_before;

@@ -31,8 +31,7 @@ static struct slice inbound_step(struct inbound *s, struct slice in)
     /* Rounded up: what is held for a time is held that long. */
     smtp_server_set_now(&s->smtp, (io_now(s->relay->io)->wall_us + 999999) / 1000000);
     while (!inbound_blocked(s)) {
-        switch (s->taps ? inbound_step_tapped(s, &in)
-                        : smtp_server_step(&s->smtp, &in, &s->out)) {
+        switch (s->taps ? inbound_step_tapped(s, &in) : smtp_server_step(&s->smtp, &in, &s->out)) {
         case SMTP_SERVER_WANT_INPUT:
             return in;
         case SMTP_SERVER_FLUSH:

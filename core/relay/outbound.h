@@ -116,6 +116,10 @@ struct outbound {
 
 /* Opens a connection for a site that has work; false: no room or nothing to try (the site is failed). */
 bool outbound_open(struct relay *r, struct queue_site *site);
+/* The source that the site's mail leaves by, NULL: none with a name. False: it has gone, from this machine or the
+ * configuration. */
+bool outbound_find_source(const struct relay *r, const struct queue_site *site,
+                          const struct egress_source **out);
 /* An idle connection gets work from its site. */
 void outbound_wake(struct outbound *o);
 /* One of site->roomy takes what it can. */

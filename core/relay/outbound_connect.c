@@ -143,9 +143,8 @@ static void outbound_connect(struct outbound *o)
                 outbound_now(o) + route_plan_number(o->plan, CONF_SHAPING_CONNECT_TIMEOUT));
 }
 
-/* False: mail for this site is about to be routed anew (a configuration without the source), or waits for it. */
-static bool outbound_find_source(const struct relay *r, const struct queue_site *site,
-                                 const struct egress_source **out)
+bool outbound_find_source(const struct relay *r, const struct queue_site *site,
+                          const struct egress_source **out)
 {
     const struct route_plan *plan = site->plan;
     *out = plan->source.len ? egress_find(r->settings->egress, plan->source) : NULL;
@@ -253,7 +252,7 @@ void outbound_try_next(struct outbound *o)
     outcome_copy_text(&why, text, sizeof(text));
     o->state = OUTBOUND_GONE;
     outbound_free(o); /* its site stays for a while (QUEUE_SITE_LINGER_MS) */
-    if (!paused) { /* its source's fault is not the site's; its mail is routed anew */
+    if (!paused) {    /* its source's fault is not the site's; its mail is routed anew */
         queue_site_failed(r->queue, site, &why, false);
     }
 }

@@ -100,6 +100,12 @@ static void pool_fill(struct queue_site *site)
 /* True: it has no connection, and it is only for want of a place. */
 static bool pool_serve(struct relay *r, struct queue_site *site)
 {
+    const struct egress_source *source;
+    if (site->plan && !outbound_find_source(r, site, &source)) {
+        /* Parts that were between two workers when the source went: they are routed anew. */
+        queue_site_release(r->queue, site);
+        return false;
+    }
     while (!list_empty(&site->idle) && queue_site_sheds(site)) {
         struct outbound *o = LIST_ENTRY(list_first(&site->idle), struct outbound, link);
         o->sheds = true;

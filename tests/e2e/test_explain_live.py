@@ -86,8 +86,53 @@ def test_a_provider_a_tenant_a_back_off(make):
     assert binds(w, "tenant limit", "two.test")["ready"]["held"] == 2
     assert binds(w, "connection rate", "late.test")
     w.engine.event("deferred")
-    # What a site that is down refuses waits for its next attempt: it is not ready.
-    assert site(w, "down.test")["binding"] in ("nothing ready", "back-off")
+    # What a site that is down refuses waits for its next attempt; how long that goes on is not known.
+    down = binds(w, "back-off", "down.test")
+    assert 0 < down["binding_for_ms"] <= 30000 and down["because"] == "connection refused" and down["drain_s"] is None
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("what", ["connections cap", "message rate", "one round trip each"])
+def test_the_predicted_time_is_right_within_a_factor_of_two(make, workers, what):
+    conf, count = {
+        "connections cap": ({"connections": 2, "messages_per_connection": 1000, "chunking_window": 1}, 60),
+        "message rate": ({"message_rate": {"limit": "20/s", "burst": 1}}, 120),
+        "one round trip each": ({"connections": 10, "messages_per_connection": 1000}, 300)}[what]
+    w = Shaped(make, ["one"], {"default": conf}, {"workers": workers},
+               script={} if what == "message rate" else {"dot": lambda s, a: Delay(0.2)})
+    fill(w.engine, ["one"], count)
+    said = []
+    while len(w.sink.messages) < count:
+        drain = site(w)["drain_s"]
+        said.append((time.monotonic(), drain))
+        time.sleep(0.1)
+    ended = time.monotonic()
+    # Whole seconds, and what is in transactions is not counted: below two there is nothing to compare.
+    judged = [(drain, ended - at) for at, drain in said if drain is not None and ended - at >= 2]
+    assert len(judged) >= 3, said
+    assert all(left / 2 - 1 <= drain <= left * 2 + 1 for drain, left in judged), judged
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("scope", ["one.test", "all", "site:mx.one.prov.test"])
+def test_what_is_suspended_says_so(make, workers, scope):
+    """Also a destination that nothing has gone to yet."""
+    w = Shaped(make, ["one", "two"], {}, {"workers": workers})
+    assert run("suspend", scope, "--reason", "a test", "--socket", w.engine.socket).returncode == 0
+    word = "mx.one.prov.test" if scope.startswith("site:") else "one.test"
+    key = scope if ":" in scope or scope == "all" else f"domain:{scope}"
+    assert explain(w, word)["live"] == [{"suspension": key, "reason": "a test"}]
+    assert run("resume", scope, "--socket", w.engine.socket).returncode == 0
+    fill(w.engine, ["one", "two"], 3)
+    w.engine.wait_empty()
+    assert site(w)["binding"] == "nothing ready"
+    assert run("suspend", scope, "--socket", w.engine.socket).returncode == 0
+    fill(w.engine, ["one"], 3)
+    s = next(s for s in explain(w, "one.test")["live"] if "binding" in s)
+    assert s["binding"] == "suspended" and s["drain_s"] is None
+    assert "held up by   suspended\n  drained in   unknown" in run("explain", "one.test", "-c", w.engine.file).stdout
+    two = next(s for s in explain(w, "two.test")["live"] if "binding" in s)
+    assert two["binding"] == ("suspended" if scope == "all" else "nothing ready")
 
 
 def test_a_refusal(make):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Rules of `automation:`: what a peer's replies make the engine do, seen at the far end."""
 import json
+import subprocess
 import time
 
 import pytest
@@ -350,3 +351,48 @@ def test_built_in_rules_can_go_one_by_one(make):
             return [json.loads(x) for x in done.stdout.splitlines()]
         rates = [o for o in listed() if o["action"] == "rate"]
         assert len(rates) == count, (conf, listed())
+
+
+@WORKERS
+def test_mail_leaves_by_another_source(make, workers):
+    w = Ruled(make, {"r": rule("reroute", value="other", scope="source@site", duration="3s")}, workers, conf={
+        "sources": [{"name": "first", "addresses": ["127.0.0.3"]}, {"name": "other", "addresses": ["127.0.0.4"]}],
+        "source_rules": [{"pool": "first"}]})
+    w.send("bob@one.test")
+    w.sink.wait(1)
+    w.send("slow@one.test", 3)
+    assert w.one(action="reroute")["who"] == "first"
+    fill(w.engine, ["one"], 5)
+    w.sink.wait(6)
+    assert [m.session.peer[0] for m in w.sink.messages] == ["127.0.0.3"] + 5 * ["127.0.0.4"]
+    wait_until(lambda: w.overrides() == [], 15, "the end of it", interval=0.1)
+    fill(w.engine, ["one"], 1)
+    w.sink.wait(7)
+    assert w.sink.messages[-1].session.peer[0] == "127.0.0.3"
+
+
+@WORKERS
+def test_a_signing_domain_alone(make, workers, tmp_path):
+    key = tmp_path / "key.pem"
+    subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
+    w = Ruled(make, {"r": rule("suspend", scope="dkim@site", duration="60s")}, workers, conf={
+        "domains": [{"name": name, "dkim_selector": "s", "dkim_key_file": str(key)} for name in ("a.test", "b.test")]})
+
+    def from_(domain, to, count=1):
+        with Client(w.engine.port) as c:
+            c.ehlo()
+            for _ in range(count):
+                text = message(tag()).replace(b"From: ", b"X-Was-From: ", 1)
+                assert c.submit(b"From: x@" + domain.encode() + b"\r\n" + text, to=[to]).code == 250
+    from_("a.test", "slow@one.test", 3)
+    o = w.one(scope="dkim@site", who="a.test")
+    from_("a.test", "bob@one.test", 3)
+    from_("b.test", "bob@one.test", 3)
+    w.sink.wait(3)
+    assert stays_false(lambda: len(w.sink.messages) > 3, 0.7)
+    assert all(b"d=b.test" in m.data for m in w.sink.messages)
+    w.engine.kill()
+    w.engine.start()
+    assert w.bound_by_override()["override"]["id"] == o["id"]
+    w.overrides("cancel", str(o["id"]))
+    w.sink.wait(6)

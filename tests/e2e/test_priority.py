@@ -365,7 +365,7 @@ def test_times_are_not_for_everybody(make):
 # ---- DELIVERBY ----
 
 def test_deliver_by_returns(make):
-    sink = make.sink(script={"rcpt": lambda s, a: "450 4.2.1 busy" if b"bob" in a else None})
+    sink = make.sink([*ALL, "DELIVERBY 1"], script={"rcpt": lambda s, a: "450 4.2.1 busy" if b"bob" in a else None})
     engine = submission(make, sink, {"deliver_by": "1s"})
     with Client(engine.port) as c:
         assert c.keywords()["DELIVERBY"] == "1"

@@ -122,17 +122,22 @@ def test_a_high_rate_is_exact_and_used(shaped, workers):
     used(mail_times(w.sink)[20:], 100, 1)
 
 
-def test_a_hundred_messages_a_minute(shaped):
+@WORKERS
+def test_five_connections_and_a_hundred_messages_a_minute(shaped, workers):
+    """Servers answer so late that four connections are not enough for the rate."""
     w = shaped(["one"], {"domains": {"one.test": {
-        "message_rate": {"limit": "100/min", "burst": 1}, "connections": 5}}}, {"workers": 4})
+        "message_rate": {"limit": "100/min", "burst": 1}, "connections": 5, "messages_per_connection": 3}}},
+        {"workers": workers}, script={"dot": lambda s, a: Delay(2.7)})
     fill(w.engine, ["one"], 60)
-    w.sink.wait(10, timeout=20)
+    w.sink.wait(25, timeout=60)
     times = mail_times(w.sink)
     exact(times, 100 / 60, 1)
     used(times, 100 / 60, 1)
+    assert w.sink.peak == 5
+    w.sink.script.clear()
     w.engine.terminate()  # it rests: stopping does not wait for it
     began = time.monotonic()
-    assert w.engine.wait() == 0 and time.monotonic() - began < 3
+    assert w.engine.wait() == 0 and time.monotonic() - began < 5
 
 
 @WORKERS

@@ -277,6 +277,32 @@ def test_check_warns_of_addresses_of_others(make):
     assert "warning: sources[0].addresses: 192.0.2.77 is not on this machine: ip1 pauses until it is" in result.stderr
 
 
+# ---- what operators see ----
+
+
+@WORKERS
+def test_queue_by_source(make, workers):
+    sink = make.sink(script={"mail": "451 4.3.0 later"})
+    engine = make.relay(sources([], {"workers": workers, "queue": {"schedule": ["1h"]}}), sink=sink)
+    for name in ("ip1", "ip2", "ip2"):
+        send(engine, headers=[f"X-Ringpost-Source: {name}"])
+    send(engine)
+    engine.event("deferred", count=4)
+
+    def count(*selection):
+        return engine.queue("stats", *selection)[0]["recipients"]
+
+    assert [count("--source", n) for n in ("ip1", "ip2", "ip3")] == [1, 2, 0]
+    assert count("--domain", "example.test") == 4
+    engine.queue("bounce", "--source", "ip2")
+    engine.event("bounced", count=2)
+    assert count("--domain", "example.test") == 2 and count("--source", "ip1") == 1
+    stats = engine.stats()["sources"]
+    assert stats == {"count": 3, "paused": 0, "pauses": 0}
+    listed = engine.queue("ls", "--source", "ip1")
+    assert listed[0]["recipients"][0]["source"] == "ip1", listed
+
+
 # ---- addresses that go and come back ----
 
 

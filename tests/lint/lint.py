@@ -54,6 +54,7 @@ ONLY_IN = {
     "ares": "dns/",
     "libfyaml": "core/conf/",
     "pcre2": "core/policy/pattern.c",
+    "seccomp.h": "core/app/sandbox_calls.c",
     "xxhash": "core/base/",
 }
 

@@ -339,6 +339,9 @@ int disk_ring_write(int fd, const void *ptr, size_t len, uint64_t offset)
 
 int disk_ring_read(int fd, void *ptr, size_t len, uint64_t offset)
 {
+    if (fd < 0) {
+        return -EBADF; /* how queue/reader.c says that it cannot even begin */
+    }
     if (disk_fault(sim.opt.disk_read_eio_ppm)) {
         return -EIO;
     }
@@ -386,7 +389,7 @@ static int disk_call(void)
     must(disk_step());
     return disk_fault(sim.opt.disk_eio_ppm / 4)      ? -EIO
            : disk_fault(sim.opt.disk_enospc_ppm / 4) ? -ENOSPC
-                                                    : 0;
+                                                     : 0;
 }
 
 int disk_open_dir(const char *path, bool create)
@@ -547,7 +550,7 @@ int disk_free_bytes(int dir_fd, uint64_t *out)
 {
     (void)dir_fd;
     uint64_t used = disk_used_bytes();
-    *out = !sim.opt.disk_bytes ? UINT64_MAX
+    *out = !sim.opt.disk_bytes         ? UINT64_MAX
            : sim.opt.disk_bytes > used ? sim.opt.disk_bytes - used
                                        : 0;
     return 0;

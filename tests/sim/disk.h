@@ -24,9 +24,9 @@ enum {
 };
 
 enum disk_crash {
-    DISK_CRASH_KILL,   /* the process is gone, the machine is not */
-    DISK_CRASH_POWER,  /* of what is not durable any sector survives or not, by chance */
-    DISK_CRASH_LOSE,   /* nothing of it survives */
+    DISK_CRASH_KILL,  /* the process is gone, the machine is not */
+    DISK_CRASH_POWER, /* of what is not durable any sector survives or not, by chance */
+    DISK_CRASH_LOSE,  /* nothing of it survives */
 };
 
 struct disk;

@@ -85,7 +85,7 @@ static void answer_mx(struct packet *p, const struct dns_ask *ask, unsigned doma
         char name[64];
         int n = snprintf(name, sizeof(name), "mx%u.d%u.sim.org", i, domain);
         struct packet data = {.len = 0};
-        packet_u16(&data, 10 * (1 + (unsigned)sim_below(2)));
+        packet_u16(&data, 10 * (1 + i)); /* the same each time: it is part of what a site is */
         packet_name(&data, slice_of(name, (size_t)n));
         packet_record(p, ask, data.bytes, data.len);
     }

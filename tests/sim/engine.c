@@ -10,6 +10,7 @@
 #include "tests/sim/sim.h"
 
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,8 @@ static struct {
     bool inside;
     bool probing;
     bool starting;
+    struct relay_settings *settings;
+    uint64_t out_of_memory; /* failed allocations before this turn */
 } engine;
 
 bool engine_alive(void)
@@ -69,6 +72,7 @@ void engine_die(enum disk_crash how)
     bool inside = engine.inside;
     heap_leave(false);
     heap_drop();
+    atomic_store(&engine.settings->refs, 1); /* the run's own: nobody put those of this life */
     engine.life = NULL;
     engine.inside = engine.starting = false;
     sim.life++;
@@ -77,10 +81,27 @@ void engine_die(enum disk_crash how)
     }
 }
 
+_Noreturn void __real_must_fail(const char *expr, const char *file, int line);
+_Noreturn void __wrap_must_fail(const char *expr, const char *file, int line);
+
+/* Where memory is missing for what must not be forgotten (a result, a limit to be given back) the engine stops: a
+ * crash like any other. Every other must() is a failure of the run. */
+_Noreturn void __wrap_must_fail(const char *expr, const char *file, int line)
+{
+    size_t len = strlen(expr);
+    if (engine.inside && sim.counts.out_of_memory > engine.out_of_memory && len > 8 &&
+        strcmp(expr + len - 8, " != NULL") == 0) {
+        sim_trace("stops without memory at %s:%d", file, line);
+        engine_die(DISK_CRASH_KILL);
+    }
+    __real_must_fail(expr, file, line);
+}
+
 /* Runs a function of the engine; false: it died in there. */
 static bool engine_enter(bool (*run)(void *arg), void *arg, bool *result)
 {
     must(!engine.inside);
+    engine.out_of_memory = sim.counts.out_of_memory;
     if (setjmp(engine.death)) {
         return false;
     }
@@ -205,6 +226,7 @@ bool engine_start(struct relay_settings *settings)
     bool ok = false;
     must(!engine.life);
     engine.starting = true;
+    engine.settings = settings;
     heap_set_failing(sim.opt.oom_ppm);
     if (!engine_enter(life_start, settings, &ok)) {
         return false;
@@ -241,11 +263,12 @@ static void life_check_sum(const struct life *l, unsigned i)
 {
     const struct queue_counters *c = &l->workers[i].queue.counters;
     if (c->accepted != c->delivered + c->bounced + c->expired + c->cancelled + c->queued) {
-        sim_fail("P2: accepted %llu is not delivered %llu + bounced %llu + expired %llu + cancelled "
-                 "%llu + queued %llu",
-                 (unsigned long long)c->accepted, (unsigned long long)c->delivered,
-                 (unsigned long long)c->bounced, (unsigned long long)c->expired,
-                 (unsigned long long)c->cancelled, (unsigned long long)c->queued);
+        sim_fail(
+            "P2: accepted %llu is not delivered %llu + bounced %llu + expired %llu + cancelled "
+            "%llu + queued %llu",
+            (unsigned long long)c->accepted, (unsigned long long)c->delivered,
+            (unsigned long long)c->bounced, (unsigned long long)c->expired,
+            (unsigned long long)c->cancelled, (unsigned long long)c->queued);
     }
 }
 
@@ -257,8 +280,11 @@ static bool life_close(void *arg)
         struct mail *mail = mailbox_take(&l->workers[i].mailbox);
         while (mail) { /* as worker_join */
             struct mail *next = mail->next;
-            must(mail->type >= QUEUE_MAIL_OFFER);
-            queue_far_drop(mail);
+            if (mail->type >= QUEUE_MAIL_OFFER) {
+                queue_far_drop(mail);
+            } else {
+                worker_mail_free(container_of(mail, struct worker_mail, mail));
+            }
             mail = next;
         }
         recovered_deinit(&l->recovered[i]);
@@ -354,24 +380,41 @@ bool engine_step(void)
     return true;
 }
 
-static bool life_stop(void *arg)
+struct life_order {
+    struct worker *worker;
+    enum worker_mail_type type;
+};
+
+static bool life_order(void *arg)
 {
-    struct worker *w = arg;
-    struct worker_mail *m = worker_mail_new(WORKER_MAIL_STOP);
-    mailbox_post(&w->mailbox, &m->mail, w->io);
+    const struct life_order *o = arg;
+    struct worker_mail *m = worker_mail_new(o->type);
+    mailbox_post(&o->worker->mailbox, &m->mail, o->worker->io);
     return true;
+}
+
+static void engine_order(enum worker_mail_type type)
+{
+    heap_set_failing(0);
+    for (unsigned i = 0; engine.life && i < sim.opt.workers; i++) {
+        bool ok;
+        if (engine.life->running[i]) {
+            struct life_order o = {&engine.life->workers[i], type};
+            (void)engine_enter(life_order, &o, &ok);
+            ring_submit(i);
+        }
+    }
+    heap_set_failing(sim.opt.oom_ppm);
 }
 
 void engine_stop(void)
 {
-    heap_set_failing(0);
-    for (unsigned i = 0; i < sim.opt.workers; i++) {
-        bool ok;
-        (void)engine_enter(life_stop, &engine.life->workers[i], &ok);
-    }
-    for (unsigned i = 0; i < sim.opt.workers; i++) {
-        ring_submit(i);
-    }
+    engine_order(WORKER_MAIL_STOP);
+}
+
+void engine_cut(void)
+{
+    engine_order(WORKER_MAIL_CUT);
 }
 
 bool engine_empty(void)
@@ -450,10 +493,17 @@ void engine_probe(void)
 struct relay_settings *engine_settings(void)
 {
     static const char *const fixed[] = {
-        "identity.hostname=relay.sim.org", "spool.segment_size=1MiB",  "spool.min_free=0",
-        "access.networks=0.0.0.0/0",       "delivery.ipv6=false",      "delivery.tls=none",
-        "relay.tls=none",                  "dsn.delay_after=0",        "log.level=debug",
-        "dns.servers=127.0.0.1:53",        "queue.recipients_max=100000",
+        "identity.hostname=relay.sim.org",
+        "spool.segment_size=1MiB",
+        "spool.min_free=0",
+        "access.networks=0.0.0.0/0",
+        "delivery.ipv6=false",
+        "delivery.tls=none",
+        "relay.tls=none",
+        "dsn.delay_after=0",
+        "log.level=debug",
+        "dns.servers=127.0.0.1:53",
+        "queue.recipients_max=100000",
     };
     enum { TEXTS = 8, TEXT = 96, FIXED = sizeof(fixed) / sizeof(fixed[0]) };
     char texts[TEXTS][TEXT];

@@ -30,6 +30,8 @@ bool engine_step(void);
 uint64_t engine_due_us(void);
 /* Begins the orderly end (SIGTERM): step until engine_alive says no. */
 void engine_stop(void);
+/* Its patience is over. */
+void engine_cut(void);
 /* Nothing is in the queue. */
 bool engine_empty(void);
 /* For messages about a queue that does not drain. */

@@ -23,7 +23,7 @@ static struct {
     unsigned count;
     uint64_t deaths[LEDGER_DEATHS]; /* when each life ended */
     uint64_t recovery;              /* number of the recovery that runs */
-    unsigned read_only_life; /* + 1: in this life the spool was read-only once */
+    unsigned read_only_life;        /* + 1: in this life the spool was read-only once */
 } ledger;
 
 void ledger_reset(void)
@@ -68,9 +68,8 @@ bool ledger_parse(struct slice address, unsigned *m, unsigned *rcpt, bool *is_se
     if (*is_sender) {
         return *m < ledger.count && domain == 0;
     }
-    return sscanf(text, "%c%u-%u@d%u.sim.org", &kind, m, rcpt, &domain) == 4 &&
-           *m < ledger.count && *rcpt < ledger.list[*m].rcpt_count &&
-           ledger.list[*m].rcpts[*rcpt].domain == domain;
+    return sscanf(text, "%c%u-%u@d%u.sim.org", &kind, m, rcpt, &domain) == 4 && *m < ledger.count &&
+           *rcpt < ledger.list[*m].rcpt_count && ledger.list[*m].rcpts[*rcpt].domain == domain;
 }
 
 /* ---- messages ---- */
@@ -193,17 +192,18 @@ void ledger_may_be_sent(unsigned m, unsigned rcpt, struct slice sender)
     }
     if (msg->state == LEDGER_TRIED || msg->state == LEDGER_REFUSED || r->denied ||
         (msg->state == LEDGER_ACKED && !r->named)) {
-        sim_fail("message %u goes to recipient %u, but it was not accepted for it (state %d, named %d)",
-                 m, rcpt, msg->state, r->named);
+        sim_fail(
+            "message %u goes to recipient %u, but it was not accepted for it (state %d, named %d)",
+            m, rcpt, msg->state, r->named);
     }
     if (r->rejects.count && !excused(&r->rejects)) {
         sim_fail("P3: message %u is sent to recipient %u again after a definite 5xx", m, rcpt);
     }
     if (r->copies.count && !excused(&r->copies)) {
-        sim_fail("P4: message %u is sent to recipient %u again after a 250 that was read %llu us ago "
-                 "(in life %u)",
-                 m, rcpt, (unsigned long long)(sim.now_us - r->copies.last_us),
-                 r->copies.last_life);
+        sim_fail(
+            "P4: message %u is sent to recipient %u again after a 250 that was read %llu us ago "
+            "(in life %u)",
+            m, rcpt, (unsigned long long)(sim.now_us - r->copies.last_us), r->copies.last_life);
     }
 }
 
@@ -239,6 +239,11 @@ void ledger_rejected(unsigned m, unsigned rcpt)
 {
     sim_trace("server: message %u is refused for recipient %u", m, rcpt);
     copies_add(&ledger.list[m].rcpts[rcpt].rejects);
+}
+
+void ledger_rejected_until_now(unsigned m, unsigned rcpt)
+{
+    ledger.list[m].rcpts[rcpt].rejects.last_us = sim.now_us;
 }
 
 static void report_on(unsigned m, unsigned rcpt)
@@ -337,7 +342,8 @@ void ledger_spool_is_read_only(void)
 
 void ledger_damaged(const struct spool_damage_report *report)
 {
-    if (report->kind == SPOOL_DAMAGE_UNREADABLE && sim.opt.disk_eio_ppm) {
+    if (report->kind == SPOOL_DAMAGE_UNREADABLE &&
+        (sim.opt.disk_eio_ppm || sim.opt.disk_enospc_ppm)) {
         return; /* an fsync of recovery that failed */
     }
     sim_fail("recovery speaks of damage (%d) in %s at %llu, but no bit was flipped", report->kind,

@@ -43,7 +43,7 @@ struct ledger_rcpt {
     struct ledger_copies copies;
     struct ledger_copies rejects; /* 5xx */
     struct ledger_copies reports; /* DSN that says failed */
-    uint64_t mark; /* the recovery that found it waiting */
+    uint64_t mark;                /* the recovery that found it waiting */
 };
 
 struct ledger_message {
@@ -78,6 +78,8 @@ bool ledger_parse(struct slice address, unsigned *m, unsigned *rcpt, bool *is_se
 void ledger_may_be_sent(unsigned m, unsigned rcpt, struct slice sender);
 void ledger_took(unsigned m, unsigned rcpt, struct slice content);
 void ledger_rejected(unsigned m, unsigned rcpt);
+/* The transaction in which that was is over: before, the engine has nothing to record. */
+void ledger_rejected_until_now(unsigned m, unsigned rcpt);
 /* Returns the recipients it speaks of, a bit each. */
 unsigned ledger_took_report(unsigned m, struct slice content);
 /* The engine has read the answer to the last copy / reject / report (rcpt: those bits). */

@@ -8,10 +8,12 @@
 #include "tests/sim/seeds.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 struct options {
@@ -21,10 +23,10 @@ struct options {
 };
 
 /* The real clock: clock_gettime is the simulator's. */
-static double main_clock(void)
+static double main_clock(clockid_t id)
 {
     struct timespec ts;
-    syscall(SYS_clock_gettime, 1, &ts);
+    syscall(SYS_clock_gettime, id, &ts);
     return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
@@ -41,21 +43,37 @@ static void report(const struct sim_counts *c, uint64_t seeds, double seconds)
 {
     double minutes = seconds / 60;
     uint64_t points = c->restarts + c->probes;
+    double cpu = main_clock(CLOCK_PROCESS_CPUTIME_ID) / 60;
     printf("%" PRIu64 " seeds in %.1f s: %" PRIu64 " crash points (%" PRIu64 " restarts, %" PRIu64
-           " recoveries judged), %.0f a minute; %.1f virtual hours, %.0f a minute\n",
+           " recoveries judged), %.0f a minute (of CPU: %.0f); %.1f virtual hours, %.0f a minute\n",
            seeds, seconds, points, c->restarts, c->probes, (double)points / minutes,
-           (double)c->virtual_us / 3.6e9, (double)c->virtual_us / 3.6e9 / minutes);
-    printf("%" PRIu64 " messages acknowledged, %" PRIu64 " refused; %" PRIu64 " copies delivered, %" PRIu64
-           " of them second ones; %" PRIu64 " reports; %" PRIu64 " faults, %" PRIu64
-           " failed allocations; %" PRIu64 " turns, %" PRIu64 " steps of the disk\n",
+           (double)points / cpu, (double)c->virtual_us / 3.6e9,
+           (double)c->virtual_us / 3.6e9 / minutes);
+    printf("%" PRIu64 " messages acknowledged, %" PRIu64 " refused; %" PRIu64
+           " copies delivered, %" PRIu64 " of them second ones; %" PRIu64 " reports; %" PRIu64
+           " faults, %" PRIu64 " failed allocations; %" PRIu64 " turns, %" PRIu64
+           " steps of the disk\n",
            c->acked, c->refused, c->copies, c->duplicates, c->reports, c->faults, c->out_of_memory,
            c->steps, c->disk_steps);
+}
+
+/* must() and sanitizers know no seed. */
+static void on_abort(int signo)
+{
+    char text[128];
+    int n = snprintf(text, sizeof(text),
+                     "ABORTED seed %" PRIu64 ": ringpost-sim --seed %" PRIu64 " --trace\n",
+                     sim.seed, sim.seed);
+    if (write(STDERR_FILENO, text, (size_t)n) == n) {
+        signal(signo, SIG_DFL);
+    }
+    raise(signo);
 }
 
 static int run_many(const struct options *o)
 {
     struct sim_counts sum = {0};
-    double start = main_clock(), now = start;
+    double start = main_clock(CLOCK_MONOTONIC), now = start;
     uint64_t n = 0;
     printf("seeds from %" PRIu64 "\n", o->from);
     fflush(stdout);
@@ -63,7 +81,7 @@ static int run_many(const struct options *o)
         run_seed(o->from + n, o->crashes, o->trace);
         counts_add(&sum, &sim.counts);
         n++;
-        now = main_clock();
+        now = main_clock(CLOCK_MONOTONIC);
     }
     report(&sum, n, now - start);
     return 0;
@@ -96,6 +114,7 @@ static bool number(const char *text, uint64_t *out)
 
 int main(int argc, char **argv)
 {
+    signal(SIGABRT, on_abort);
     struct options o = {.from = 1, .count = UINT64_MAX, .crashes = -1};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
@@ -124,9 +143,9 @@ int main(int argc, char **argv)
         return run_named();
     }
     if (o.one) {
-        double start = main_clock();
+        double start = main_clock(CLOCK_MONOTONIC);
         run_seed(o.seed, o.crashes, o.trace);
-        report(&sim.counts, 1, main_clock() - start);
+        report(&sim.counts, 1, main_clock(CLOCK_MONOTONIC) - start);
         return 0;
     }
     return run_many(&o);

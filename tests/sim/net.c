@@ -339,6 +339,19 @@ void net_crash(bool power)
     }
 }
 
+unsigned net_count_to(unsigned domain)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < NET_SOCKS; i++) {
+        const struct net_sock *s = &net.socks[i];
+        const uint8_t *ip = s->peer.addr.bytes;
+        n += s->kind == NET_STREAM && s->owned && !s->engine_closed && ip[0] == 5 && ip[2] == domain
+                 ? 1
+                 : 0;
+    }
+    return n;
+}
+
 unsigned net_open_fds(void)
 {
     unsigned n = 0;

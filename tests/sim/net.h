@@ -23,7 +23,8 @@ struct net_script {
     void (*opened)(unsigned who); /* NULL for servers: they are told by net_listener */
     void (*bytes)(unsigned who, struct slice data);
     void (*ended)(unsigned who); /* the engine has sent everything */
-    void (*gone)(unsigned who);  /* reset, refused or closed on both sides: the connection is no more */
+    void (*gone)(
+        unsigned who); /* reset, refused or closed on both sides: the connection is no more */
 };
 
 enum net_answer { NET_ACCEPTS, NET_REFUSES, NET_SILENT };
@@ -44,6 +45,9 @@ void net_far_reset(net_conn conn);
 void net_far_hold(net_conn conn, bool held);
 /* So many bytes of the world's the engine has taken out of the socket so far. */
 uint64_t net_far_taken(net_conn conn);
+
+/* Connections that the engine has, or is making, to addresses 5.0.<domain>.*. */
+unsigned net_count_to(unsigned domain);
 
 /* The engine has died: its sockets are gone. */
 void net_crash(bool power);

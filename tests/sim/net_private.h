@@ -37,9 +37,9 @@ struct net_sock {
     unsigned who;
     struct ip_endpoint peer;
     uint64_t delay_us;
-    bool owned;     /* the engine has a descriptor of it */
+    bool owned; /* the engine has a descriptor of it */
     bool connected;
-    bool waiting;   /* in a listener's backlog */
+    bool waiting; /* in a listener's backlog */
     bool engine_closed, engine_shut;
     bool world_gone; /* the script was told */
     bool world_ended;

@@ -373,10 +373,13 @@ static unsigned sim_dispatch(struct io *io)
 {
     struct ring *r = ring_of(io);
     size_t n = r->event_count;
+    if (n == 0) {
+        return 0;
+    }
     if (n > 1 && sim_fault(sim.opt.dispatch_part_ppm)) {
         n = sim_between(1, n);
     }
-    struct ring_event *now = heap_world_alloc((n + 1) * sizeof(*now));
+    struct ring_event *now = heap_world_alloc(n * sizeof(*now));
     r->reaped = now;
     memcpy(now, r->events, n * sizeof(*now));
     memmove(r->events, r->events + n, (r->event_count - n) * sizeof(*now));
@@ -562,7 +565,8 @@ void ring_crash_writes(enum disk_crash how)
 {
     for (unsigned i = 0; i < rings.top; i++) {
         const struct ring_op *op = &rings.ops[i];
-        if (op->state == RING_KERNEL && (op->type == RING_WRITE || op->type == RING_WRITE_DURABLE)) {
+        if (op->state == RING_KERNEL &&
+            (op->type == RING_WRITE || op->type == RING_WRITE_DURABLE)) {
             disk_crash_write(op->fd, (const char *)op->ptr + op->done, op->len - op->done,
                              op->offset + op->done, how);
         }

@@ -12,12 +12,14 @@
 #include <string.h>
 
 enum {
-    RUN_TURN_US = 20,          /* what a turn of a worker may cost */
-    RUN_SPIN_TURNS = 200000,   /* turns at one place in time: the loop runs away */
+    RUN_TURN_US = 20,        /* what a turn of a worker may cost */
+    RUN_SPIN_TURNS = 200000, /* turns at one place in time: the loop runs away */
     RUN_CALM_CLIENTS = 5,
     RUN_CALM_CLIENTS_MINUTES = 30, /* a healthy engine has answered them by then */
-    RUN_DRAIN_HOURS = 12,
+    RUN_DRAIN_HOURS = 24,
     RUN_STOP_MINUTES = 30,
+    RUN_PATIENCE_S = 30, /* shutdown.deadline */
+    RUN_JUMP_HOURS = 6,
     RUN_DOWN_MAX_S = 60,
     RUN_STARTS_MAX = 40, /* in a row that do not get through */
 };
@@ -41,7 +43,7 @@ static enum disk_crash run_crash_kind(void)
 static void run_plan_crash(void)
 {
     if (run.crashes_left && !sim.calm) {
-        uint64_t far = sim_below(2) ? 60 : 1200;
+        uint64_t far = sim_below(2) ? 30 : 300;
         disk_crash_at(disk_steps() + sim_between(1, far), run_crash_kind());
     } else {
         disk_crash_at(0, DISK_CRASH_KILL);
@@ -74,8 +76,9 @@ static void run_notice_death(void)
     if (!engine_alive() && run.start_at == UINT64_MAX) {
         sim.counts.restarts++;
         run.crashes_left -= run.crashes_left ? 1 : 0;
-        run.start_at = sim.now_us + (sim_below(2) ? sim_below(SIM_SECOND)
-                                                  : sim_below((uint64_t)RUN_DOWN_MAX_S * SIM_SECOND));
+        run.start_at = sim.now_us + (sim_below(2)
+                                         ? sim_below(SIM_SECOND)
+                                         : sim_below((uint64_t)RUN_DOWN_MAX_S * SIM_SECOND));
     }
 }
 
@@ -115,9 +118,52 @@ static bool run_one(uint64_t until_us)
     return true;
 }
 
+static void run_stop_late(uint64_t life)
+{
+    if (engine_alive() && sim.life == life) {
+        sim_fail("the engine does not end, %u minutes after its deadline", RUN_STOP_MINUTES);
+    }
+}
+
+static void run_cut(uint64_t life)
+{
+    if (engine_alive() && sim.life == life) {
+        engine_cut();
+        sim_after(RUN_STOP_MINUTES * SIM_MINUTE, false, run_stop_late, life);
+    }
+}
+
+/* SIGTERM in the middle of it all. */
+static void run_stop(uint64_t arg)
+{
+    (void)arg;
+    if (engine_alive() && !sim.calm) {
+        sim_trace("the engine is told to stop");
+        engine_stop();
+        sim_after(RUN_PATIENCE_S * (uint64_t)SIM_SECOND, false, run_cut, sim.life);
+    }
+}
+
+static void run_clock(uint64_t arg)
+{
+    (void)arg;
+    if (sim_fault(sim.opt.clock_jump_ppm)) {
+        int64_t span = (int64_t)(RUN_JUMP_HOURS * SIM_HOUR);
+        sim.wall_shift_us = (int64_t)sim_below(2 * (uint64_t)span) - span;
+        sim_trace("the wall clock is off by %lld s", (long long)(sim.wall_shift_us / SIM_SECOND));
+    }
+    if (!sim.calm) {
+        sim_after(SIM_MINUTE, false, run_clock, 0);
+    }
+}
+
 static void run_safety(void)
 {
     uint64_t end = sim.now_us + sim.opt.safety_us;
+    for (unsigned i = 0; i < sim.opt.stops; i++) {
+        sim_after(sim_below(sim.opt.safety_us), false, run_stop, 0);
+    }
+    sim_after(SIM_MINUTE, false, run_clock, 0);
     for (unsigned i = 0; i < sim.opt.clients; i++) {
         client_start_at(sim.now_us + sim_below(sim.opt.safety_us));
     }
@@ -176,6 +222,7 @@ static void run_end(void)
     uint64_t until = sim.now_us + RUN_STOP_MINUTES * SIM_MINUTE;
     run.start_at = UINT64_MAX - 1; /* not again */
     engine_stop();
+    sim_after(RUN_PATIENCE_S * (uint64_t)SIM_SECOND, false, run_cut, sim.life);
     if (!run_until(until, run_ended)) {
         engine_describe(text, sizeof(text));
         sim_fail("the engine does not end:%s", text);

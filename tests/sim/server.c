@@ -41,6 +41,8 @@ struct server {
     char sender[64];
     struct server_rcpt rcpts[SERVER_RCPTS];
     unsigned rcpt_count;
+    struct server_rcpt rejected[SERVER_RCPTS]; /* in this transaction */
+    unsigned rejected_count;
     struct buf content;
     size_t chunk_left;
     bool chunk_last, chunk_bad;
@@ -168,6 +170,10 @@ static void server_close(struct server *s, const char *text)
 
 static void server_reset_tx(struct server *s)
 {
+    for (unsigned i = 0; i < s->rejected_count; i++) {
+        ledger_rejected_until_now(s->rejected[i].message, s->rejected[i].rcpt);
+    }
+    s->rejected_count = 0;
     s->in_mail = false;
     s->rcpt_count = 0;
     s->content.len = 0;
@@ -178,6 +184,9 @@ static void server_reject(struct server *s, const struct server_rcpt *r)
 {
     if (!r->is_sender) {
         ledger_rejected(r->message, r->rcpt);
+        if (s->rejected_count < SERVER_RCPTS) {
+            s->rejected[s->rejected_count++] = *r;
+        }
         server_fact(s, LEDGER_REJECT, r);
     }
 }
@@ -249,8 +258,7 @@ static void server_on_rcpt(struct server *s, struct slice line)
         return;
     }
     struct slice address = slice_skip(slice_first(line, (size_t)to), (size_t)from + 1);
-    if (from < 0 || to < from ||
-        !ledger_parse(address, &r.message, &r.rcpt, &r.is_sender)) {
+    if (from < 0 || to < from || !ledger_parse(address, &r.message, &r.rcpt, &r.is_sender)) {
         sim_fail("the engine says %.*s", SLICE_ARG(line));
     }
     if (r.is_sender && s->sender[0]) {
@@ -321,6 +329,7 @@ static void server_on_ehlo(struct server *s)
 
 static void server_on_line(struct server *s, struct slice line)
 {
+    sim_trace("server %u hears %.*s", s->number, SLICE_ARG(line));
     if (slice_starts_nocase(line, SLICE("EHLO "))) {
         server_on_ehlo(s);
     } else if (slice_starts_nocase(line, SLICE("HELO "))) {
@@ -429,6 +438,7 @@ static void server_gone(unsigned who)
 {
     struct server *s = servers.list[who];
     server_harvest(s);
+    server_reset_tx(s);
     s->gone = true;
     heap_world_free(s->in);
     heap_world_free(s->out);
@@ -447,6 +457,13 @@ static const struct net_script server_script = {NULL, server_bytes, server_ended
 enum net_answer server_listen(const struct ip_endpoint *at, net_conn conn,
                               const struct net_script **script, unsigned *who)
 {
+    unsigned open = net_count_to(at->addr.bytes[2]);
+    /* With a host whose address is not found for now, two hosts are another site. */
+    bool one_site = sim.opt.smarthost || at->addr.bytes[2] % 2 == 0 || !sim.opt.dns_lie_ppm;
+    if (open > sim.opt.connections_per_site && one_site) {
+        sim_fail("%u connections to the site of domain %u, the limit is %u", open,
+                 at->addr.bytes[2], sim.opt.connections_per_site);
+    }
     if (sim_fault(sim.opt.refuse_ppm)) {
         return NET_REFUSES;
     }

@@ -44,8 +44,7 @@ void sim_at(uint64_t at_us, bool of_engine, sim_fire_fn *fire, uint64_t arg)
         agenda.list = heap_world_realloc(agenda.list, agenda.cap * sizeof(*agenda.list));
     }
     size_t i = agenda.count++;
-    agenda.list[i] =
-        (struct sim_event){at_us, agenda.order++, fire, arg, of_engine ? sim.life : 0};
+    agenda.list[i] = (struct sim_event){at_us, agenda.order++, fire, arg, of_engine ? sim.life : 0};
     while (i && event_before(&agenda.list[i], &agenda.list[(i - 1) / 2])) {
         event_swap(i, (i - 1) / 2);
         i = (i - 1) / 2;
@@ -102,14 +101,13 @@ void sim_deinit(void)
 void sim_fail(const char *format, ...)
 {
     va_list args;
-    fprintf(stderr, "FAILED seed %llu at %.6f s, life %u, ringpost %s: ",
-            (unsigned long long)sim.seed, (double)sim.now_us / SIM_SECOND, sim.life,
-            RINGPOST_VERSION_FULL);
+    fprintf(stderr,
+            "FAILED seed %llu at %.6f s, life %u, ringpost %s: ", (unsigned long long)sim.seed,
+            (double)sim.now_us / SIM_SECOND, sim.life, RINGPOST_VERSION_FULL);
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
-    fprintf(stderr, "\n  replay: ringpost-sim --seed %llu --trace\n",
-            (unsigned long long)sim.seed);
+    fprintf(stderr, "\n  replay: ringpost-sim --seed %llu --trace\n", (unsigned long long)sim.seed);
     abort();
 }
 

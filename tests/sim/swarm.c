@@ -17,7 +17,8 @@ static void swarm_size(struct swarm *s)
     s->workers = sim_below(3) ? (unsigned)sim_between(1, SIM_WORKERS_MAX) : 1;
     s->clients = (unsigned)sim_between(5, 60);
     s->domains = (unsigned)sim_between(1, 6);
-    s->crashes = sim_below(6) ? (unsigned)sim_between(1, 12) : 0;
+    s->crashes = sim_below(6) ? (unsigned)sim_between(1, 20) : 0;
+    s->stops = sim_below(3) ? 0 : (unsigned)sim_between(1, 3);
     s->safety_us = sim_between(1, 30) * SIM_MINUTE;
 }
 
@@ -42,7 +43,7 @@ static void swarm_disk(struct swarm *s)
     s->disk_dsync = sim_below(2);
     s->power_ppm = (uint32_t)(sim_below(3) ? 600000 : sim_below(1000001));
     s->nested_ppm = sim_below(2) ? 300000 : 0;
-    s->probe_ppm = sim_below(3) ? 100000 : 20000;
+    s->probe_ppm = sim_below(3) ? 250000 : 50000;
 }
 
 static void swarm_wires(struct swarm *s)
@@ -77,6 +78,6 @@ void swarm_draw(struct swarm *s)
     swarm_disk(s);
     swarm_wires(s);
     swarm_peers(s);
-    s->clock_jump_ppm = swarm_rate(4, 3000);
-    s->oom_ppm = 0;
+    s->clock_jump_ppm = swarm_rate(4, 200000);
+    s->oom_ppm = swarm_rate(4, 3000);
 }

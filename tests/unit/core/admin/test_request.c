@@ -57,9 +57,28 @@ static const struct good goods[] = {
     {"queue stats domain=a.example",
      {.verb = ADMIN_QUEUE_STATS, .select.domain = "a.example"},
      NULL},
+    {"queue route domain=a.test to=Relay.Test",
+     {.verb = ADMIN_QUEUE_ROUTE, .select.domain = "a.test", .to = "relay.test:25"},
+     "queue route domain=a.test to=relay.test:25"},
+    {"queue route all=1 dry_run=1 to=mx:b.test",
+     {.verb = ADMIN_QUEUE_ROUTE, .dry_run = true, .select.all = true, .to = "mx:b.test"},
+     NULL},
+    {"queue route id=0000000000012 to=default",
+     {.verb = ADMIN_QUEUE_ROUTE, .id = "0000000000012", .select.id = 34, .to = "default"},
+     NULL},
+    {"top", {.verb = ADMIN_TOP, .limit = ADMIN_TOP_DEFAULT}, "top limit=40"},
+    {"top limit=100", {.verb = ADMIN_TOP, .limit = 100}, NULL},
+    {"trace target=192.0.2.0/24", {.verb = ADMIN_TRACE, .target = "192.0.2.0/24"}, NULL},
+    {"warmup ls", {.verb = ADMIN_WARMUP_LS}, NULL},
+    {"warmup set day=3 who=ip9 where=google",
+     {.verb = ADMIN_WARMUP_SET, .day = 3, .who = "ip9", .where = "google"},
+     NULL},
     {"suspend ls", {.verb = ADMIN_SUSPEND_LS}, NULL},
     {"explain domain=a.test", {.verb = ADMIN_EXPLAIN, .select.domain = "a.test"}, NULL},
     {"explain site_id=7", {.verb = ADMIN_EXPLAIN, .site_id = 7}, NULL},
+    {"peers ls", {.verb = ADMIN_PEERS_LS}, NULL},
+    {"peers forget host=mx.a.test:25", {.verb = ADMIN_PEERS_FORGET, .host = "mx.a.test:25"}, NULL},
+    {"peers forget all=1", {.verb = ADMIN_PEERS_FORGET, .select.all = true}, NULL},
     {"suspend scope=A.example for=60 reason=a%20b",
      {.verb = ADMIN_SUSPEND, .scope = "domain:a.example", .for_ms = 60000, .reason = "a b"},
      "suspend scope=domain:a.example for=60 reason=a%20b"},
@@ -81,7 +100,11 @@ START_TEST(parses_and_prints)
     ck_assert_str_eq(got.id, g->want.id);
     ck_assert_str_eq(got.after, g->want.after);
     ck_assert_str_eq(got.scope, g->want.scope);
+    ck_assert_str_eq(got.host, g->want.host);
     ck_assert_str_eq(got.reason, g->want.reason);
+    ck_assert_str_eq(got.to, g->want.to);
+    ck_assert_str_eq(got.target, g->want.target);
+    ck_assert(admin_verb_is_stream(got.verb) == (got.verb == ADMIN_TRACE));
     ck_assert(got.dry_run == g->want.dry_run && got.quiet == g->want.quiet);
     ck_assert_uint_eq(got.for_ms, g->want.for_ms);
     ck_assert_mem_eq(&got.select, &g->want.select, sizeof(got.select));
@@ -124,9 +147,25 @@ static const struct {
     {"queue delete recipient=a%ff", "recipient must be"},
     {"queue delete older=0", "older must be"},
     {"queue delete older=99999999999999999999", "older must be"},
+    {"queue route all=1", "queue route needs to="},
+    {"queue route to=a.test", "queue route needs to be told which messages"},
+    {"queue route all=1 to=a.test:0", "to must be a host"},
+    {"queue hold all=1 to=a.test", "queue hold does not take"},
+    {"top limit=101", "1 to 100"},
+    {"top domain=a.test", "top does not take"},
+    {"warmup ls day=3", "warmup ls does not take"},
+    {"warmup set who=ip9 where=google", "warmup set needs who="},
+    {"warmup set who=ip9 day=3", "warmup set needs who="},
+    {"warmup set who=ip9 where=google day=0", "day must be a number from 1 to 1000"},
+    {"trace", "trace needs target="},
+    {"trace target=a@b", "target must be"},
     {"explain", "explain needs domain= or site_id="},
     {"explain domain=a.test site_id=1", "explain needs domain= or site_id="},
     {"explain site_id=0", "site_id must be"},
+    {"peers forget", "peers forget needs host= or all=1"},
+    {"peers forget host=a all=1", "peers forget needs host= or all=1"},
+    {"peers forget host=a@b", "host must be"},
+    {"peers ls host=a", "peers ls does not take 'host=a'"},
     {"suspend", "suspend needs scope="},
     {"suspend scope=", "scope must be"},
     {"suspend scope=who:x", "scope must be"},

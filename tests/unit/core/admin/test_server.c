@@ -376,6 +376,97 @@ START_TEST(client_goes_away)
 }
 END_TEST
 
+/* ---- streams ---- */
+
+static int stream_open(struct rig *r)
+{
+    int fd = raw_connect(r);
+    r->answer_lines = -1;
+    raw_write(fd, "trace target=a.test\n", 20);
+    while (r->queries == 0) {
+        rig_turn(r);
+    }
+    return fd;
+}
+
+START_TEST(a_stream_has_no_deadline)
+{
+    struct rig r;
+    rig_open(&r, 20);
+    int fd = stream_open(&r);
+    rig_run(&r, 80);
+    ck_assert(admin_reply_stream(r.server, r.tokens[0], SLICE("{\"n\":1}")));
+    rig_run(&r, 20);
+    ck_assert(admin_reply_stream(r.server, r.tokens[0], SLICE("{\"n\":2}")));
+    ck_assert_int_eq(r.gone_count, 0);
+    admin_reply_end(r.server, r.tokens[0]);
+    ck_assert(r.gone_count == 1 && r.gone[0] == r.tokens[0]);
+    expect_text(raw_read_all(&r, fd), "{\"n\":1}\n{\"n\":2}\n"
+                                      "{\"done\":true,\"lines\":2,\"truncated\":false}\n");
+    ck_assert_int_eq(r.gone_count, 1);
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(a_stream_ends_with_its_client)
+{
+    struct rig r;
+    rig_open(&r, 0);
+    int fd = stream_open(&r);
+    raw_write(fd, "more\n", 5); /* nothing to us */
+    rig_run(&r, 20);
+    ck_assert_int_eq(r.gone_count, 0);
+    close(fd);
+    while (r.gone_count == 0) {
+        rig_turn(&r);
+    }
+    ck_assert_uint_eq(r.gone[0], r.tokens[0]);
+    ck_assert(!admin_reply_stream(r.server, r.tokens[0], SLICE("{}")));
+    ck_assert_uint_eq(admin_server_counters(r.server)->clients, 0);
+    rig_close(&r);
+}
+END_TEST
+
+/* Whoever does not read loses lines and is told how many; nothing grows, nobody waits. */
+START_TEST(a_slow_reader_of_a_stream)
+{
+    enum { LINES = 4000 };
+    struct rig r;
+    char line[512];
+    rig_open(&r, 0);
+    int fd = stream_open(&r);
+    memset(line, 'x', sizeof(line));
+    memcpy(line, "{\"a\":\"", 6);
+    memcpy(line + sizeof(line) - 2, "\"}", 2);
+    for (int i = 0; i < LINES; i++) {
+        ck_assert(admin_reply_stream(r.server, r.tokens[0], slice_of(line, sizeof(line))));
+        if (i % 16 == 0) {
+            rig_turn(&r);
+        }
+    }
+    uint64_t lost = admin_server_counters(r.server)->lost;
+    ck_assert(lost > 0 && lost < LINES);
+    rig_run(&r, 20);
+    admin_reply_end(r.server, r.tokens[0]);
+    char *got = raw_read_all(&r, fd);
+    ck_assert_ptr_nonnull(strstr(got, "{\"done\":true"));
+    free(got);
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(drain_ends_a_stream)
+{
+    struct rig r;
+    rig_open(&r, 0);
+    int fd = stream_open(&r);
+    admin_server_drain(r.server);
+    ck_assert_int_eq(r.gone_count, 1);
+    expect_part(raw_read_all(&r, fd), "{\"error\":\"stopping\"");
+    rig_close(&r);
+}
+END_TEST
+
 START_TEST(drain_answers_who_waits)
 {
     struct rig r;
@@ -440,6 +531,10 @@ int main(void)
     tcase_add_test(t, too_big_a_reply_says_so);
     tcase_add_test(t, one_too_many_is_told);
     tcase_add_test(t, client_goes_away);
+    tcase_add_test(t, a_stream_has_no_deadline);
+    tcase_add_test(t, a_stream_ends_with_its_client);
+    tcase_add_test(t, a_slow_reader_of_a_stream);
+    tcase_add_test(t, drain_ends_a_stream);
     tcase_add_test(t, accept_survives_emfile);
     tcase_add_test(t, drain_answers_who_waits);
     suite_add_tcase(s, t);

@@ -271,7 +271,31 @@ static void engine_query(void *ctx, const struct admin_request *req, uint32_t to
             SLICE("{\"suspended\":\"domain:a.test\",\"since\":\"2026-01-01T00:00:00.000000Z\","
                   "\"until\":null,\"reason\":\"x\\u001by\"}"));
         break;
+    case ADMIN_PEERS_LS:
+        admin_reply(e->server, token,
+                    SLICE("{\"peer\":\"mx.a.test:25\",\"address\":\"192.0.2.1\","
+                          "\"topic\":\"level\",\"learned\":\"pipelined\",\"reason\":\"why\","
+                          "\"since\":\"2026-01-01T00:00:00.000000Z\","
+                          "\"until\":\"2026-01-01T00:00:00.000000Z\",\"reply\":\"500 x\\u001b\"}"));
+        break;
+    case ADMIN_PEERS_FORGET:
+        admin_reply(e->server, token, req->host[0] ? SLICE("{\"verb\":\"peers forget\",\"peers\":1}")
+                                                   : SLICE("not json"));
+        break;
+    case ADMIN_WARMUP_LS:
+        admin_reply(e->server, token,
+                    SLICE("{\"source\":\"ip9\",\"provider\":\"goo\\u001bgle\",\"day\":3,"
+                          "\"days\":7,\"sent\":412,\"allowance\":500,\"answered\":400,"
+                          "\"deferred\":10,\"deferred_percent\":2.5,\"state\":\"held\"}"));
+        admin_reply(e->server, token,
+                    SLICE("{\"source\":\"ip8\",\"provider\":\"\",\"day\":8,\"days\":7,"
+                          "\"sent\":0,\"allowance\":null,\"state\":\"warm\"}"));
+        break;
     case ADMIN_EXPLAIN:
+    case ADMIN_WARMUP_SET:
+    case ADMIN_OVERRIDES_LS:
+    case ADMIN_OVERRIDES_CANCEL:
+    case ADMIN_OVERRIDES_ADD:
     case ADMIN_TOP:
     case ADMIN_TRACE:
     case ADMIN_VERB_COUNT:
@@ -361,6 +385,22 @@ static const struct {
     {"resume tenant:News", 0, "resume scope=tenant:news", ""},
     {"suspend ls", 0, "domain:a.test", ""},
     {"suspend ls", 0, "x?y", ""},
+    {"peers ls", 0, "mx.a.test:25                     192.0.2.1        pipelined  ", ""},
+    {"peers ls", 0, " 0s       why: 500 x?\n", ""},
+    {"peers ls --json", 0, "\"peer\":\"mx.a.test:25\"", ""},
+    {"peers forget mx.a.test", 0, "forgotten: 1 server\n", ""},
+    {"peers forget --all", 1, "", "cannot read"},
+    {"peers forget", 64, "", "needs a HOST, or --all"},
+    {"peers forget a b", 64, "", "unexpected argument 'b'"},
+    {"peers forget a@b", 64, "", "host must be"},
+    {"warmup ls", 0, "SOURCE               PROVIDER         DAY       SENT", ""},
+    {"warmup ls", 0, "ip9                  goo?gle          3 of 7    412 of 500          2.5       held\n", ""},
+    {"warmup ls", 0, "ip8                  other            -         no limit            -         warm\n", ""},
+    {"warmup ls --json", 0, "\"allowance\":null", ""},
+    {"warmup set ip9 google 3", 0, "", ""},
+    {"warmup set ip9 google", 64, "", "is missing"},
+    {"warmup set ip9 google 0", 64, "", "day must be a number from 1 to 1000"},
+    {"warmup set ip9 google 1001", 64, "", "day must be a number from 1 to 1000"},
     {"queue delete", 64, "", "which messages; all=1 means all (--all)"},
     {"queue delete --older-than soon --all", 64, "", "--older-than needs a duration as 30m"},
     {"queue retry --no-report --all", 64, "", "does not belong"},

@@ -99,6 +99,7 @@ static const struct {
 } rows[] = {
     {"relay.port=25", 0, "ok    kernel: Linux "},
     {"relay.port=25", 0, "ok    io_uring: works"},
+    {"io.backend=epoll", 0, "; not used (io.backend: epoll)\n"},
     {"relay.port=25", 0, "  open files: "},
     {"relay.port=25", 0, "  clock: 20"},
     {"relay.port=25", 0, "/spool can be created"},

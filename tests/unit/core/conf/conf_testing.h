@@ -37,6 +37,7 @@ __attribute__((unused)) static void folder_leave(void)
     static const char *const names[] = {
         "t.yaml",         "secret",       "conf.d/10.yaml",    "conf.d/9.yaml",     "conf.d/b.yaml",
         "conf.d/.h.yaml", "conf.d/x.yml", "shaping.d/10.yaml", "shaping.d/20.yaml",
+        "automation.d/10.yaml", "automation.d/20.yaml",
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         unlink(names[i]);
@@ -44,6 +45,7 @@ __attribute__((unused)) static void folder_leave(void)
     rmdir("conf.d/d.yaml");
     rmdir("conf.d");
     rmdir("shaping.d");
+    rmdir("automation.d");
     ck_assert_int_eq(chdir("/"), 0);
     ck_assert_int_eq(rmdir(test_folder), 0);
 }

@@ -240,15 +240,16 @@ START_TEST(errors_of_all_sources_are_found_also_in_what_is_replaced)
     file_write("t.yaml", "workers: a\n", 11);
     struct conf_source src = {"t.yaml", environment, sets, 2, NULL};
     struct loaded l = load(&src);
-    buf_expect(&l.errors,
-               "t.yaml:1:10: workers: \"a\" is not a whole number (0–256)\n"
-               "conf.d/b.yaml:1:10: workers: \"b\" is not a whole number (0–256)\n"
-               "RINGPOST_LOG_LEVEL: \"loud\" is not one of: debug, info, warn, error\n"
-               "--set limits.hops: 0 is out of range (1–100)\n"
-               "--set nope: unknown key; known here: workers, identity, io, spool, listeners, "
-               "access, local, tls, proxy, auth, users, sender, domains, dkim, limits, "
-               "smtp, headers, relay, delivery, dns, queue, dsn, log, admin, "
-               "shutdown, shaping\n");
+    buf_expect(
+        &l.errors,
+        "t.yaml:1:10: workers: \"a\" is not a whole number (0–256)\n"
+        "conf.d/b.yaml:1:10: workers: \"b\" is not a whole number (0–256)\n"
+        "RINGPOST_LOG_LEVEL: \"loud\" is not one of: debug, info, warn, error\n"
+        "--set limits.hops: 0 is out of range (1–100)\n"
+        "--set nope: unknown key; known here: workers, identity, io, spool, listeners, "
+        "access, local, tls, proxy, auth, users, sender, domains, dkim, limits, "
+        "smtp, headers, relay, delivery, sources, source_pools, source_rules, warmup_plans, dns, queue, dsn, log, admin, "
+        "shutdown, shaping, automation\n");
     unload(&l);
 }
 END_TEST

@@ -30,6 +30,7 @@ static void rules_expect(const struct conf *c, const char *want)
 }
 
 #define NO_BUILTIN "shaping:\n  builtin: false\n"
+#define SOURCES "sources: [{name: ip1, addresses: 192.0.2.1}, {name: ip2, addresses: 192.0.2.2}]\n"
 
 /* ---- merging ------------------------------------------------------------------------------- */
 
@@ -92,14 +93,15 @@ static const struct merge_case merge_cases[] = {
       "providers: {p: {match: {domain: unset}}}\n"},
      "  providers:\n    \"p\": {match: {mx_suffix: [\"d.example\"], domain: unset}}\n"},
     {"domains are one whatever their case; sources of their own",
-     {NO_BUILTIN "  domains: {A.example: {connections: 1}}\n",
+     {SOURCES NO_BUILTIN "  domains: {A.example: {connections: 1}}\n",
       "domains: {a.Example.: {sources: {ip1: {connections: 2}}}}\n",
       "domains: {a.example: {sources: {ip1: {tls: none}, ip2: {byte_rate: 1MB/s}}}}\n"},
      "  domains:\n    \"a.example\": {connections: 1, sources: {\"ip1\": {connections: 2, tls: none}, "
      "\"ip2\": {byte_rate: 1MB/s}}}\n"},
     {"totals",
-     {NO_BUILTIN "  sources: {ip1: {connections: 9, message_rate: {limit: 1000/day, burst: 5}}}\n"
-                 "  campaigns: {summer@shop: {weight: 7}}\n"},
+     {SOURCES NO_BUILTIN
+      "  sources: {ip1: {connections: 9, message_rate: {limit: 1000/day, burst: 5}}}\n"
+      "  campaigns: {summer@shop: {weight: 7}}\n"},
      "  sources:\n    \"ip1\": {connections: 9, message_rate: {limit: 1000/day, burst: 5}}\n"
      "  campaigns:\n    \"summer@shop\": {weight: 7}\n"},
 };

@@ -374,6 +374,34 @@ START_TEST(connecting)
 }
 END_TEST
 
+/* Up, and reset before anybody has looked: it was a connection, and its end comes with what is read. */
+START_TEST(reset_after_connecting)
+{
+    struct sockaddr_storage sa;
+    socklen_t len;
+    struct ip_addr none = {0}, v4;
+    const struct linger reset = {.l_onoff = 1};
+    int listener = listen_here(&sa, &len);
+    ck_assert(ip_addr_parse(SLICE("127.0.0.1"), &v4));
+    ring_open(&ring, 8);
+    for (unsigned i = 0; i < 50; i++) {
+        int fd = net_socket(&v4, &none);
+        ring.count = 0;
+        io_connect(ring.io, ring_tag(IO_KIND_OUTBOUND_CONNECT, i), fd, (struct sockaddr *)&sa, len);
+        io_wait(ring.io, 0);
+        int peer = accept(listener, NULL, NULL);
+        ck_assert_int_eq(setsockopt(peer, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+        close(peer);
+        ring_until(&ring, 1);
+        ring_assert(ring.notes[0].ev, IO_OK, 0);
+        io_recv(ring.io, ring_tag(IO_KIND_OUTBOUND_RECV, i), fd);
+        ring_assert(ring_next(&ring), IO_CLOSED, ECONNRESET);
+        close(fd);
+    }
+    ring_close(&ring);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {one_accept_takes_many,
@@ -385,6 +413,7 @@ int main(void)
                             a_send_that_is_cut_says_how_much,
                             sending_to_the_dead,
                             sendmsg_gathers,
-                            connecting};
+                            connecting,
+                            reset_after_connecting};
     return ring_run("core/io/io sockets", tests, ARRAY_COUNT(tests));
 }

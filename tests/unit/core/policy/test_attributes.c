@@ -13,6 +13,7 @@ static const struct conf_headers names = {
     .campaign = SLICE_INIT("X-Campaign"),
     .send_at = SLICE_INIT("X-Send-At"),
     .expire = SLICE_INIT("X-Expire"),
+    .source = SLICE_INIT("X-Source"),
 };
 
 enum {
@@ -199,7 +200,7 @@ START_TEST(only_names_that_are_there)
     struct slice out[ATTRIBUTES_FIELDS];
     ck_assert_uint_eq(attributes_field_names(&few, out), 2);
     ck_assert(slice_eq(out[0], SLICE("P")) && slice_eq(out[1], SLICE("E")));
-    ck_assert_uint_eq(attributes_field_names(&names, out), 5);
+    ck_assert_uint_eq(attributes_field_names(&names, out), 6);
     struct attributes a;
     struct access_refusal why;
     listener = (struct conf_listener){0};
@@ -208,6 +209,48 @@ START_TEST(only_names_that_are_there)
                                      .listener = &listener,
                                      .now_us = 1};
     ck_assert(attributes_decide(&from, &a, &why));
+}
+END_TEST
+
+/* A pool or a source; one that is not there is a mistake. Where nobody knows (a test, a tool) any name will do. */
+START_TEST(a_source_must_be_there)
+{
+    static const struct ip_addr address = {IP_V4, {192, 0, 2, 1}};
+    static const struct conf_egress_source source = {.name = SLICE_INIT("ip1"),
+                                                     .addresses = {&address, 1}};
+    static const struct conf_weight share = {SLICE_INIT("ip1"), 1};
+    static const struct conf_egress_pool pool = {SLICE_INIT("bulk"), {&share, 1}};
+    static const struct {
+        const char *fields;
+        const char *source; /* NULL: refused */
+    } rows[] = {
+        {"X-Source: ip1\r\n", "ip1"},
+        {"x-source:bulk\r\n", "bulk"},
+        {"", ""},
+        {"X-Source: IP1\r\n", NULL},
+        {"X-Source: ip2\r\n", NULL},
+        {"X-Source:\r\n", NULL},
+        {"X-Source: ip1 ip1\r\n", NULL},
+        {"X-Source: ip1\r\nX-Source: ip1\r\n", NULL},
+    };
+    const struct conf conf = {.sources = {&source, 1}, .source_pools = {&pool, 1}};
+    struct egress_table *egress = egress_table_new(&conf, NULL);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct attributes a;
+        struct access_refusal why;
+        struct attributes_source from = {.names = &names,
+                                         .egress = egress,
+                                         .fields = slice_str(rows[i].fields),
+                                         .listener = &listener};
+        bool ok = attributes_decide(&from, &a, &why);
+        ck_assert_msg(ok == (rows[i].source != NULL), "row %zu", i);
+        ck_assert(!ok || slice_eq(a.source, slice_str(rows[i].source)));
+        ck_assert(ok || slice_starts_nocase(why.verdict.text, SLICE("X-Source ")));
+    }
+    egress_table_free(egress);
+    struct attributes a;
+    struct access_refusal why;
+    ck_assert(decide("X-Source: anything\r\n", &a, &why) && slice_eq(a.source, SLICE("anything")));
 }
 END_TEST
 
@@ -245,6 +288,7 @@ int main(void)
     tcase_add_loop_test(t, what_cannot_be_understood_is_refused, 0, (int)ARRAY_COUNT(refused));
     tcase_add_test(t, a_name_has_64_bytes);
     tcase_add_test(t, only_names_that_are_there);
+    tcase_add_test(t, a_source_must_be_there);
     tcase_add_test(t, trust);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

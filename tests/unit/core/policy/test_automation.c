@@ -431,7 +431,7 @@ START_TEST(property_factors_and_ends)
         ROW("a", "site", "2/5m", "rate", "1/min", "20m"),
         ROW("b", "source@provider", "", "connections", "70%", "10m"),
         ROW("c", "tenant@site", "5/10m", "suspend", "", "15m"),
-        ROW("d", "dkim", "3/1h", "messages_per_connection", "3", "1h"),
+        ROW("d", "source", "3/1h", "messages_per_connection", "3", "1h"),
     };
     struct rig r;
     struct rng rng;

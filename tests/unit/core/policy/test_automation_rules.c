@@ -122,6 +122,7 @@ START_TEST(limits_are_read)
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct automation_row row = good;
         struct rig r;
+        row.scope = SLICE("source@provider");
         row.action = rows[i].action;
         row.value = rows[i].value;
         rig_open(&r, &row, 1, false);
@@ -182,6 +183,10 @@ START_TEST(what_is_wrong_is_said_with_its_place)
     REFUSED(every, "10ms", "every:");
 #undef REFUSED
     row = good;
+    row.action = SLICE("connections");
+    row.value = SLICE("2");
+    refused(&r, &row, 1, "connections are shared by all who send there");
+    row.scope = SLICE("source@site");
     row.action = SLICE("reroute");
     row.value = SLICE("");
     refused(&r, &row, 1, "needs the name of a source");

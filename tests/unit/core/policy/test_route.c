@@ -355,6 +355,44 @@ START_TEST(only_smarthosts_are_named)
 }
 END_TEST
 
+static char *key_text(const struct route_plan *p)
+{
+    static char text[512];
+    ck_assert(slice_to_cstr(p->key, text, sizeof(text)));
+    return text;
+}
+
+/* Mail by another source is another site with the same hosts. */
+START_TEST(a_plan_for_a_source)
+{
+    static struct scene scene;
+    struct conf conf = defaults();
+    struct outcome refusal;
+    struct site_limits limits = {.group = 7};
+    scene_set(&scene, "10 mx1 8.8.8.8; 20 mx2 9.9.9.9 2001:4860::1");
+    struct route_plan *p = route_plan_new(&conf, scene.hosts, 2, &rng, &refusal);
+    struct route_plan *q = route_plan_by(p, SLICE("ip1"));
+    ck_assert_uint_eq(p->families, EGRESS_V4 | EGRESS_V6);
+    route_plan_limit(p, &limits); /* what happens to the one does not change the other */
+    limits.group = 0;
+    route_plan_limit(q, &limits);
+    ck_assert_str_eq(key_text(p), "10:mx1:25,20:mx2:25#7");
+    ck_assert_str_eq(key_text(q), "10:mx1:25,20:mx2:25@ip1");
+    ck_assert(slice_eq(q->source, SLICE("ip1")) && p->source.len == 0);
+    struct route_plan *r = route_plan_by(p, SLICE("second"));
+    limits.group = UINT64_MAX;
+    route_plan_limit(r, &limits);
+    ck_assert_str_eq(key_text(r), "10:mx1:25,20:mx2:25#18446744073709551615@second");
+    ck_assert_uint_eq(r->families, p->families);
+    route_plan_put(&p);
+    ck_assert_uint_eq(q->count, 3);
+    ck_assert(slice_eq(q->candidates[0].host, SLICE("mx1"))); /* copies of their own */
+    ck_assert(slice_eq(r->candidates[2].host, SLICE("mx2")));
+    route_plan_put(&q);
+    route_plan_put(&r);
+}
+END_TEST
+
 START_TEST(references)
 {
     static struct scene scene;
@@ -384,6 +422,7 @@ int main(void)
                             no_more_addresses_than_a_site_may_have,
                             the_key_of_a_site,
                             only_smarthosts_are_named,
+                            a_plan_for_a_source,
                             references};
     rng_init_seed(&rng, 1);
     return testing_run("core/policy/route", tests, ARRAY_COUNT(tests));

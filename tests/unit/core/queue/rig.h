@@ -46,6 +46,7 @@ struct rig {
     unsigned worker;
     struct mailbox box;
     struct budget_table *budgets;
+    struct automation *automation; /* the test's; NULL: replies teach nothing */
     struct shaping_table *shaping;
     struct egress_table *egress; /* NULL: no sources */
     struct io *io;
@@ -426,6 +427,7 @@ static inline void rig_start(struct rig *r, const char *const *extra)
                                 .budgets = r->budgets,
                                 .shaping = r->shaping,
                                 .egress = r->egress,
+                                .automation = r->automation,
                                 .group = r->group,
                                 .worker = r->worker,
                                 .workers = r->group ? r->group->workers : 1,

@@ -209,6 +209,44 @@ static const char *report(void)
     return "";
 }
 
+static void order(enum queue_action action, const char *domain)
+{
+    struct queue_order_init init = {.action = action};
+    ck_assert(slice_to_cstr(slice_str(domain), init.select.domain, sizeof(init.select.domain)));
+    ck_assert(queue_order_start(&rig.queue, &init));
+}
+
+/* Its time goes on while nothing may be attempted for it; what somebody holds waits for him. */
+START_TEST(it_expires_while_it_is_suspended)
+{
+    setup(only_reports);
+    struct queue_suspension s = {.since_ms = 1};
+    struct buf value;
+    buf_init(&value, 64);
+    queue_suspension_encode(&s, &value);
+    struct spool_memo memo = {.kind = QUEUE_MEMO_SUSPEND,
+                              .key = SLICE("domain:one.test"),
+                              .value = buf_slice(&value)};
+    ck_assert(queue_suspend_apply(&rig.queue, &memo));
+    buf_deinit(&value);
+    rig.schedule[0] = 60 * 60 * 1000;
+    uint32_t at = now_s() + 2;
+    submit("temp@one.test", &(struct attributes){.expire_s = at}); /* not attempted at all */
+    submit("temp@one.test", &(struct attributes){0});
+    submit("temp@held.test", &(struct attributes){.expire_s = at});
+    RIG_UNTIL(&rig, rig.queue.counters.deferrals == 1);
+    order(QUEUE_ACT_HOLD, "held.test");
+    RIG_UNTIL(&rig, rig.queue.counters.expired == 1 && rig.queue.counters.delivered == 1);
+    ck_assert_uint_ge(io_now(rig.io)->wall_us, (uint64_t)at * 1000000);
+    ck_assert_ptr_nonnull(strstr(report(), "Status: 5.4.7"));
+    ck_assert_uint_eq(rig.queue.counters.queued, 2);
+    ck_assert_uint_eq(rig.part_count, 2); /* that of the one before it was held, and the report */
+    order(QUEUE_ACT_RELEASE, "held.test");
+    RIG_UNTIL(&rig, rig.queue.counters.expired == 2);
+    teardown();
+}
+END_TEST
+
 /* It ends at its time without an attempt then, and its sender is told what the last one said. */
 START_TEST(it_expires)
 {
@@ -325,6 +363,7 @@ int main(void)
     tcase_add_test(t, it_expires);
     tcase_add_test(t, it_expires_while_it_waits_for_a_connection);
     tcase_add_test(t, it_expires_while_we_are_away);
+    tcase_add_test(t, it_expires_while_it_is_suspended);
     tcase_add_test(t, late_and_tried_on);
     tcase_add_test(t, a_trace_reports_the_relay);
     tcase_add_test(t, who_cannot_tell_that_it_is_late);

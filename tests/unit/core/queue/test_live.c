@@ -41,6 +41,8 @@ START_TEST(connections_are_what_is_left)
     l.waits_to_connect = true;
     l.connect_ms = NOW + 7;
     expect(&l, QUEUE_BINDING_CONNECTION_RATE, NOW + 7);
+    l.waits_for_source = true;
+    expect(&l, QUEUE_BINDING_SOURCE, NOW + 7);
     l.waits_for_provider = true;
     expect(&l, QUEUE_BINDING_PROVIDER, NOW + 7);
     l.ramp_limit = 5;
@@ -55,16 +57,49 @@ START_TEST(rates_come_before_connections)
     struct queue_live l = picture();
     l.rests = true;
     l.rests_until_ms = NOW + 5;
-    l.rests_for = (struct queue_toll_wait){QUEUE_TOLL_SITE, BUDGET_MESSAGE_RATE, 0};
+    l.rests_for = (struct queue_toll_wait){.by = QUEUE_TOLL_SITE, .rate = BUDGET_MESSAGE_RATE};
     expect(&l, QUEUE_BINDING_MESSAGE_RATE, NOW + 5);
     l.rests_for.rate = BUDGET_BYTE_RATE;
     expect(&l, QUEUE_BINDING_BYTE_RATE, NOW + 5);
     l.rests_for.by = QUEUE_TOLL_PROVIDER;
     expect(&l, QUEUE_BINDING_PROVIDER, NOW + 5);
+    l.rests_for.by = QUEUE_TOLL_SOURCE;
+    expect(&l, QUEUE_BINDING_SOURCE, NOW + 5);
     l.back_off_until_ms = NOW + 9;
     expect(&l, QUEUE_BINDING_BACK_OFF, NOW + 9);
     l.suspended = true;
     expect(&l, QUEUE_BINDING_SUSPENDED, 0);
+}
+END_TEST
+
+START_TEST(an_override_is_named_where_it_binds)
+{
+    struct queue_live l = picture();
+    ck_assert_uint_eq(queue_live_override(&l), 0);
+    l.rests = true;
+    l.rests_until_ms = NOW + 5;
+    l.rests_for = (struct queue_toll_wait){.by = QUEUE_TOLL_BRAKE, .cause = 7};
+    expect(&l, QUEUE_BINDING_OVERRIDE, NOW + 5);
+    ck_assert_uint_eq(queue_live_override(&l), 7);
+    ck_assert_uint_eq(queue_live_drain_s(&l), QUEUE_LIVE_UNKNOWN);
+    l.rests_for.by = QUEUE_TOLL_SITE;
+    l.limit_milli = 1000;
+    expect(&l, QUEUE_BINDING_OVERRIDE, NOW + 5);
+    ck_assert_uint_ne(queue_live_drain_s(&l), QUEUE_LIVE_UNKNOWN);
+    l = picture();
+    l.limit_override = 8;
+    expect(&l, QUEUE_BINDING_OVERRIDE, 0);
+    ck_assert_uint_eq(queue_live_override(&l), 8);
+    for (size_t i = 0; i < READY_CLASSES; i++) {
+        l.ready[i] = 0;
+    }
+    l.assigned = 0;
+    l.held = 3;
+    l.held_until_ms = NOW + 4;
+    l.held_for = (struct queue_toll_wait){.by = QUEUE_TOLL_BRAKE_TENANT, .cause = 9};
+    expect(&l, QUEUE_BINDING_OVERRIDE, NOW + 4);
+    ck_assert_uint_eq(queue_live_override(&l), 9);
+    ck_assert(slice_eq(queue_binding_name(QUEUE_BINDING_OVERRIDE), SLICE("override")));
 }
 END_TEST
 
@@ -73,7 +108,7 @@ START_TEST(a_tenant_counts_when_nobody_else_may_go)
     struct queue_live l = picture();
     l.held = 4;
     l.held_until_ms = NOW + 3;
-    l.held_for = (struct queue_toll_wait){QUEUE_TOLL_TENANT, BUDGET_MESSAGE_RATE, 0};
+    l.held_for = (struct queue_toll_wait){.by = QUEUE_TOLL_TENANT, .rate = BUDGET_MESSAGE_RATE};
     expect(&l, QUEUE_BINDING_CONNECTIONS, 0);
     l.ready[READY_NORMAL] = 0;
     expect(&l, QUEUE_BINDING_TENANT, NOW + 3);
@@ -90,10 +125,15 @@ START_TEST(nothing_is_nothing)
     l.ready[READY_NORMAL] = 0;
     expect(&l, QUEUE_BINDING_NOTHING_READY, 0);
     ck_assert_uint_eq(queue_live_drain_s(&l), 0);
-    l.back_off_until_ms = NOW + 5;
+    l.back_off_until_ms = NOW; /* over */
     expect(&l, QUEUE_BINDING_NOTHING_READY, 0);
+    /* Mail is put off at once, so none is ready. */
+    l.back_off_until_ms = NOW + 5;
+    expect(&l, QUEUE_BINDING_BACK_OFF, NOW + 5);
+    ck_assert_uint_eq(queue_live_drain_s(&l), QUEUE_LIVE_UNKNOWN);
     l.suspended = true;
     expect(&l, QUEUE_BINDING_SUSPENDED, 0);
+    ck_assert_uint_eq(queue_live_drain_s(&l), QUEUE_LIVE_UNKNOWN);
 }
 END_TEST
 
@@ -143,6 +183,7 @@ int main(void)
     const TTest *tests[] = {connections_are_what_is_left,
                             rates_come_before_connections,
                             a_tenant_counts_when_nobody_else_may_go,
+                            an_override_is_named_where_it_binds,
                             nothing_is_nothing,
                             drain_says_what_it_cannot_know,
                             every_binding_has_a_name,

@@ -14,6 +14,7 @@ static const struct attributes known[] = {
     {.priority = CONF_PRIORITY_BULK, .tenant = SLICE_INIT("t"), .campaign = SLICE_INIT("c")},
     {.tenant = SLICE_INIT("only.a+tenant@example")},
     {.campaign = SLICE_INIT("c")},
+    {.source = SLICE_INIT("ip1")},
     {.not_before_s = 1, .expire_s = UINT32_MAX, .notify_s = 1795287600},
     {.by = ATTRIBUTES_BY_NOTIFY | ATTRIBUTES_BY_TRACE, .notify_s = 5},
     {.priority = CONF_PRIORITY_BULK,
@@ -22,7 +23,8 @@ static const struct attributes known[] = {
      .expire_s = UINT32_MAX,
      .notify_s = UINT32_MAX,
      .tenant = SLICE_INIT(N64),
-     .campaign = SLICE_INIT(N64)},
+     .campaign = SLICE_INIT(N64),
+     .source = SLICE_INIT(N64)},
 };
 
 static void assert_same(const struct attributes *a, const struct attributes *b)
@@ -33,6 +35,7 @@ static void assert_same(const struct attributes *a, const struct attributes *b)
     ck_assert_uint_eq(a->expire_s, b->expire_s);
     ck_assert_uint_eq(a->notify_s, b->notify_s);
     ck_assert(slice_eq(a->tenant, b->tenant) && slice_eq(a->campaign, b->campaign));
+    ck_assert(slice_eq(a->source, b->source));
 }
 
 START_TEST(comes_back)
@@ -78,6 +81,7 @@ static const struct {
     {"class of two bytes", SLICE_INIT("\1\1\2\1\0"), false},
     {"time of three bytes", SLICE_INIT("\1\4\3\1\1\1"), false},
     {"time of five bytes", SLICE_INIT("\1\4\5\1\1\1\1\1"), false},
+    {"source that is no name", SLICE_INIT("\1\10\3a b"), false},
     {"by both", SLICE_INIT("\1\7\1\3"), false},
     {"by 8", SLICE_INIT("\1\7\1\x8"), false},
 };

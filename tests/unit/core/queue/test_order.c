@@ -346,6 +346,119 @@ static unsigned list(const char *domain, uint32_t limit, uint64_t after, size_t 
     return n;
 }
 
+/* ---- routes ---- */
+
+static struct queue_order_counts route_to(const struct queue_select *select, unsigned target,
+                                          bool dry)
+{
+    struct told told = {0};
+    struct queue_order_init init = {.action = QUEUE_ACT_ROUTE,
+                                    .dry_run = dry,
+                                    .target = (uint16_t)target,
+                                    .select = *select,
+                                    .done = on_done,
+                                    .ctx = &told};
+    ck_assert(queue_order_start(&rig.queue, &init));
+    RIG_UNTIL(&rig, told.done);
+    return told.counts;
+}
+
+static unsigned target_of(uint64_t id, uint32_t rcpt)
+{
+    struct queue_message *m = queue_find(&rig.queue, id);
+    ck_assert_ptr_nonnull(m);
+    unsigned target = m->rcpts[rcpt].target;
+    queue_settle(&rig.queue, m);
+    return target;
+}
+
+/* It is attempted at once, over there; it is on the disk with the recipient, and stays while it is parked. */
+START_TEST(routes)
+{
+    const struct queue_select two = {.domain = "two.test"};
+    setup(rig_by_name);
+    three();
+    rig_forget_parts(&rig);
+    ck_assert(queue_target_put(&rig.queue, 3, SLICE("127.0.0.5:2626")));
+    ck_assert_uint_eq(route_to(&two, QUEUE_TARGET_NEW, true).recipients, 2);
+    ck_assert_uint_eq(rig.part_count, 0);
+    ck_assert_uint_eq(route_to(&two, 3, false).recipients, 2);
+    ck_assert_uint_eq(route_to(&two, 3, false).recipients, 0); /* they have it */
+    RIG_UNTIL(&rig, rig.queue.counters.deferrals == 7);
+    for (unsigned i = 0; i < rig.part_count; i++) {
+        ck_assert_msg(strstr(rig.parts[i].site, "127.0.0.5:2626"), "%s", rig.parts[i].site);
+        ck_assert_msg(strstr(rig.parts[i].first, "two.test"), "%s", rig.parts[i].first);
+    }
+    for (unsigned run = 0; run < 2; run++) {
+        ck_assert_uint_eq(target_of(ids[0], 1), 3);
+        ck_assert_uint_eq(target_of(ids[2], 0), 3);
+        ck_assert_uint_eq(target_of(ids[0], 0), QUEUE_TARGET_NONE);
+        rig_stop(&rig);
+        rig_start(&rig, NULL);
+        ck_assert(queue_target_put(&rig.queue, 3, SLICE("127.0.0.5:2626")));
+    }
+    rig_run_ms(&rig, 30);
+    rig_forget_parts(&rig);
+    rig.script = rig_delivered;
+    ck_assert_uint_eq(route_to(&two, QUEUE_TARGET_NONE, false).recipients, 2);
+    RIG_UNTIL(&rig, rig.queue.counters.delivered == 2);
+    for (unsigned i = 0; i < rig.part_count; i++) {
+        ck_assert_msg(!strstr(rig.parts[i].site, "127.0.0.5"), "%s", rig.parts[i].site);
+    }
+    teardown();
+}
+END_TEST
+
+/* A hold stays a hold, with the route written beside it. */
+START_TEST(a_held_one_is_routed_and_stays_held)
+{
+    const struct queue_select all = {.all = true};
+    setup(rig_by_name);
+    three();
+    order(QUEUE_ACT_HOLD, &all, false);
+    ck_assert_uint_eq(route_to(&all, 200, false).recipients, 5);
+    for (unsigned run = 0; run < 2; run++) {
+        ck_assert_uint_eq(due_of(ids[0], 0), QUEUE_DUE_HELD);
+        ck_assert_uint_eq(target_of(ids[0], 0), 200);
+        rig_stop(&rig);
+        rig_start(&rig, NULL);
+    }
+    /* 200 stands for nothing here: nothing is sent anywhere, nothing bounces. */
+    rig_forget_parts(&rig);
+    rig.script = rig_delivered;
+    ck_assert_uint_eq(order(QUEUE_ACT_RELEASE, &all, false).recipients, 5);
+    RIG_UNTIL(&rig, rig.queue.counters.deferrals == 5);
+    ck_assert_uint_eq(rig.part_count, 0);
+    ck_assert_uint_eq(rig.queue.counters.bounced, 0);
+    teardown();
+}
+END_TEST
+
+/* The walk has not come to it, but it is due: the order counts all the same. */
+START_TEST(what_is_due_meets_the_order)
+{
+    struct told told = {0};
+    setup(rig_by_name);
+    three();
+    rig_forget_parts(&rig);
+    struct queue_order_init init = {.action = QUEUE_ACT_HOLD,
+                                    .select = {.all = true},
+                                    .done = on_done,
+                                    .ctx = &told};
+    ck_assert(queue_order_start(&rig.queue, &init));
+    struct queue_message *m = queue_find(&rig.queue, ids[0]);
+    m->rcpts[0].due_ms = m->rcpts[1].due_ms = 1;
+    queue_route_message(&rig.queue, m);
+    ck_assert_uint_eq(due_of(ids[0], 0), QUEUE_DUE_HELD);
+    RIG_UNTIL(&rig, told.done);
+    ck_assert_uint_eq(told.counts.recipients, 5); /* each once */
+    ck_assert_uint_eq(told.counts.messages, 3);
+    ck_assert_uint_eq(rig.part_count, 0);
+    ck_assert_uint_eq(rig.queue.orders.walking, 0);
+    teardown();
+}
+END_TEST
+
 START_TEST(lists)
 {
     static const struct {
@@ -405,6 +518,9 @@ int main(void)
                             told_is_durable,
                             what_is_under_way,
                             in_slices,
+                            routes,
+                            a_held_one_is_routed_and_stays_held,
+                            what_is_due_meets_the_order,
                             lists,
                             no_half_message,
                             an_end_in_the_middle};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/queue/source.h"
+#include "core/app/recovered.h"
 #include "core/queue/sched.h"
 #include "tests/unit/core/queue/rig_mail.h"
 

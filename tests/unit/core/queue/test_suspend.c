@@ -114,6 +114,34 @@ static unsigned count_suspended(void)
     return suspended;
 }
 
+START_TEST(is_a_word_suspended)
+{
+    static const struct {
+        const char *key;
+        bool one, two, mx;
+    } rows[] = {{"domain:one.test", true, false, false},
+                {"site:mx.test", false, false, true},
+                {"tenant:one.test", false, false, false},
+                {"all", true, true, true}};
+    rig_init(&rig);
+    rig_start(&rig, NULL);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct slice key;
+        struct queue_suspension what;
+        apply(rows[i].key, true, 0);
+        ck_assert(queue_suspend_word(&rig.queue, SLICE("one.test"), NULL, NULL) == rows[i].one);
+        ck_assert(queue_suspend_word(&rig.queue, SLICE("Two.test"), NULL, NULL) == rows[i].two);
+        bool found = queue_suspend_word(&rig.queue, SLICE("MX.test"), &key, &what);
+        ck_assert(found == rows[i].mx);
+        ck_assert(!found || (slice_eq(key, slice_str(rows[i].key)) &&
+                             slice_eq(what.reason, SLICE("a \"test\""))));
+        apply(rows[i].key, false, 0);
+    }
+    rig_stop(&rig);
+    rig_remove(&rig);
+}
+END_TEST
+
 static const struct {
     const char *key;
     unsigned rcpts; /* of a@one.test, b@two.test, c@one.test */
@@ -247,8 +275,13 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {scopes,       values,         waits_and_goes,
-                            two_cover_it, ends_by_itself, a_memo_is_told_when_it_is_kept,
+    const TTest *tests[] = {scopes,
+                            values,
+                            waits_and_goes,
+                            is_a_word_suspended,
+                            two_cover_it,
+                            ends_by_itself,
+                            a_memo_is_told_when_it_is_kept,
                             reports};
     return testing_run("core/queue/suspend", tests, ARRAY_COUNT(tests));
 }

@@ -66,7 +66,10 @@ static enum queue_toll_by pay(const char *tenant, const char *campaign)
     struct queue_part p = {.message = &m};
     struct queue_toll_wait wait = {.by = QUEUE_TOLLS};
     bool has = tenant[0] || campaign[0];
-    m.label = has ? queue_label_get(&q, &(struct queue_label_names){slice_str(tenant), slice_str(campaign), {0}}) : NULL;
+    m.label = has ? queue_label_get(&q,
+                                    &(struct queue_label_names){.tenant = slice_str(tenant),
+                                                                .campaign = slice_str(campaign)})
+                  : NULL;
     bool may = queue_toll_check(&q, &site, &p, &wait);
     enum queue_toll_by checked = may ? QUEUE_TOLLS : wait.by;
     bool paid = queue_toll_pay(&q, &site, &p, &wait);
@@ -112,7 +115,8 @@ START_TEST(what_is_given_back_may_be_paid_again)
     setup();
     struct queue_message m = {.body_bytes = 0}; /* an empty one is a byte */
     struct queue_part p = {.message = &m};
-    m.label = queue_label_get(&q, &(struct queue_label_names){SLICE("slow"), SLICE("heavy"), {0}});
+    m.label = queue_label_get(&q, &(struct queue_label_names){.tenant = SLICE("slow"),
+                                                              .campaign = SLICE("heavy")});
     struct queue_toll_wait wait;
     for (int i = 0; i < 3; i++) {
         ck_assert(queue_toll_pay(&q, &site, &p, &wait));
@@ -143,7 +147,8 @@ START_TEST(weights)
 {
     setup();
     struct ready_flow flow = {0};
-    struct queue_label *label = queue_label_get(&q, &(struct queue_label_names){SLICE("slow"), SLICE("once"), {0}});
+    struct queue_label *label = queue_label_get(
+        &q, &(struct queue_label_names){.tenant = SLICE("slow"), .campaign = SLICE("once")});
     queue_toll_weights(&q, label, &flow);
     ck_assert_uint_eq(flow.tenant_weight, 3);
     ck_assert_uint_eq(flow.campaign_weight, 7);
