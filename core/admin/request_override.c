@@ -80,15 +80,13 @@ bool admin_request_override(const struct admin_request *req, struct automation_o
         return false;
     }
     override_keys(req, rule.scope, keys);
-    *order = (struct automation_order){.scope = rule.scope,
-                                       .action = rule.action,
-                                       .factor = rule.factor,
-                                       .limit = rule.limit,
-                                       .source = rule.action == AUTOMATION_REROUTE
-                                                     ? slice_str(req->value)
-                                                     : SLICE(""),
-                                       .duration_ms = req->for_ms ? req->for_ms
-                                                                  : AUTOMATION_FOREVER,
-                                       .reason = slice_str(req->reason)};
+    *order = (struct automation_order){
+        .scope = rule.scope,
+        .action = rule.action,
+        .factor = rule.factor,
+        .limit = rule.limit,
+        .source = rule.action == AUTOMATION_REROUTE ? slice_str(req->value) : SLICE(""),
+        .duration_ms = req->for_ms ? req->for_ms : AUTOMATION_FOREVER,
+        .reason = slice_str(req->reason)};
     return true;
 }

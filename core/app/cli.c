@@ -73,8 +73,8 @@ static const struct cli_command commands[] = {
      cli_overrides_ls},
     {"overrides", "cancel", "[ID]", 0, 1, CLI_OPTS_QUEUE | CLI_OPT_ALL,
      "end an override, or --all of them", "Its mail goes on at once.\n", cli_overrides_cancel},
-    {"overrides", "add", "SCOPE ACTION", 2, 2,
-     CLI_OPTS_QUEUE | CLI_OPT_SUSPEND | CLI_OPT_OVERRIDE, "make one by hand",
+    {"overrides", "add", "SCOPE ACTION", 2, 2, CLI_OPTS_QUEUE | CLI_OPT_SUSPEND | CLI_OPT_OVERRIDE,
+     "make one by hand",
      "SCOPE and ACTION as in a rule of `automation:` (site suspend; tenant@provider rate).\n"
      "Without --for it lasts until it is cancelled.\n",
      cli_overrides_add},

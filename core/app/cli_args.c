@@ -106,10 +106,9 @@ static bool set_help(struct cli_args *args, const char *value, struct buf *why)
 static bool set_print(struct cli_args *args, enum cli_print print, struct buf *why)
 {
     if (args->print != CLI_PRINT_EFFECTIVE) {
-        buf_add(
-            why,
-            SLICE("--defaults, --schema, --markdown, --profiles, --shaping, --automation and "
-                  "--syscalls exclude each other"));
+        buf_add(why,
+                SLICE("--defaults, --schema, --markdown, --profiles, --shaping, --automation and "
+                      "--syscalls exclude each other"));
         return false;
     }
     args->print = print;
@@ -180,7 +179,8 @@ static bool set_syscalls(struct cli_args *args, const char *value, struct buf *w
 
 static const struct cli_option options_table[] = {
     {SLICE_INIT("--config"), SLICE_INIT("-c"), "FILE", CLI_OPT_CONFIG, false,
-     "configuration file; without it: defaults and RINGPOST_* variables", NULL, offsetof(struct cli_args, file)},
+     "configuration file; without it: defaults and RINGPOST_* variables", NULL,
+     offsetof(struct cli_args, file)},
     {SLICE_INIT("--set"), SLICE_INIT(""), "KEY=VALUE", CLI_OPT_SET, true,
      "set one key, over file and environment; may be repeated", set_set, 0},
     {SLICE_INIT("--defaults"), SLICE_INIT(""), NULL, CLI_OPT_PRINT, false,
@@ -202,7 +202,8 @@ static const struct cli_option options_table[] = {
     {SLICE_INIT("--root"), SLICE_INIT(""), "DIR", CLI_OPT_ROOT, false,
      "stands before every absolute path of a profile", NULL, offsetof(struct cli_args, root)},
     {SLICE_INIT("--socket"), SLICE_INIT(""), "PATH", CLI_OPT_SOCKET, false,
-     "the engine's admin socket, instead of the configuration's admin.socket", NULL, offsetof(struct cli_args, socket)},
+     "the engine's admin socket, instead of the configuration's admin.socket", NULL,
+     offsetof(struct cli_args, socket)},
     {SLICE_INIT("--limit"), SLICE_INIT(""), "N", CLI_OPT_LIMIT, false, "lines to list (100)",
      set_limit, 0},
     {SLICE_INIT("--domain"), SLICE_INIT(""), "NAME", CLI_OPT_DOMAIN, false,
@@ -212,12 +213,15 @@ static const struct cli_option options_table[] = {
     {SLICE_INIT("--out"), SLICE_INIT("-o"), "FILE", CLI_OPT_OUT, false,
      "where the private key goes (SELECTOR.DOMAIN.pem)", NULL, offsetof(struct cli_args, out)},
     {SLICE_INIT("--canon"), SLICE_INIT(""), "C", CLI_OPT_CANON, false,
-     "relaxed/relaxed (default), relaxed/simple, simple/relaxed, simple/simple", NULL, offsetof(struct cli_args, canon)},
-    {SLICE_INIT("--id"), SLICE_INIT(""), "ID", CLI_OPT_SELECT, false, "only this message", NULL, offsetof(struct cli_args, id)},
+     "relaxed/relaxed (default), relaxed/simple, simple/relaxed, simple/simple", NULL,
+     offsetof(struct cli_args, canon)},
+    {SLICE_INIT("--id"), SLICE_INIT(""), "ID", CLI_OPT_SELECT, false, "only this message", NULL,
+     offsetof(struct cli_args, id)},
     {SLICE_INIT("--recipient"), SLICE_INIT(""), "ADDRESS", CLI_OPT_SELECT, false,
      "only this recipient", NULL, offsetof(struct cli_args, recipient)},
     {SLICE_INIT("--sender"), SLICE_INIT(""), "ADDRESS", CLI_OPT_SELECT, false,
-     "only messages of this envelope sender; <> is the null sender", NULL, offsetof(struct cli_args, sender)},
+     "only messages of this envelope sender; <> is the null sender", NULL,
+     offsetof(struct cli_args, sender)},
     {SLICE_INIT("--site"), SLICE_INIT(""), "HOST", CLI_OPT_SELECT, false,
      "only recipients whose mail goes to this mail host", NULL, offsetof(struct cli_args, site)},
     {SLICE_INIT("--tenant"), SLICE_INIT(""), "NAME", CLI_OPT_SELECT, false,

@@ -34,7 +34,7 @@ enum cli_option_bit {
     CLI_OPT_SUSPEND = 65536, /* --for, --reason */
     CLI_OPT_ALL = 1 << 24,   /* --all without --dry-run */
     CLI_OPT_TO = 1 << 17,
-    CLI_OPT_TOP = 1 << 18, /* --once, -n */
+    CLI_OPT_TOP = 1 << 18,      /* --once, -n */
     CLI_OPT_OVERRIDE = 1 << 25, /* --who, --where, --value */
 };
 

@@ -111,7 +111,8 @@ struct json_object *cli_explain_live(struct slice socket, struct slice word, str
     }
     for (size_t i = 0; ok && i < json_object_array_length(first.lines); i++) {
         struct json_object *line = json_object_array_get_idx(first.lines, i);
-        bool alone = json_object_object_get(line, "refusal") && json_object_array_length(sites) == 0;
+        bool alone = json_object_object_get(line, "refusal") &&
+                     json_object_array_length(sites) == 0;
         if (alone || json_object_object_get(line, "suspension")) {
             json_object_array_add(sites, json_object_get(line));
         }

@@ -56,9 +56,11 @@ static void action_add(struct buf *out, struct json_object *o)
     }
     for (size_t i = 0; i < ARRAY_COUNT(limits); i++) {
         if (json_object_object_get(o, limits[i][0])) {
-            buf_addf(out, " (%llu of %llu %s)",
-                     (unsigned long long)member_number(o, limits[i][0]),
-                     (unsigned long long)member_number(o, "of"), limits[i][1]);
+            buf_addf(out, " (%llu", (unsigned long long)member_number(o, limits[i][0]));
+            if (json_object_object_get(o, "of")) {
+                buf_addf(out, " of %llu", (unsigned long long)member_number(o, "of"));
+            }
+            buf_addf(out, " %s)", limits[i][1]);
         }
     }
     member_add(out, " to ", o, "source", "");

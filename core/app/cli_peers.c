@@ -32,7 +32,7 @@ static void view_line(void *ctx, struct slice json)
     } else {
         v->unreadable = !cli_table_add_forgotten(&v->text, json) || v->unreadable;
     }
-    fwrite(v->text.ptr, 1, v->text.len, v->cli->out);
+    fprintf(v->cli->out, "%.*s", SLICE_ARG(buf_slice(&v->text)));
     v->lines++;
 }
 

@@ -13,7 +13,8 @@ static bool engine_is_stored_first(const struct admin_request *r)
 {
     bool named = r->verb == ADMIN_QUEUE_ROUTE && !r->dry_run &&
                  !slice_eq(slice_str(r->to), SLICE("default"));
-    return r->verb == ADMIN_SUSPEND || r->verb == ADMIN_RESUME || r->verb == ADMIN_PEERS_FORGET || named;
+    return r->verb == ADMIN_SUSPEND || r->verb == ADMIN_RESUME || r->verb == ADMIN_PEERS_FORGET ||
+           named;
 }
 
 static bool engine_is_override(enum admin_verb verb)

@@ -44,6 +44,12 @@ void engine_service_ready(struct engine *e)
     engine_watchdog_start(e);
 }
 
+/* Before that a reload is part of the start. */
+static bool engine_service_is_ready(const struct engine *e)
+{
+    return e->ready == e->worker_count;
+}
+
 void engine_service_pong(struct engine *e)
 {
     must(e->pings > 0);
@@ -53,14 +59,18 @@ void engine_service_pong(struct engine *e)
 /* sd_notify(3): the time tells this reload from an earlier one. */
 void engine_service_reloading(struct engine *e)
 {
-    notify_say(&e->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_read().mono_us);
+    if (engine_service_is_ready(e)) {
+        notify_say(&e->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_read().mono_us);
+    }
 }
 
 void engine_service_reloaded(struct engine *e, bool refused)
 {
-    notify_say(&e->notify, "READY=1\nSTATUS=taking mail on %zu ports%s",
-               e->settings->conf->listeners.count,
-               refused ? "; the last reload was refused, see the log" : "");
+    if (engine_service_is_ready(e)) {
+        notify_say(&e->notify, "READY=1\nSTATUS=taking mail on %zu ports%s",
+                   e->settings->conf->listeners.count,
+                   refused ? "; the last reload was refused, see the log" : "");
+    }
 }
 
 void engine_service_stopping(struct engine *e)

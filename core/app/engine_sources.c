@@ -57,7 +57,7 @@ static void engine_look_for_sources(struct engine *e)
 void engine_sources_news(struct engine *e)
 {
     uint64_t news = egress_news(e->settings->egress);
-    if (news == e->source_news) {
+    if (news == e->source_news || e->stop_signals) {
         return;
     }
     e->source_news = news;

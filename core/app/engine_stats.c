@@ -134,10 +134,10 @@ void engine_reply_stats(struct engine *e, struct engine_query *q)
              ",\"io\":{\"backend\":\"%s\",\"fallback\":%s,\"submits\":%llu,\"operations\":%llu,"
              "\"events\":%llu,\"stale\":%llu,\"durable_writes\":%llu,\"short_writes\":%llu}}",
              io_backend_name(e->io_choice.backend),
-             e->io_choice.refusal.operation ? "true" : "false",
-             (unsigned long long)s->io.submits, (unsigned long long)s->io.ops,
-             (unsigned long long)s->io.events, (unsigned long long)s->io.stale,
-             (unsigned long long)s->io.durable_writes, (unsigned long long)s->io.short_writes);
+             e->io_choice.refusal.operation ? "true" : "false", (unsigned long long)s->io.submits,
+             (unsigned long long)s->io.ops, (unsigned long long)s->io.events,
+             (unsigned long long)s->io.stale, (unsigned long long)s->io.durable_writes,
+             (unsigned long long)s->io.short_writes);
     admin_reply(e->admin, q->token, buf_slice(&out));
     buf_deinit(&out);
 }

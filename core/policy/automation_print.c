@@ -48,11 +48,13 @@ void automation_print(struct buf *out)
     conf_automation_print_fields(out);
     buf_add(out, SLICE("\n## Bounce classes\n\n"));
     for (int i = 0; i < BOUNCE_CLASSES; i++) {
-        buf_addf(out, "%s`%.*s`", i ? ", " : "", SLICE_ARG(bounce_class_name((enum bounce_class)i)));
+        buf_addf(out, "%s`%.*s`", i ? ", " : "",
+                 SLICE_ARG(bounce_class_name((enum bounce_class)i)));
     }
-    buf_add(out, SLICE(".\n\n## Built-in rules\n\nThe sample is the first of those that each is tried "
-                       "on.\n\n| Rule | Provider | Scope | Trigger | Action | Value | Duration | "
-                       "Sample |\n|---|---|---|---|---|---|---|---|\n"));
+    buf_add(out,
+            SLICE(".\n\n## Built-in rules\n\nThe sample is the first of those that each is tried "
+                  "on.\n\n| Rule | Provider | Scope | Trigger | Action | Value | Duration | "
+                  "Sample |\n|---|---|---|---|---|---|---|---|\n"));
     for (size_t i = 0; i < rows.count; i++) {
         rule_add(out, &rows.items[i]);
     }

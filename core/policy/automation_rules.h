@@ -134,7 +134,8 @@ struct automation_sources {
     bool builtin;
     const struct classifier *classifier; /* judges the samples */
     const struct conf_shaping *shaping;  /* its providers are those there are; NULL: not checked */
-    const struct conf_egress_sources *egress; /* those that mail can be sent by; NULL: not checked */
+    const struct conf_egress_sources
+        *egress; /* those that mail can be sent by; NULL: not checked */
 };
 
 struct automation_rules *automation_rules_new(const struct automation_sources *from,

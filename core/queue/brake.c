@@ -35,7 +35,7 @@ bool queue_brake_is_fresh(const struct queue *q, const struct queue_brake *b)
 }
 
 bool queue_brake_make(struct queue *q, struct queue_brake *b, const struct automation_keys *keys,
-                       unsigned whos)
+                      unsigned whos)
 {
     struct automation_effect e;
     bool before = b->effect != NULL;
@@ -122,15 +122,33 @@ void queue_brake_on_shed(struct queue *q, struct mail *mail)
     free(m);
 }
 
+/* All may stay again. */
+static void brake_shed_no_more(struct queue *q, struct queue_sched *d)
+{
+    for (unsigned w = 0; w < d->lane_count; w++) {
+        if (w == q->worker) {
+            brake_keep(q, d->site, UINT32_MAX);
+        } else if (d->lanes[w].granted) {
+            brake_tell_keep(q, d->site, w, UINT32_MAX);
+        }
+    }
+    d->site->brake.shed = false;
+}
+
 /* Each worker keeps about as many as the others. */
 static void brake_shed(struct queue *q, struct queue_sched *d)
 {
-    uint64_t limit = queue_brake_connections(
-        q, d->site, route_plan_number(d->site->plan, CONF_SHAPING_CONNECTIONS));
+    uint64_t limit = queue_brake_connections(q, d->site,
+                                             route_plan_number(d->site->plan,
+                                                               CONF_SHAPING_CONNECTIONS));
     uint32_t lanes = 0, left = limit < d->granted ? (uint32_t)limit : d->granted;
+    if (d->granted <= limit && d->site->brake.shed) {
+        brake_shed_no_more(q, d);
+    }
     if (d->granted <= limit) {
         return;
     }
+    d->site->brake.shed = true;
     for (unsigned w = 0; w < d->lane_count; w++) {
         lanes += d->lanes[w].granted ? 1 : 0;
     }

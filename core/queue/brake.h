@@ -52,6 +52,7 @@ struct queue_brake {
     uint64_t made_ms;
     uint64_t until_ms;
     struct automation_effect *effect; /* NULL: nothing is held back */
+    bool shed;                        /* the owner's: workers were told how many to keep */
 };
 
 struct queue_brakes {

@@ -168,8 +168,8 @@ bool queue_brake_holds(struct queue *q, struct queue_site *s, const struct queue
     for (int i = 0; i < QUEUE_BRAKE_LEVELS; i++) {
         const struct brake_sender *b = brake_sender(q, s, p->message->label,
                                                     (enum queue_brake_level)i);
-        if (b && brake_rests(q, b->brake.effect,
-                             (enum queue_toll_by)(QUEUE_TOLL_BRAKE_TENANT + i), wait)) {
+        if (b && brake_rests(q, b->brake.effect, (enum queue_toll_by)(QUEUE_TOLL_BRAKE_TENANT + i),
+                             wait)) {
             return true;
         }
     }
@@ -196,8 +196,9 @@ uint64_t queue_brake_cause(struct queue *q, struct queue_site *s, const struct q
         return bound ? e->cause_id : 0;
     }
     if (wait->by >= QUEUE_TOLL_BRAKE_TENANT) {
-        const struct brake_sender *b = brake_sender(
-            q, s, p->message->label, (enum queue_brake_level)(wait->by - QUEUE_TOLL_BRAKE_TENANT));
+        const struct brake_sender *b =
+            brake_sender(q, s, p->message->label,
+                         (enum queue_brake_level)(wait->by - QUEUE_TOLL_BRAKE_TENANT));
         e = b ? b->brake.effect : NULL;
     }
     return e ? e->cause_id : wait->cause;
@@ -206,13 +207,14 @@ uint64_t queue_brake_cause(struct queue *q, struct queue_site *s, const struct q
 /* ---- giving up ---- */
 
 struct outcome queue_brake_outcome(struct queue *q, uint64_t id,
-                                    char text[LIMIT_OUTCOME_TEXT_BYTES])
+                                   char text[LIMIT_OUTCOME_TEXT_BYTES])
 {
     struct automation_override cause;
     struct buf line;
     buf_init(&line, 2 * LIMIT_OUTCOME_TEXT_BYTES);
     buf_add(&line, SLICE("given up without another attempt, as the administrator has ordered"));
-    if (automation_find(q->lessons.automation, id, queue_brake_now(q), &cause) && cause.sample.len) {
+    if (automation_find(q->lessons.automation, id, queue_brake_now(q), &cause) &&
+        cause.sample.len) {
         buf_addf(&line, ", because of: %.*s", SLICE_ARG(cause.sample));
     }
     size_t n = outcome_text_clean(text, LIMIT_OUTCOME_TEXT_BYTES, buf_slice(&line));

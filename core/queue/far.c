@@ -263,8 +263,8 @@ static struct slice far_copy(char **fill, struct slice s)
 static struct far_result *far_result_new(const struct queue_part *p,
                                          const struct queue_part_end *end)
 {
-    size_t text = end->peer_name.len + end->peer_addr.len + end->source.len +
-                  end->tls_version.len + end->tls_cipher.len + end->tls_certificate.len;
+    size_t text = end->peer_name.len + end->peer_addr.len + end->source.len + end->tls_version.len +
+                  end->tls_cipher.len + end->tls_certificate.len;
     for (uint32_t i = 0; i < p->count; i++) {
         text += end->outcomes[i].text.len;
     }

@@ -139,18 +139,14 @@ static void lesson_post(struct queue *q, const struct queue_site *s,
 {
     const struct outcome *o = e->seen.outcome;
     const struct automation_keys *k = &e->keys;
-    struct lesson_mail *m = s->there
-                                ? malloc(sizeof(*m) + o->text.len + e->seen.text.len +
-                                         k->tenant.len + k->campaign.len + k->dkim.len)
-                                : NULL;
+    struct lesson_mail *m = s->there ? malloc(sizeof(*m) + o->text.len + e->seen.text.len +
+                                              k->tenant.len + k->campaign.len + k->dkim.len)
+                                     : NULL;
     if (!m) {
         return;
     }
     char *fill = m->bytes;
-    *m = (struct lesson_mail){.site = s->there,
-                              .outcome = *o,
-                              .class = e->class,
-                              .begun = begun};
+    *m = (struct lesson_mail){.site = s->there, .outcome = *o, .class = e->class, .begun = begun};
     m->outcome.text = lesson_copy(&fill, o->text);
     m->normalised = lesson_copy(&fill, e->seen.text);
     m->keys.tenant = lesson_copy(&fill, k->tenant);

@@ -23,11 +23,11 @@
 struct queue;
 
 enum queue_memo_kind {
-    QUEUE_MEMO_SUSPEND = 1, /* core/queue/suspend.h */
-    QUEUE_MEMO_TARGET = 16, /* core/queue/target.h */
-    QUEUE_MEMO_PEER = 2,    /* core/queue/peers.h */
+    QUEUE_MEMO_SUSPEND = 1,   /* core/queue/suspend.h */
+    QUEUE_MEMO_TARGET = 16,   /* core/queue/target.h */
+    QUEUE_MEMO_PEER = 2,      /* core/queue/peers.h */
     QUEUE_MEMO_OVERRIDE = 32, /* core/queue/override.h */
-    QUEUE_MEMO_WARMUP = 24, /* core/queue/warmup.h */
+    QUEUE_MEMO_WARMUP = 24,   /* core/queue/warmup.h */
 };
 
 enum queue_memo_end {

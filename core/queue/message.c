@@ -127,12 +127,15 @@ struct queue_message *queue_message_new(struct queue *q, const struct queue_mess
     }
     m->self = self;
     m->queue = q;
-    if (!queue_message_adopt(q, m, init->attributes)) {
+    bool found = map_insert(&q->by_id, &m->by_id, map_hash_u64(&q->by_id, m->id));
+    if (!found || !queue_message_adopt(q, m, init->attributes)) {
+        if (found) {
+            map_remove(&q->by_id, &m->by_id);
+        }
         queue_message_unbuild(m);
         pool_put(&q->messages, self);
         return NULL;
     }
-    map_insert(&q->by_id, &m->by_id, map_hash_u64(&q->by_id, m->id));
     return m;
 }
 

@@ -49,13 +49,13 @@ struct queue_rcpt {
     struct enhanced last_enhanced;
     uint16_t last_code;
     uint16_t attempts;
-    uint8_t notify;  /* MAIL_NOTIFY_* */
-    uint8_t state;   /* enum queue_rcpt_state */
-    uint8_t result;  /* enum spool_result_kind once ENDED */
-    bool delay_told; /* the sender had its one report of delay about this recipient */
-    uint8_t order;   /* enum queue_action: what is to become of it once it waits again */
+    uint8_t notify;     /* MAIL_NOTIFY_* */
+    uint8_t state;      /* enum queue_rcpt_state */
+    uint8_t result;     /* enum spool_result_kind once ENDED */
+    bool delay_told;    /* the sender had its one report of delay about this recipient */
+    uint8_t order;      /* enum queue_action: what is to become of it once it waits again */
     uint8_t last_class; /* enum bounce_class of the last failure */
-    uint8_t target;  /* core/queue/target.h; QUEUE_TARGET_NONE: it goes as its domain does */
+    uint8_t target;     /* core/queue/target.h; QUEUE_TARGET_NONE: it goes as its domain does */
 };
 
 /* Flags, stored in the spool record. */

@@ -20,9 +20,10 @@ struct queue_order {
     struct queue_order_init init;
     struct queue_order_counts counts;
     struct queue_walk walk;
-    uint64_t id_max; /* what came later is not meant */
-    bool passed;     /* a turn of routing since all parts are back */
-    uint64_t *ids;   /* LIST: the smallest so far, the largest of them first (a heap) */
+    uint64_t id_max;   /* what came later is not meant … */
+    uint64_t began_us; /* … nor, of other workers, what was accepted later than this */
+    bool passed;       /* a turn of routing since all parts are back */
+    uint64_t *ids;     /* LIST: the smallest so far, the largest of them first (a heap) */
     uint32_t id_count;
     uint32_t id_next;
 };
@@ -35,6 +36,7 @@ static bool order_only_reads(const struct queue_order *o)
 void queue_orders_open(struct queue *q)
 {
     list_init(&q->orders.all);
+    list_init(&q->orders.blocked);
 }
 
 bool queue_order_start(struct queue *q, const struct queue_order_init *init)
@@ -47,6 +49,7 @@ bool queue_order_start(struct queue *q, const struct queue_order_init *init)
     }
     o->init = *init;
     o->id_max = q->id_last;
+    o->began_us = io_now(q->io)->wall_us;
     if (init->action == QUEUE_ACT_LIST) {
         o->ids = calloc(init->limit, sizeof(*o->ids));
         if (!o->ids) {
@@ -287,6 +290,41 @@ void queue_orders_meet(struct queue *q, struct queue_message *m)
     }
 }
 
+static bool order_holds_back(struct queue *q, const struct queue_order *o,
+                             const struct queue_part *p)
+{
+    const struct queue_message *m = p->message;
+    bool walks = o->step == ORDER_WALK || o->step == ORDER_WALK_AGAIN;
+    bool meant = queue_part_is_guest(q, p) ? m->arrival_us <= o->began_us : m->id <= o->id_max;
+    return walks && !order_only_reads(o) && meant &&
+           queue_select_message(&o->init.select, m, o->began_us) &&
+           queue_order_means_part(q, &o->init, p);
+}
+
+bool queue_orders_hold_back(struct queue *q, struct queue_site *s, const struct queue_part *p,
+                            unsigned let_go)
+{
+    struct list *node, *tmp;
+    LIST_FOR_EACH(node, tmp, &q->orders.all) {
+        if (!order_holds_back(q, LIST_ENTRY(node, struct queue_order, link), p)) {
+            continue;
+        }
+        if (let_go >= QUEUE_ORDER_LET_GO && !list_linked(&s->blocked)) {
+            list_push_back(&q->orders.blocked, &s->blocked);
+        }
+        return true;
+    }
+    return false;
+}
+
+static void orders_unblock(struct queue *q)
+{
+    struct list *node;
+    while ((node = list_pop_front(&q->orders.blocked))) {
+        queue_site_activate(q, LIST_ENTRY(node, struct queue_site, blocked));
+    }
+}
+
 static void order_list(struct queue *q, struct queue_order *o, uint64_t until_us)
 {
     for (unsigned n = 1; o->id_next < o->id_count; n++) {
@@ -337,6 +375,7 @@ void queue_orders_run(struct queue *q)
 {
     uint64_t until_us = 0;
     struct list *node, *tmp;
+    orders_unblock(q);
     LIST_FOR_EACH(node, tmp, &q->orders.all) {
         struct queue_order *o = LIST_ENTRY(node, struct queue_order, link);
         if (order_rests(q, o)) {

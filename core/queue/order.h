@@ -23,9 +23,10 @@
  * later. SUSPEND and RESUME follow a change of core/queue/suspend.h and write nothing.
  *
  * When it counts: at once for what is begun. What is due while the walk has not come to it yet is dealt with before
- * it is routed (queue_orders_meet), and what is routed already is walked over first; so nothing that is meant
- * is begun a moment after the order, however long the walk over millions that wait takes. An order by id does
- * not walk. Of what is parked only what the selection may mean is made a message.
+ * it is routed (queue_orders_meet); a part that is meant and would be sent now is let go instead
+ * (queue_orders_hold_back), also one of another worker, which has the same order. So nothing that is meant is begun any
+ * more, however long the walk over millions that wait takes. An order by id does not walk. Of what is parked only what
+ * the selection may mean is made a message.
  */
 #ifndef RINGPOST_QUEUE_ORDER_H
 #define RINGPOST_QUEUE_ORDER_H
@@ -52,7 +53,11 @@ enum queue_action {
     QUEUE_ACT_RESUME,
 };
 
-enum { QUEUE_ORDERS_MAX = 64, QUEUE_ORDER_SLICE_US = 3000 };
+enum {
+    QUEUE_ORDERS_MAX = 64,
+    QUEUE_ORDER_SLICE_US = 3000,
+    QUEUE_ORDER_LET_GO = 16, /* parts of one site when it is asked for one to send */
+};
 
 /* How the sender is told about a BOUNCE (5.7.1). */
 #define QUEUE_TEXT_BOUNCED SLICE("bounced by the administrator")
@@ -88,6 +93,7 @@ struct queue_order_init {
 struct queue_orders {
     struct list all;
     unsigned count;
+    struct list blocked;   /* struct queue_site.blocked: asked again in the next turn */
     unsigned walking;      /* that change something and have not seen every message */
     uint64_t open_batches; /* results of orders that are not durable yet */
     uint64_t recalls;      /* core/queue/recall.h: on their way */
@@ -104,11 +110,20 @@ bool queue_orders_pending(const struct queue *q);
 /* m is about to be routed: orders whose walk has not come to it count now. */
 void queue_orders_meet(struct queue *q, struct queue_message *m);
 
+struct queue_site;
+/* p is the next that site s would send. True: an order that is still being done means it, so it must not be sent now:
+ * let it go, or when that has been done with `let_go` of them, send nothing of this site in this turn. */
+bool queue_orders_hold_back(struct queue *q, struct queue_site *s, const struct queue_part *p,
+                            unsigned let_go);
+
 /* ---- core/queue/order_apply.c ---- */
 
 /* Whether the action has anything to do with this recipient. */
 bool queue_order_concerns(struct queue *q, const struct queue_order_init *order,
                           const struct queue_message *m, const struct queue_rcpt *r);
+/* p stands in line. Of a guest only what never changes is looked at, so not every selection can be told. */
+bool queue_order_means_part(struct queue *q, const struct queue_order_init *order,
+                            const struct queue_part *p);
 /* Does it with those of m that are meant; m may be gone then. Returns how many recipients; *sending of them are
  * in transactions. */
 uint32_t queue_order_apply(struct queue *q, const struct queue_order_init *order,

@@ -59,6 +59,30 @@ bool queue_order_concerns(struct queue *q, const struct queue_order_init *order,
     return false;
 }
 
+bool queue_order_means_part(struct queue *q, const struct queue_order_init *order,
+                            const struct queue_part *p)
+{
+    static const bool stops[QUEUE_ACT_RESUME + 1] = {
+        [QUEUE_ACT_HOLD] = true,   [QUEUE_ACT_BOUNCE] = true, [QUEUE_ACT_BOUNCE_QUIETLY] = true,
+        [QUEUE_ACT_DELETE] = true, [QUEUE_ACT_ROUTE] = true,  [QUEUE_ACT_SUSPEND] = true,
+    };
+    const struct queue_select *s = &order->select;
+    const struct queue_message *m = p->message;
+    bool guest = queue_part_is_guest(q, p);
+    bool told = !guest || (!s->last_reply[0] && !s->site[0] && !s->source[0] &&
+                           order->action != QUEUE_ACT_ROUTE);
+    for (uint32_t i = 0; stops[order->action] && told && i < p->count; i++) {
+        const struct queue_rcpt *r = &m->rcpts[p->rcpts[i]];
+        if (queue_select_rcpt(q, s, m, r) &&
+            (order->action == QUEUE_ACT_SUSPEND
+                 ? queue_suspend_covers(q, m, r) || queue_suspend_site(q, p->site)
+                 : guest || queue_order_concerns(q, order, m, r))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void pick_tell(struct queue *q, struct queue_message *m, struct order_pick *pick)
 {
     if (pick->count == 0) {

@@ -112,6 +112,13 @@ static uint64_t override_limit(const struct automation_override *o)
     return o->base && o->factor ? automation_bounded(&bound, o->base) : 0;
 }
 
+static const char *override_limit_name(enum automation_action action)
+{
+    return action == AUTOMATION_CONNECTIONS      ? "connections"
+           : action == AUTOMATION_PER_CONNECTION ? "messages_per_connection"
+                                                 : "messages_per_day";
+}
+
 void queue_override_add(struct buf *out, const struct automation_override *o)
 {
     uint64_t limit = override_limit(o);
@@ -120,16 +127,16 @@ void queue_override_add(struct buf *out, const struct automation_override *o)
     buf_addf(out, "\",\"action\":\"%.*s\"", SLICE_ARG(automation_action_name(o->action)));
     override_add_text(out, "who", o->who);
     override_add_text(out, "where", o->where);
-    if (override_is_share(o)) {
+    bool fixed = o->manual && o->base; /* a limit by hand is no share of anything */
+    if (override_is_share(o) && !fixed) {
         buf_addf(out, ",\"percent\":%u.%02u", o->factor / (AUTOMATION_ONE / 100),
                  o->factor / (AUTOMATION_ONE / 10000) % 100);
     }
     if (limit) {
-        buf_addf(out, ",\"%s\":%llu,\"of\":%llu",
-                 o->action == AUTOMATION_CONNECTIONS      ? "connections"
-                 : o->action == AUTOMATION_PER_CONNECTION ? "messages_per_connection"
-                                                          : "messages_per_day",
-                 (unsigned long long)limit, (unsigned long long)o->base);
+        buf_addf(out, ",\"%s\":%llu", override_limit_name(o->action), (unsigned long long)limit);
+    }
+    if (limit && !fixed) {
+        buf_addf(out, ",\"of\":%llu", (unsigned long long)o->base);
     }
     override_add_text(out, "source", o->source);
     buf_addf(out, ",\"manual\":%s", o->manual ? "true" : "false");

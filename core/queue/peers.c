@@ -148,11 +148,13 @@ void queue_peers_run(struct queue *q)
         p->room = QUEUE_PEERS_ROWS;
     }
     struct peers_entry *e;
-    for (; p->room > 0 && (e = peers_changed(&p->table)); p->room--) {
+    /* While the disk takes nothing they wait here, where there is one of a peer. */
+    while (p->room > 0 && list_empty(&q->memos.waiting) && (e = peers_changed(&p->table))) {
+        p->room--;
         peers_publish(q, e);
     }
     if (!list_empty(&p->table.changed) && !timer_armed(&p->later) && !q->stopping) {
-        timer_start(q->timers, &p->later, p->second_at_ms + 1000);
+        timer_start(q->timers, &p->later, now_ms + 1000);
     }
 }
 

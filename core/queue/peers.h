@@ -7,7 +7,8 @@
  *            memo and tells all others. At start every worker takes all memos.
  * Owner:     the queue. Thread: the queue's.
  * Limits:    PEERS_MAX memos; QUEUE_PEERS_ROWS rows per second, of one peer only the last.
- * Errors:    without memory or room on the disk what was learned counts where it was learned.
+ * Errors:    without memory, or room for one memo more, what was learned counts where it was learned. While the disk
+ *            takes nothing rows wait.
  * Durability: a row is in the group commit of the turn in which it was learned, unless there were more of them.
  *
  *   worker ──PEER──► SPOOL_MEMO_WORKER ──PEER──► all workers

@@ -35,9 +35,9 @@ static void queue_log_tls(struct queue *q, const struct queue_part_end *end)
     }
 }
 
-void queue_log_result(struct queue *q, const struct queue_message *m,
-                             const struct queue_rcpt *r, enum obs_event event,
-                             const struct outcome *o, const struct queue_part_end *end)
+void queue_log_result(struct queue *q, const struct queue_message *m, const struct queue_rcpt *r,
+                      enum obs_event event, const struct outcome *o,
+                      const struct queue_part_end *end)
 {
     const struct clock_now *now = io_now(q->io);
     if (!obs_begin(q->log, event, now->wall_us)) {

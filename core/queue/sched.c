@@ -217,8 +217,9 @@ static uint64_t sched_ramp(struct queue_sched *d)
 {
     uint64_t limit = queue_sched_ramp(d);
     if (d->granted && d->granted >= limit) {
-        queue_sched_retry_at(d, d->ramp_since_ms + (sched_ramp_steps(d) + 1) *
-                                                 sched_number(d, CONF_SHAPING_RAMP_UP_INTERVAL));
+        queue_sched_retry_at(d,
+                             d->ramp_since_ms + (sched_ramp_steps(d) + 1) *
+                                                    sched_number(d, CONF_SHAPING_RAMP_UP_INTERVAL));
     }
     return limit;
 }

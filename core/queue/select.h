@@ -36,7 +36,7 @@ struct queue_select {
     char site[LIMIT_DOMAIN_BYTES + 1];
     char tenant[QUEUE_SELECT_NAME_BYTES + 1];
     char campaign[QUEUE_SELECT_NAME_BYTES + 1];
-    char source[QUEUE_SELECT_NAME_BYTES + 1]; /* it would leave by now: queue_source_of */
+    char source[QUEUE_SELECT_NAME_BYTES + 1];      /* it would leave by now: queue_source_of */
     char last_reply[QUEUE_SELECT_REPLY_BYTES + 1]; /* a part of it, case does not matter */
 };
 

@@ -111,7 +111,7 @@ void queue_site_free(struct queue *q, struct queue_site *s)
 {
     must(list_empty(&s->lane) && list_empty(&s->filling) && list_empty(&s->idle));
     must(s->connections == 0);
-    struct list *const links[] = {&s->active, &s->fill_link, &s->credit_link};
+    struct list *const links[] = {&s->active, &s->fill_link, &s->credit_link, &s->blocked};
     for (size_t i = 0; i < ARRAY_COUNT(links); i++) {
         if (list_linked(links[i])) {
             list_remove(links[i]);
@@ -342,11 +342,21 @@ struct queue_part *queue_site_take(struct queue *q, struct queue_site *s)
 {
     struct queue_toll_wait wait;
     struct queue_part *p;
+    unsigned let_go = 0;
     for (;;) {
         queue_site_drop_late(q, s);
         p = queue_site_peek(s);
         if (!p || timer_armed(&s->rest)) {
             return NULL;
+        }
+        if (q->orders.walking && queue_orders_hold_back(q, s, p, let_go)) {
+            if (let_go++ >= QUEUE_ORDER_LET_GO) {
+                return NULL;
+            }
+            queue_site_pop(q, s, p);
+            queue_site_done(q, s);
+            queue_part_release(q, p);
+            continue;
         }
         if (queue_toll_pay(q, s, p, &wait)) {
             break;

@@ -100,6 +100,7 @@ struct queue_site {
     uint32_t lane_count;
     struct timer patience; /* armed while something is in the lane */
     struct list active;    /* in queue->active_sites: there may be work for the pool */
+    struct list blocked;   /* in queue->orders.blocked */
     struct list idle;      /* connections waiting for work, most recently used first */
     struct list roomy;     /* connections that work and could take one more at once */
     uint32_t granted;      /* connections it may have */

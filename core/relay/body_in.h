@@ -47,8 +47,8 @@ struct body_in {
     struct dkim_signer *signer;    /* NULL: not signed, or at work elsewhere, or done */
     struct buf signature;          /* fields to go on top */
     char dkim[QUEUE_META_DKIM_BYTES_MAX + 1]; /* whose they are; "": nobody signs */
-    bool finished;                 /* all content is in */
-    bool reserved;                 /* fragment 0 is kept free for the signature */
+    bool finished;                            /* all content is in */
+    bool reserved;                            /* fragment 0 is kept free for the signature */
 };
 
 struct body_in_origin {

@@ -52,8 +52,8 @@ struct outbound {
     struct route_plan *plan;
     const struct egress_source *source; /* of settings; NULL: none with a name */
     size_t candidate;                   /* index in plan */
-    size_t tried;     /* candidates tried by this connection */
-    uint8_t state;    /* enum outbound_state */
+    size_t tried;                       /* candidates tried by this connection */
+    uint8_t state;                      /* enum outbound_state */
     uint8_t ops;
     uint8_t route;  /* enum relay_route */
     uint8_t policy; /* enum conf_tls_policy */

@@ -35,6 +35,16 @@ static bool outbound_next_candidate(struct outbound *o, size_t from, bool bad_to
     return false;
 }
 
+/* Another worker has paused the source this very moment: the bind will find that out, too. What matters is that it
+ * is tried: an address of a family that the source lacks would be reached from an address of the kernel's choice. */
+static void outbound_first_of_source(struct outbound *o)
+{
+    must(o->source && (o->source->families & o->plan->families));
+    while (!(o->source->families & egress_family_of(&outbound_candidate(o)->endpoint.addr))) {
+        o->candidate++;
+    }
+}
+
 static void outbound_note_failure(struct outbound *o, const struct outcome *why)
 {
     o->failure = *why;
@@ -123,6 +133,7 @@ static void outbound_connect(struct outbound *o)
     o->told = o->told_fail = false;
     const struct ip_endpoint *proxy = outbound_proxy_at(o), *to = proxy ? proxy : &c->endpoint;
     const struct ip_addr from = outbound_from(o, &to->addr);
+    must(!o->source || proxy || from.family == to->addr.family); /* never from another's address */
     o->fd = net_socket(&to->addr, &from);
     outbound_set_state(o, OUTBOUND_CONNECTING);
     if (o->fd == -EADDRNOTAVAIL && o->source) {
@@ -181,8 +192,7 @@ bool outbound_open(struct relay *r, struct queue_site *site)
     site->connections++;
     r->counters.connections++;
     if (!outbound_next_candidate(o, 0, false) && !outbound_next_candidate(o, 0, true)) {
-        /* Another worker has paused the source this very moment: the bind will find that out, too. */
-        o->candidate = 0;
+        outbound_first_of_source(o);
     }
     outbound_connect(o);
     return true;

@@ -49,7 +49,7 @@ struct relay_settings {
     struct credentials *credentials;
     struct dkim_table *dkim; /* never NULL; no rules: nothing is signed */
     struct shaping_table *shaping;
-    struct egress_table *egress; /* never NULL; without sources: empty */
+    struct egress_table *egress;   /* never NULL; without sources: empty */
     struct classifier *classifier; /* never NULL, nor the rules */
     struct automation_rules *automation;
     struct slice *strip; /* fields to be removed; the first take_count say attributes */

@@ -104,7 +104,7 @@ enum {
     /* Of unanswered messages sent by BDAT: beyond, only two are under way. */
     SMTP_CLIENT_WINDOW_BYTES = 1024 * 1024,
     SMTP_CLIENT_LESSON_BYTES = 160, /* of the reply that something was learned from */
-    SMTP_CLIENT_DOMAINS_MAX = 32, /* a RCPTDOMAINMAX above it is taken for it */
+    SMTP_CLIENT_DOMAINS_MAX = 32,   /* a RCPTDOMAINMAX above it is taken for it */
     /* A BDAT body up to this goes out with its envelope, in one write; a bigger one waits for the
      * RCPT answers, because it could not be taken back when every recipient is refused. */
     SMTP_CLIENT_BDAT_EAGER_BYTES = 128 * 1024,

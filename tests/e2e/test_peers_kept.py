@@ -61,6 +61,7 @@ def test_what_a_server_got_wrong_is_not_tried_again_after_a_kill(make, workers):
     assert before[0]["since"] < before[0]["until"]
     engine.wait_durable()
     engine.kill()
+    engine.write({"workers": 4 - workers})
     engine.start()
     assert peers(engine) == before
     # More messages than workers, each on a connection of its own.

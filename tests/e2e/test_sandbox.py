@@ -134,6 +134,7 @@ def test_a_day_inside(make, tmp_path):
     def put(pair):
         for name, text in (("tls.crt", pair.cert), ("tls.key", pair.key)):
             (place / (name + ".new")).write_bytes(text)
+            os.chmod(place / (name + ".new"), 0o600)
             os.rename(place / (name + ".new"), place / name)
     put(first)
     mail = tmp_path / "mail"
@@ -145,6 +146,7 @@ def test_a_day_inside(make, tmp_path):
     e.conf["listeners"] = [{"address": "127.0.0.1", "port": e.port, "tls": "may"}]
     e.start()
     is_confined(e, True)
+    before = {t["Pid"] for t in threads(e)}
     submit(e.port)
     submit(e.port, to=("carl@local.test",))
     e.sink.wait(1)
@@ -164,6 +166,8 @@ def test_a_day_inside(make, tmp_path):
     e.sink.with_subject("after")
     assert not e.events("reload_refused")
     assert e.counters()["delivered"] == 3
+    assert {t["Pid"] for t in threads(e)} == before  # none was made later, not by the allocator either
+    assert e.stderr() == ""
 
 
 def test_a_file_elsewhere(make, tmp_path):

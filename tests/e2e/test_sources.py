@@ -219,6 +219,15 @@ def test_connections_of_a_source_over_all_destinations(make, workers):
     assert all(len(w.of(name)) == 80 for name in ("one", "two", "three"))
 
 
+def test_what_sites_of_a_provider_share_is_shared_per_source(make):
+    w = Shaped(make, ["one", "two"], {"providers": {"p": {
+        "match": {"mx_suffix": "prov.test"}, "connections": {"limit": 2, "shared": True}}}},
+        sources([{"pool": "pair"}], {"workers": 2}), script={"dot": lambda s, a: Delay(0.03)})
+    fill(w.engine, ["one", "two"], 60)
+    w.engine.wait_empty(60)
+    assert peak(w.sink, "ip1") == 2 and peak(w.sink, "ip2") == 2 and w.sink.peak == 4
+
+
 def test_rules_of_a_site_for_one_source(make):
     """domains.NAME.sources: only that pair is limited."""
     w = Shaped(make, ["one", "two"],

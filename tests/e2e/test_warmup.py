@@ -9,6 +9,7 @@ import pytest
 from harness.client import Client
 from harness.engine import run
 from harness.message import message, tag
+from harness.mxworld import World, mx
 from harness.sink import Delay
 from harness.wait import stays_false, wait_until
 
@@ -104,6 +105,27 @@ def test_several_recipients_are_one_message(make, workers):
             assert c.submit(message(tag()), to=["a@example.test", "b@example.test"]).code == 250
     assert engine.wait_empty(20)
     assert by_source(engine.sink, NEW) == 5
+
+
+@WORKERS
+def test_providers(make, workers):
+    """Sites of a provider count together, by its own days; what belongs to none is one more."""
+    zone = {**mx("one.test"), **mx("two.test"), **mx("three.test"), **mx("four.test")}
+    c = conf([9], providers={"prov": [6, 50]}, more={"workers": workers})
+    c["shaping"]["providers"] = {"prov": {"match": {"domain": ["one.test", "two.test"]}}}
+    w = World(make, zone, c)
+    sink = w.sink("127.0.0.2")
+    engine = w.start()
+    for name in ("one", "two", "three", "four"):
+        submit(engine, 10, f"bob@{name}.test")
+
+    def counts():
+        with sink.lock:
+            return Counter(m.rcpts[0].split("@")[1] in ("one.test", "two.test") for m in sink.messages)
+
+    wait_until(lambda: counts() == {True: 6, False: 9}, 30, "both allowances")
+    assert stays_false(lambda: sum(counts().values()) > 15, 1)
+    assert listing(engine, "prov")["allowance"] == 6 and listing(engine)["sent"] == 9
 
 
 # ---- ends ----

@@ -2,8 +2,7 @@
  *
  * Files, names and the calls of core/io/disk.h. Pages and what a crash does to them: disk_page.c.
  */
-#include "tests/sim/disk.h"
-#include "tests/sim/disk_page.h"
+#include "tests/sim/disk_private.h"
 #include "tests/sim/engine.h"
 #include "tests/sim/heap.h"
 #include "tests/sim/sim.h"
@@ -12,47 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DISK_NAMES = 256, DISK_CHANGES = 256, DISK_FILES = 256 };
-
-struct disk_name {
-    char name[DISK_NAME_MAX];
-    unsigned file;
-};
-
-struct disk_names {
-    struct disk_name list[DISK_NAMES];
-    unsigned count;
-};
-
-enum disk_change_kind { CHANGE_CREATE, CHANGE_RENAME, CHANGE_UNLINK };
-
-struct disk_change {
-    enum disk_change_kind kind;
-    unsigned file;
-    char from[DISK_NAME_MAX];
-    char to[DISK_NAME_MAX];
-};
-
-struct disk {
-    struct disk_file files[DISK_FILES]; /* not used: no name, no descriptor */
-    bool in_use[DISK_FILES];
-    unsigned fds[DISK_FD_COUNT]; /* file + 1; 0: closed */
-    int locked_fd;
-    struct disk_names now, durable;
-    struct disk_change changes[DISK_CHANGES];
-    unsigned change_count;
-    bool probe; /* a copy: no faults, no crashes */
-};
-
-static struct {
-    struct disk *disk;
-    uint64_t steps, crash_at;
-    enum disk_crash crash_how;
-} drive;
+struct drive drive;
 
 /* ---- names ---- */
 
-static struct disk_name *names_find(struct disk_names *n, const char *name)
+struct disk_name *disk_names_find(struct disk_names *n, const char *name)
 {
     for (unsigned i = 0; i < n->count; i++) {
         if (strcmp(n->list[i].name, name) == 0) {
@@ -72,7 +35,7 @@ static void names_add(struct disk_names *n, const char *name, unsigned file)
 
 static void names_remove(struct disk_names *n, const char *name)
 {
-    struct disk_name *e = names_find(n, name);
+    struct disk_name *e = disk_names_find(n, name);
     if (e) {
         *e = n->list[--n->count];
     }
@@ -82,7 +45,7 @@ static void names_change(struct disk_names *n, const struct disk_change *c)
 {
     switch (c->kind) {
     case CHANGE_CREATE:
-        if (!names_find(n, c->to)) {
+        if (!disk_names_find(n, c->to)) {
             names_add(n, c->to, c->file);
         }
         break;
@@ -101,7 +64,7 @@ static void names_change(struct disk_names *n, const struct disk_change *c)
     }
 }
 
-static void change_add(enum disk_change_kind kind, const char *from, const char *to, unsigned file)
+void disk_change_add(enum disk_change_kind kind, const char *from, const char *to, unsigned file)
 {
     struct disk *d = drive.disk;
     must(d->change_count < DISK_CHANGES);
@@ -155,7 +118,7 @@ static void files_sweep(struct disk *d)
     }
 }
 
-static unsigned file_new(struct disk *d)
+unsigned disk_file_new(struct disk *d)
 {
     for (int round = 0; round < 2; round++) {
         for (unsigned i = 0; i < DISK_FILES; i++) {
@@ -169,7 +132,7 @@ static unsigned file_new(struct disk *d)
     must_never("more files than DISK_FILES");
 }
 
-static struct disk_file *file_of(int fd)
+struct disk_file *disk_file_of(int fd)
 {
     must(fd >= DISK_FD_FIRST && fd < DISK_FD_FIRST + DISK_FD_COUNT);
     unsigned i = drive.disk->fds[fd - DISK_FD_FIRST];
@@ -188,7 +151,7 @@ uint64_t disk_used_bytes(void)
     return sum;
 }
 
-static bool disk_has_room(const struct disk_file *f, uint64_t end)
+bool disk_has_room(const struct disk_file *f, uint64_t end)
 {
     uint64_t limit = drive.disk->probe || sim.calm ? 0 : sim.opt.disk_bytes;
     return end <= f->size || !limit || disk_used_bytes() + (end - f->size) <= limit;
@@ -267,7 +230,7 @@ bool disk_step(void)
 
 void disk_crash_write(int fd, const void *ptr, size_t len, uint64_t offset, enum disk_crash how)
 {
-    struct disk_file *f = file_of(fd);
+    struct disk_file *f = disk_file_of(fd);
     const char *at = ptr;
     bool whole = sim_below(4) == 0;
     for (size_t done = 0; how != DISK_CRASH_LOSE && done < len; done += DISK_SECTOR) {
@@ -301,6 +264,19 @@ void disk_crash(enum disk_crash how)
     }
 }
 
+bool disk_rot(void)
+{
+    struct disk *d = drive.disk;
+    for (unsigned i = 0; i < d->now.count; i++) {
+        const struct disk_name *n = &d->now.list[sim_below(d->now.count)];
+        if (strncmp(n->name, "seg-", 4) == 0 && disk_file_rot(&d->files[n->file])) {
+            sim_trace("a bit of %s flips", n->name);
+            return true;
+        }
+    }
+    return false;
+}
+
 unsigned disk_open_files(void)
 {
     unsigned n = 0;
@@ -313,14 +289,14 @@ unsigned disk_open_files(void)
 /* ---- the ring's side ---- */
 
 /* Copies for probes have no faults. */
-static bool disk_fault(uint32_t ppm)
+bool disk_fault(uint32_t ppm)
 {
     return !drive.disk->probe && sim_fault(ppm);
 }
 
 int disk_ring_write(int fd, const void *ptr, size_t len, uint64_t offset)
 {
-    struct disk_file *f = file_of(fd);
+    struct disk_file *f = disk_file_of(fd);
     must(len % 4096 == 0 && offset % 4096 == 0 && (uintptr_t)ptr % 4096 == 0);
     if (disk_fault(sim.opt.disk_eio_ppm)) {
         /* Some of it may have happened. */
@@ -356,7 +332,7 @@ int disk_ring_sync(int fd)
             names_sync(drive.disk);
         }
     } else {
-        disk_file_sync(file_of(fd), ok);
+        disk_file_sync(disk_file_of(fd), ok);
     }
     return ok ? 0 : -EIO;
 }
@@ -364,202 +340,16 @@ int disk_ring_sync(int fd)
 int disk_ring_sync_range(int fd, uint64_t offset, size_t len)
 {
     bool ok = !disk_fault(sim.opt.disk_eio_ppm);
-    disk_file_sync_range(file_of(fd), offset, len, ok);
+    disk_file_sync_range(disk_file_of(fd), offset, len, ok);
     return ok ? 0 : -EIO;
 }
 
 int disk_ring_allocate(int fd, uint64_t offset, uint64_t len)
 {
-    struct disk_file *f = file_of(fd);
+    struct disk_file *f = disk_file_of(fd);
     if (disk_fault(sim.opt.disk_enospc_ppm) || !disk_has_room(f, offset + len)) {
         return -ENOSPC;
     }
     disk_file_grow(f, offset + len);
-    return 0;
-}
-
-/* ---- core/io/disk.h ---- */
-
-/* 0, or how this changing call shall fail. */
-static int disk_call(void)
-{
-    if (drive.disk->probe) {
-        return 0;
-    }
-    must(disk_step());
-    return disk_fault(sim.opt.disk_eio_ppm / 4)      ? -EIO
-           : disk_fault(sim.opt.disk_enospc_ppm / 4) ? -ENOSPC
-                                                     : 0;
-}
-
-int disk_open_dir(const char *path, bool create)
-{
-    (void)path;
-    (void)create;
-    return DISK_DIR_FD;
-}
-
-int disk_open(int dir_fd, const char *name, enum disk_open how, bool direct)
-{
-    (void)direct;
-    must(dir_fd == DISK_DIR_FD);
-    struct disk *d = drive.disk;
-    const struct disk_name *n = names_find(&d->now, name);
-    if (!n && (how == DISK_READ || how == DISK_WRITE)) {
-        return -ENOENT;
-    }
-    if (n && how == DISK_CREATE) {
-        return -EEXIST;
-    }
-    if (!n) {
-        int r = disk_call();
-        if (r < 0) {
-            return r;
-        }
-        change_add(CHANGE_CREATE, "", name, file_new(d));
-        n = names_find(&d->now, name);
-    }
-    for (unsigned i = 0; i < DISK_FD_COUNT; i++) {
-        if (d->fds[i] == 0) {
-            d->fds[i] = n->file + 1;
-            return DISK_FD_FIRST + (int)i;
-        }
-    }
-    return -EMFILE;
-}
-
-void disk_close(int fd)
-{
-    if (fd == DISK_DIR_FD) {
-        return;
-    }
-    (void)file_of(fd);
-    engine_check_closed(fd);
-    if (drive.disk->locked_fd == fd) {
-        drive.disk->locked_fd = 0;
-    }
-    drive.disk->fds[fd - DISK_FD_FIRST] = 0;
-}
-
-int64_t disk_pread(int fd, void *ptr, size_t len, uint64_t offset)
-{
-    const struct disk_file *f = file_of(fd);
-    if (offset >= f->size) {
-        return 0;
-    }
-    size_t n = f->size - offset < len ? (size_t)(f->size - offset) : len;
-    disk_file_read(f, ptr, n, offset);
-    return (int64_t)n;
-}
-
-int disk_pwrite(int fd, const void *ptr, size_t len, uint64_t offset)
-{
-    int r = disk_call();
-    if (r < 0) {
-        return r;
-    }
-    struct disk_file *f = file_of(fd);
-    if (!disk_has_room(f, offset + len)) {
-        return -ENOSPC;
-    }
-    disk_file_write(f, ptr, len, offset);
-    return 0;
-}
-
-int disk_truncate(int fd, uint64_t len)
-{
-    int r = disk_call();
-    if (r == 0) {
-        disk_file_cut(file_of(fd), len);
-    }
-    return r;
-}
-
-int disk_fsync(int fd)
-{
-    int r = disk_call();
-    return r < 0 ? r : disk_ring_sync(fd);
-}
-
-int64_t disk_size(int fd)
-{
-    return (int64_t)file_of(fd)->size;
-}
-
-int disk_rename(int dir_fd, const char *from, const char *to)
-{
-    must(dir_fd == DISK_DIR_FD);
-    int r = disk_call();
-    const struct disk_name *n = names_find(&drive.disk->now, from);
-    if (!n) {
-        return -ENOENT;
-    }
-    if (r == 0) {
-        change_add(CHANGE_RENAME, from, to, n->file);
-    }
-    return r;
-}
-
-int disk_unlink(int dir_fd, const char *name)
-{
-    must(dir_fd == DISK_DIR_FD);
-    int r = disk_call();
-    const struct disk_name *n = names_find(&drive.disk->now, name);
-    if (!n) {
-        return -ENOENT;
-    }
-    if (r == 0) {
-        change_add(CHANGE_UNLINK, name, "", n->file);
-    }
-    return r;
-}
-
-int disk_list(int dir_fd, bool (*each)(void *ctx, const char *name), void *ctx)
-{
-    must(dir_fd == DISK_DIR_FD);
-    for (unsigned i = 0; i < drive.disk->now.count; i++) {
-        if (!each(ctx, drive.disk->now.list[i].name)) {
-            break;
-        }
-    }
-    return 0;
-}
-
-int disk_lock(int fd)
-{
-    if (drive.disk->locked_fd) {
-        return -EWOULDBLOCK;
-    }
-    drive.disk->locked_fd = fd;
-    return 0;
-}
-
-bool disk_probe_direct(int dir_fd)
-{
-    (void)dir_fd;
-    return true;
-}
-
-bool disk_knows_dsync(int dir_fd)
-{
-    (void)dir_fd;
-    return sim.opt.disk_dsync;
-}
-
-int disk_free_bytes(int dir_fd, uint64_t *out)
-{
-    (void)dir_fd;
-    uint64_t used = disk_used_bytes();
-    *out = !sim.opt.disk_bytes         ? UINT64_MAX
-           : sim.opt.disk_bytes > used ? sim.opt.disk_bytes - used
-                                       : 0;
-    return 0;
-}
-
-int disk_random(void *ptr, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        ((uint8_t *)ptr)[i] = (uint8_t)rng_u64(&sim.rng);
-    }
     return 0;
 }

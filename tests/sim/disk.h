@@ -57,6 +57,9 @@ void disk_crash_at(uint64_t step, enum disk_crash how);
 /* Called before a change happens: the crash, a probe. False: the engine has died here and now. */
 bool disk_step(void);
 
+/* A bit of a segment flips; the engine is down. */
+bool disk_rot(void);
+
 unsigned disk_open_files(void);
 uint64_t disk_used_bytes(void);
 

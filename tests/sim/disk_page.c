@@ -222,6 +222,21 @@ void disk_file_crash(struct disk_file *f, bool by_chance)
     f->size = f->durable_size;
 }
 
+bool disk_file_rot(struct disk_file *f)
+{
+    size_t first = f->page_count ? sim_below(f->page_count) : 0;
+    for (size_t i = 0; i < f->page_count; i++) {
+        size_t page = (first + i) % f->page_count;
+        if (f->durable[page] && f->durable[page] == f->now[page]) {
+            page_own(&f->durable[page])[sim_below(DISK_PAGE)] ^= (uint8_t)(1u << sim_below(8));
+            page_put(f->now[page]);
+            f->now[page] = page_ref(f->durable[page]);
+            return true;
+        }
+    }
+    return false;
+}
+
 void disk_file_copy(struct disk_file *to, const struct disk_file *from)
 {
     *to = (struct disk_file){0};

@@ -404,7 +404,8 @@ static void engine_order(enum worker_mail_type type)
             ring_submit(i);
         }
     }
-    heap_set_failing(sim.opt.oom_ppm);
+    /* Memory is there from here on: queue_park_close makes messages of what is parked, and a process that is
+     * about to end stops by must() when it cannot (known, docs/RELIABILITY.md). */
 }
 
 void engine_stop(void)
@@ -458,7 +459,7 @@ void engine_probe(void)
         return;
     }
     engine.probing = true;
-    heap_set_failing(0);
+    uint32_t failing = heap_set_failing(0);
     bool before = heap_enter();
     struct disk *copy = disk_fork();
     struct disk *live = disk_use(copy);
@@ -483,56 +484,7 @@ void engine_probe(void)
     disk_use(live);
     disk_free(&copy);
     heap_leave(before);
-    heap_set_failing(sim.calm ? 0 : sim.opt.oom_ppm);
+    heap_set_failing(failing);
     engine.probing = false;
     sim.counts.probes++;
-}
-
-/* ---- settings ---- */
-
-struct relay_settings *engine_settings(void)
-{
-    static const char *const fixed[] = {
-        "identity.hostname=relay.sim.org",
-        "spool.segment_size=1MiB",
-        "spool.min_free=0",
-        "access.networks=0.0.0.0/0",
-        "delivery.ipv6=false",
-        "delivery.tls=none",
-        "relay.tls=none",
-        "dsn.delay_after=0",
-        "log.level=debug",
-        "dns.servers=127.0.0.1:53",
-        "queue.recipients_max=100000",
-    };
-    enum { TEXTS = 8, TEXT = 96, FIXED = sizeof(fixed) / sizeof(fixed[0]) };
-    char texts[TEXTS][TEXT];
-    const char *sets[FIXED + TEXTS];
-    size_t n = 0;
-    memcpy(sets, fixed, sizeof(fixed));
-#define ENGINE_SET(...) snprintf(texts[n++], TEXT, __VA_ARGS__)
-    ENGINE_SET("workers=%u", sim.opt.workers);
-    ENGINE_SET("delivery.connections_per_site=%u", sim.opt.connections_per_site);
-    ENGINE_SET("delivery.recipients_per_transaction=%u", sim.opt.recipients_per_transaction);
-    ENGINE_SET("delivery.chunking_window=%u", sim.opt.window);
-    ENGINE_SET("queue.schedule=%us,%us", sim.opt.retry_first_s, sim.opt.retry_first_s * 4);
-    ENGINE_SET("smtp.chunking=%s", sim.opt.chunking_in ? "true" : "false");
-    if (sim.opt.smarthost) {
-        ENGINE_SET("relay.host=[5.0.200.1]:25");
-    }
-#undef ENGINE_SET
-    for (size_t i = 0; i < n; i++) {
-        sets[FIXED + i] = texts[i];
-    }
-    struct conf_source source = {.set = sets, .set_count = FIXED + n};
-    struct buf errors;
-    buf_init(&errors, 65536);
-    struct conf *conf = conf_load(&source, &errors, NULL);
-    struct relay_settings_messages to = {&errors, &errors};
-    struct relay_settings *s = conf ? relay_settings_new(conf, NULL, &to) : NULL;
-    if (!s) {
-        sim_fail("the configuration is refused: %.*s", SLICE_ARG(buf_slice(&errors)));
-    }
-    buf_deinit(&errors);
-    return s;
 }

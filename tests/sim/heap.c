@@ -195,9 +195,11 @@ void heap_leave(bool before)
     heap.inside = before;
 }
 
-void heap_set_failing(uint32_t ppm)
+uint32_t heap_set_failing(uint32_t ppm)
 {
+    uint32_t before = heap.failing_ppm;
     heap.failing_ppm = ppm;
+    return before;
 }
 
 void heap_drop(void)

@@ -18,8 +18,8 @@
 /* From here on allocations are the engine's; returns what was before, for heap_leave. */
 bool heap_enter(void);
 void heap_leave(bool before);
-/* Chance that an allocation of the engine fails, one in a million. */
-void heap_set_failing(uint32_t ppm);
+/* Chance that an allocation of the engine fails, one in a million; returns what it was before. */
+uint32_t heap_set_failing(uint32_t ppm);
 /* Everything of the engine's is freed. */
 void heap_drop(void);
 /* Blocks that the engine has. */

@@ -24,6 +24,7 @@ enum ledger_state {
     LEDGER_TRIED,   /* its end was not sent yet */
     LEDGER_SENT,    /* no answer yet; after the end of the connection: unknown for ever */
     LEDGER_ACKED,   /* 250 */
+    LEDGER_LOST,    /* acknowledged, but a bit of its record flipped */
     LEDGER_REFUSED, /* 4xx, 5xx, or the client went before the end: nobody ever gets it */
 };
 
@@ -90,6 +91,8 @@ void ledger_known(unsigned m, unsigned rcpt, enum ledger_fact fact);
 
 void ledger_engine_died(bool power);
 void ledger_spool_is_read_only(void);
+/* A bit of the spool has flipped: one record may be gone. */
+void ledger_rotten(void);
 void ledger_recovery_begins(void);
 void ledger_recovered(const struct spool_recovered *found);
 void ledger_damaged(const struct spool_damage_report *report);

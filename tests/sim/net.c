@@ -284,6 +284,12 @@ uint64_t net_far_taken(net_conn conn)
     return s ? s->taken : 0;
 }
 
+bool net_far_has_engine(net_conn conn)
+{
+    const struct net_sock *s = net_sock(conn);
+    return s && !s->engine_closed;
+}
+
 /* ---- the engine's end ---- */
 
 void net_engine_close(struct net_sock *s)

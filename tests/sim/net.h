@@ -46,6 +46,8 @@ void net_far_hold(net_conn conn, bool held);
 /* So many bytes of the world's the engine has taken out of the socket so far. */
 uint64_t net_far_taken(net_conn conn);
 
+/* The engine still has its end. */
+bool net_far_has_engine(net_conn conn);
 /* Connections that the engine has, or is making, to addresses 5.0.<domain>.*. */
 unsigned net_count_to(unsigned domain);
 

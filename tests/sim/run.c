@@ -58,6 +58,9 @@ static void run_start(void)
     } else {
         disk_crash_at(0, DISK_CRASH_KILL);
     }
+    if (sim_fault(sim.opt.disk_rot_ppm) && disk_rot()) {
+        ledger_rotten();
+    }
     if (!engine_start(run.settings)) {
         if (++run.failed_starts > RUN_STARTS_MAX) {
             sim_fail("the engine does not start any more");

@@ -269,7 +269,8 @@ static void server_on_rcpt(struct server *s, struct slice line)
         sim_fail("message %u for domain %u goes to domain %u", r.message, domain, s->domain);
     }
     servers_harvest();
-    if (!r.is_sender) {
+    /* What comes late from a connection that the engine has given up is no new attempt. */
+    if (!r.is_sender && net_far_has_engine(s->conn)) {
         ledger_may_be_sent(r.message, r.rcpt, slice_str(s->sender));
     }
     unsigned mood = server_mood();
@@ -458,8 +459,10 @@ enum net_answer server_listen(const struct ip_endpoint *at, net_conn conn,
                               const struct net_script **script, unsigned *who)
 {
     unsigned open = net_count_to(at->addr.bytes[2]);
-    /* With a host whose address is not found for now, two hosts are another site. */
+    /* With a host whose address is not found for now, two hosts are another site; without memory a site may
+     * have two owners (core/queue/group.h). */
     bool one_site = sim.opt.smarthost || at->addr.bytes[2] % 2 == 0 || !sim.opt.dns_lie_ppm;
+    one_site = one_site && !sim.opt.oom_ppm;
     if (open > sim.opt.connections_per_site && one_site) {
         sim_fail("%u connections to the site of domain %u, the limit is %u", open,
                  at->addr.bytes[2], sim.opt.connections_per_site);

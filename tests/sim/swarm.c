@@ -41,6 +41,8 @@ static void swarm_disk(struct swarm *s)
     s->disk_stall_ppm = swarm_rate(5, 10000);
     s->disk_bytes = sim_below(6) ? 0 : sim_between(8, 24) << 20;
     s->disk_dsync = sim_below(2);
+    s->disk_rot_ppm = sim_below(8) ? 0 : 300000;
+    s->disk_read_eio_ppm = swarm_rate(6, 100000);
     s->power_ppm = (uint32_t)(sim_below(3) ? 600000 : sim_below(1000001));
     s->nested_ppm = sim_below(2) ? 300000 : 0;
     s->probe_ppm = sim_below(3) ? 250000 : 50000;
@@ -79,5 +81,5 @@ void swarm_draw(struct swarm *s)
     swarm_wires(s);
     swarm_peers(s);
     s->clock_jump_ppm = swarm_rate(4, 200000);
-    s->oom_ppm = swarm_rate(4, 3000);
+    s->oom_ppm = swarm_rate(4, 20000);
 }

@@ -36,12 +36,13 @@ struct swarm {
     uint32_t disk_short_ppm;
     uint32_t disk_stall_ppm;
     uint32_t disk_read_eio_ppm;
-    unsigned disk_us;    /* usual length of a write */
-    uint64_t disk_bytes; /* 0: no end */
-    bool disk_dsync;     /* RWF_DSYNC instead of fdatasync */
-    uint32_t power_ppm;  /* of the crashes: power, not only the process */
-    uint32_t nested_ppm; /* a crash during the start that follows a crash */
-    uint32_t probe_ppm;  /* of the disk's steps: look at what a crash here would leave */
+    unsigned disk_us;      /* usual length of a write */
+    uint64_t disk_bytes;   /* 0: no end */
+    uint32_t disk_rot_ppm; /* a bit flips while the engine is down */
+    bool disk_dsync;       /* RWF_DSYNC instead of fdatasync */
+    uint32_t power_ppm;    /* of the crashes: power, not only the process */
+    uint32_t nested_ppm;   /* a crash during the start that follows a crash */
+    uint32_t probe_ppm;    /* of the disk's steps: look at what a crash here would leave */
     /* ring */
     uint32_t recv_retry_ppm;
     uint32_t recv_short_ppm;

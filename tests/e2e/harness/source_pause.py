@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from conftest import Makers  # noqa: E402
 from harness.client import Client  # noqa: E402
+from harness.engine import run  # noqa: E402
 from harness.message import message, tag  # noqa: E402
 from harness.sink import Sink  # noqa: E402
 from harness.wait import stays_false, wait_until  # noqa: E402
@@ -61,6 +62,10 @@ def scenario(make):
     waiting = send(engine, 5, ["X-Ringpost-Tenant: alone"])
     assert stays_false(lambda: engine.events("deferred"), 1)
     assert engine.counters()["queued"] == 5
+    assert engine.stats()["sources"] == {"count": 2, "paused": 1, "pauses": 1}
+    shown = run("explain", "-c", engine.file, "example.test").stdout
+    assert "source       ip1 (paused: its address is not on this machine)" in shown, shown
+    assert "source       ip2\n" in shown, shown
     engine.restart()
     engine.event("source_paused", timeout=30)
     wait_until(lambda: engine.counters()["queued"] == 5, 10, "they wait after a restart, too")

@@ -99,6 +99,7 @@ START_TEST(parses_and_prints)
     ck_assert_uint_eq(got.limit, g->want.limit);
     ck_assert_str_eq(got.id, g->want.id);
     ck_assert_str_eq(got.after, g->want.after);
+    ck_assert_uint_eq(got.day, g->want.day);
     ck_assert_str_eq(got.scope, g->want.scope);
     ck_assert_str_eq(got.host, g->want.host);
     ck_assert_str_eq(got.reason, g->want.reason);

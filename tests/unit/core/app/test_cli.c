@@ -279,8 +279,9 @@ static void engine_query(void *ctx, const struct admin_request *req, uint32_t to
                           "\"until\":\"2026-01-01T00:00:00.000000Z\",\"reply\":\"500 x\\u001b\"}"));
         break;
     case ADMIN_PEERS_FORGET:
-        admin_reply(e->server, token, req->host[0] ? SLICE("{\"verb\":\"peers forget\",\"peers\":1}")
-                                                   : SLICE("not json"));
+        admin_reply(e->server, token,
+                    req->host[0] ? SLICE("{\"verb\":\"peers forget\",\"peers\":1}")
+                                 : SLICE("not json"));
         break;
     case ADMIN_WARMUP_LS:
         admin_reply(e->server, token,
@@ -319,7 +320,8 @@ static void *engine_thread(void *ctx)
     e->io = io_open(testing_backend(), 64, routes, e, &error);
     must(e->io != NULL);
     timer_wheel_init(&e->timers, io_now(e->io)->mono_ms);
-    struct admin_config cfg = {.path = slice_str(path), .handler = {.query = engine_query, .ctx = e}};
+    struct admin_config cfg = {.path = slice_str(path),
+                               .handler = {.query = engine_query, .ctx = e}};
     e->server = admin_server_open(&cfg, e->io, &e->timers, &why);
     must(e->server != NULL);
     buf_deinit(&why);
@@ -394,8 +396,10 @@ static const struct {
     {"peers forget a b", 64, "", "unexpected argument 'b'"},
     {"peers forget a@b", 64, "", "host must be"},
     {"warmup ls", 0, "SOURCE               PROVIDER         DAY       SENT", ""},
-    {"warmup ls", 0, "ip9                  goo?gle          3 of 7    412 of 500          2.5       held\n", ""},
-    {"warmup ls", 0, "ip8                  other            -         no limit            -         warm\n", ""},
+    {"warmup ls", 0,
+     "ip9                  goo?gle          3 of 7    412 of 500          2.5       held\n", ""},
+    {"warmup ls", 0,
+     "ip8                  other            -         no limit            -         warm\n", ""},
     {"warmup ls --json", 0, "\"allowance\":null", ""},
     {"warmup set ip9 google 3", 0, "", ""},
     {"warmup set ip9 google", 64, "", "is missing"},

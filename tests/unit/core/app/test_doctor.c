@@ -122,6 +122,8 @@ static const struct {
     {"relay.host=[127.0.0.1]:%T", 0, "ok    relay: 127.0.0.1: 127.0.0.1:%T takes connections"},
     {"relay.host=[127.0.0.1]:%F", 0, "warn  relay: 127.0.0.1: 127.0.0.1:%F: Connection refused"},
     {"relay.host=mail.invalid", 0, "warn  relay: "},
+    {"relay.port=25", 0, "ok    sandbox: Landlock "},
+    {"sandbox.mode=off", 0, "warn  sandbox: sandbox.mode is off — set sandbox.mode to auto"},
     {"identity.hostname=single", 0, "warn  hostname: single is not a full name"},
     {"limits.connections=1000000", 0, "warn  open files: "},
 };

@@ -174,7 +174,7 @@ static const struct {
     int production; /* 1: only for the production list: a sanitizer needs it too */
 } attempts[] = {
     {"a program", run_program, DIES, 0},
-    {"a process", new_process, DIES, 1},
+    {"a process", new_process, EPERM, 1},
     {"a process, the new way", new_process3, ENOSYS, 0},
     {"ptrace", be_traced, DIES, 1},
     {"another process's memory", read_memory, DIES, 0},

@@ -35,9 +35,17 @@ __attribute__((unused)) static void folder_enter(void)
 __attribute__((unused)) static void folder_leave(void)
 {
     static const char *const names[] = {
-        "t.yaml",         "secret",       "conf.d/10.yaml",    "conf.d/9.yaml",     "conf.d/b.yaml",
-        "conf.d/.h.yaml", "conf.d/x.yml", "shaping.d/10.yaml", "shaping.d/20.yaml",
-        "automation.d/10.yaml", "automation.d/20.yaml",
+        "t.yaml",
+        "secret",
+        "conf.d/10.yaml",
+        "conf.d/9.yaml",
+        "conf.d/b.yaml",
+        "conf.d/.h.yaml",
+        "conf.d/x.yml",
+        "shaping.d/10.yaml",
+        "shaping.d/20.yaml",
+        "automation.d/10.yaml",
+        "automation.d/20.yaml",
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         unlink(names[i]);

@@ -32,9 +32,9 @@ static const struct merge_case merge_cases[] = {
       "      stage: [mail, rcpt], pattern: 'a \"b\"', sample: ['421 a', '450 b'], scope: source@site,\n"
       "      trigger: 3/10m, action: rate, value: 50%, duration: 30m, step: 10%, every: 5m}\n"},
      "  rules:\n"
-     "    \"mine\": {provider: \"google\", class: [\"rate-limited\", \"policy\"], code: \"4xx\", "
-     "enhanced: \"4.7.x\", stage: [\"mail\", \"rcpt\"], pattern: \"a \\\"b\\\"\", "
-     "sample: [\"421 a\", \"450 b\"], scope: \"source@site\", trigger: \"3/10m\", "
+     "    \"mine\": {provider: \"google\", class: \"rate-limited policy\", code: \"4xx\", "
+     "enhanced: \"4.7.x\", stage: \"mail rcpt\", pattern: \"a \\\"b\\\"\", "
+     "sample: \"421 a\\u000a450 b\", scope: \"source@site\", trigger: \"3/10m\", "
      "action: \"rate\", value: \"50%\", duration: \"30m\", step: \"10%\", every: \"5m\"}\n"},
     {"numbers are texts; one word is no list",
      {"automation: {rules: {r: {code: 421, class: policy, value: 2}}}\n"},
@@ -107,7 +107,8 @@ static const struct {
     {"automation:\n  classify:\n    - {duration: 5m}\n",
      "automation.classify[0].duration: unknown key; known here: class, code"},
     {"automation: {ruls: {}}\n", "automation.ruls: unknown key; did you mean rules?"},
-    {"automation: {rules: {r: {code: [421]}}}\n", "automation.rules.r.code: is a list, must be a text"},
+    {"automation: {rules: {r: {code: [421]}}}\n",
+     "automation.rules.r.code: is a list, must be a text"},
     {"automation: {rules: {r: {class: [{}]}}}\n", "automation.rules.r.class: is a group, must be"},
     {"automation: {classify: [5]}\n", "automation.classify[0]: is a single value, must be a group"},
     {"automation: {builtin: maybe}\n", "automation.builtin"},
@@ -131,7 +132,8 @@ START_TEST(a_file_of_the_folder_holds_nothing_else)
     struct loaded l = load_files("workers: 1\n", "automation: {}\nworkers: 2\n", NULL);
     ck_assert_ptr_null(l.conf);
     buf_add_byte(&l.errors, '\0');
-    ck_assert_ptr_nonnull(strstr(l.errors.ptr, "automation.d/10.yaml:1:13: automation: in automation.d"));
+    ck_assert_ptr_nonnull(
+        strstr(l.errors.ptr, "automation.d/10.yaml:1:13: automation: in automation.d"));
     unload(&l);
     folder_leave();
 }
@@ -140,7 +142,8 @@ END_TEST
 START_TEST(a_rule_that_a_file_takes_back_is_known_as_one)
 {
     folder_enter();
-    struct loaded l = load_files("automation: {rules: {a: {code: 421}}}\n", "rules: {a: unset}\n", NULL);
+    struct loaded l = load_files("automation: {rules: {a: {code: 421}}}\n", "rules: {a: unset}\n",
+                                 NULL);
     const struct conf_automation *rules = l.conf->automation.rules;
     ck_assert_uint_eq(rules->rule_count, 1);
     ck_assert(rules->rules[0].unset && rules->rules[0].unsets);
@@ -154,7 +157,8 @@ int main(void)
 {
     Suite *s = suite_create("core/conf/automation");
     TCase *t = tcase_create("automation");
-    tcase_add_loop_test(t, files_are_merged, 0, (int)(sizeof(merge_cases) / sizeof(merge_cases[0])));
+    tcase_add_loop_test(t, files_are_merged, 0,
+                        (int)(sizeof(merge_cases) / sizeof(merge_cases[0])));
     tcase_add_loop_test(t, errors_name_the_place, 0, (int)(sizeof(errors) / sizeof(errors[0])));
     tcase_add_test(t, what_is_printed_is_read_again);
     tcase_add_test(t, a_file_of_the_folder_holds_nothing_else);

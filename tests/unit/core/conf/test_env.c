@@ -293,7 +293,7 @@ static const struct apply_case apply_cases[] = {
      "--set : unknown key; known here: workers, identity, io, spool, listeners, "
      "access, local, tls, proxy, auth, users, sender, "
      "domains, dkim, limits, smtp, headers, relay, delivery, sources, source_pools, source_rules, warmup_plans, dns, queue, dsn, log, "
-     "admin, shutdown, shaping, automation\n"},
+     "admin, sandbox, shutdown, shaping, automation\n"},
 };
 
 START_TEST(values_from_environment_and_set)

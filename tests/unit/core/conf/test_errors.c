@@ -255,12 +255,12 @@ static const struct bad_case bad_cases[] = {
     {TEXT("colour: blue\n"),
      "1:1: colour: unknown key; known here: workers, identity, io, spool, listeners, acc"
      "ess, local, tls, proxy, auth, users, sender, domains, dkim, limits, "
-     "smtp, headers, relay, delivery, sources, source_pools, source_rules, warmup_plans, dns, queue, dsn, log, admin, shutdown, shaping, automation"
+     "smtp, headers, relay, delivery, sources, source_pools, source_rules, warmup_plans, dns, queue, dsn, log, admin, sandbox, shutdown, shaping, automation"
      "\n"},
     {TEXT("\"a\\x1b[31mb\": 1\n"),
      "1:1: a\\x1b[31mb: unknown key; known here: workers, identity, io, spool, listeners"
      ", access, local, tls, proxy, auth, users, sender, "
-     "domains, dkim, limits, smtp, headers, relay, delivery, sources, source_pools, source_rules, warmup_plans, dns, queue, dsn, log, admin, shu"
+     "domains, dkim, limits, smtp, headers, relay, delivery, sources, source_pools, source_rules, warmup_plans, dns, queue, dsn, log, admin, sandbox, shu"
      "tdown, shaping, automation\n"},
     {TEXT("limits:\n"
      "  recipients: 5\n"
@@ -343,7 +343,7 @@ static const struct bad_case bad_cases[] = {
      "4:12: listeners[0].port: 99999 is not a port (1–65535)\n"
      "5:1: nope: unknown key; known here: workers, identity, io, spool, listeners, acces"
      "s, local, tls, proxy, auth, users, sender, domains, dkim, limits, "
-     "smtp, headers, relay, delivery, sources, source_pools, source_rules, warmup_plans, dns, queue, dsn, log, admin, shutdown, shaping, automation\n"},
+     "smtp, headers, relay, delivery, sources, source_pools, source_rules, warmup_plans, dns, queue, dsn, log, admin, sandbox, shutdown, shaping, automation\n"},
     {TEXT("dns: {ttl_max: 1s}\n"),
      "1:16: dns.ttl_min: 5s is more than dns.ttl_max (1s)\n"},
     {TEXT("queue: {max_age: 30s}\n"),

@@ -249,7 +249,7 @@ START_TEST(errors_of_all_sources_are_found_also_in_what_is_replaced)
         "--set nope: unknown key; known here: workers, identity, io, spool, listeners, "
         "access, local, tls, proxy, auth, users, sender, domains, dkim, limits, "
         "smtp, headers, relay, delivery, sources, source_pools, source_rules, warmup_plans, dns, queue, dsn, log, admin, "
-        "shutdown, shaping, automation\n");
+        "sandbox, shutdown, shaping, automation\n");
     unload(&l);
 }
 END_TEST

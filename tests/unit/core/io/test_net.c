@@ -69,6 +69,25 @@ START_TEST(listening)
 END_TEST
 
 /* "::" and "0.0.0.0" are two listeners. */
+/* The socket lives as long as one of its descriptors. */
+START_TEST(sharing)
+{
+    struct ip_endpoint at = endpoint("127.0.0.1", 0);
+    int fd = net_listen(&at, 8);
+    at.port = port_of(fd);
+    int copy = net_share(fd);
+    ck_assert_int_ge(copy, 0);
+    ck_assert_int_ne(copy, fd);
+    ck_assert(fcntl(copy, F_GETFD) & FD_CLOEXEC);
+    close(fd);
+    ck_assert_int_eq(net_probe(&at), -EADDRINUSE);
+    ck_assert_int_eq(option(copy, SOL_SOCKET, SO_ACCEPTCONN), 1);
+    close(copy);
+    ck_assert_int_eq(net_probe(&at), 0);
+    ck_assert_int_eq(net_share(fd), -EBADF);
+}
+END_TEST
+
 START_TEST(any_of_both_families)
 {
     struct ip_endpoint v6 = endpoint("::", 0);
@@ -201,7 +220,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {listening, any_of_both_families, addresses_of_others, source_addresses,
-                            refusing,  refusing_the_dead,    half_closed,         own_addresses};
+    const TTest *tests[] = {listening,           sharing,          any_of_both_families,
+                            addresses_of_others, source_addresses, refusing,
+                            refusing_the_dead,   half_closed,      own_addresses};
     return testing_run("core/io/net", tests, ARRAY_COUNT(tests));
 }

@@ -218,7 +218,8 @@ START_TEST(messages_on_a_connection)
 {
     start();
     struct queue_site *s = used_site();
-    impose((struct automation_order){.action = AUTOMATION_PER_CONNECTION, .factor = AUTOMATION_ONE / 4},
+    impose((struct automation_order){.action = AUTOMATION_PER_CONNECTION,
+                                     .factor = AUTOMATION_ONE / 4},
            (struct automation_keys){.source = SLICE("")});
     ck_assert_uint_eq(queue_brake_messages(&rig.queue, s, 100), 25);
     ck_assert_uint_eq(queue_brake_messages(&rig.queue, s, 1), 1);
@@ -293,6 +294,16 @@ START_TEST(each_worker_is_told_how_many_connections_to_keep)
     far_turns(&far, 50);
     ck_assert_uint_eq(staying(), 2);
     ck_assert_uint_eq(queue_brake_connections(owner->queue, owner, 6), 2);
+    /* Cancelled before they have gone: they stay. */
+    ck_assert(automation_cancel(a, 1));
+    queue_brakes_changed(owner->queue);
+    far_turns(&far, 50);
+    ck_assert_uint_eq(staying(), 6);
+    ck_assert_uint_ne(automation_impose(a, &order, &keys, io_now(owner->queue->io)->wall_us / 1000),
+                      0);
+    queue_brakes_changed(owner->queue);
+    far_turns(&far, 50);
+    ck_assert_uint_eq(staying(), 2);
     /* Each that is asked leaves, once. */
     uint32_t left = 0;
     for (unsigned w = 0; w < FAR_WORKERS; w++) {
@@ -309,7 +320,7 @@ START_TEST(each_worker_is_told_how_many_connections_to_keep)
             far_end(&far.w[w]);
         }
     }
-    automation_cancel(a, 1);
+    automation_cancel(a, 2);
     far_stop(&far, true);
     automation_close(a);
 }

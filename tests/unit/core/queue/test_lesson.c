@@ -218,8 +218,8 @@ START_TEST(a_report)
     buf_add_byte(&out, '\0');
     ck_assert_str_eq(out.ptr,
                      "{\"id\":1,\"scope\":\"campaign@provider\",\"action\":\"rate\",\"who\":"
-                     "\"news/spring\",\"where\":\"google\",\"percent\":99.99,"
-                     "\"messages_per_day\":1440,\"of\":1441,\"manual\":true,"
+                     "\"news/spring\",\"where\":\"google\","
+                     "\"messages_per_day\":1440,\"manual\":true,"
                      "\"reason\":\"a \\\"test\\\"\",\"replies\":0,\"relapses\":0,"
                      "\"since\":\"1970-01-01T00:00:01.000000Z\","
                      "\"last\":\"1970-01-01T00:00:01.000000Z\",\"until\":null,\"ends\":null}\n");
@@ -231,7 +231,7 @@ END_TEST
 int main(void)
 {
     const TTest *tests[] = {
-        the_owner_counts_for_all, our_own_words_teach_nothing, a_reply_may_give_its_recipient_up,
+        the_owner_counts_for_all, our_own_words_teach_nothing,  a_reply_may_give_its_recipient_up,
         failures_have_classes,    it_is_written_and_read_again, a_report,
     };
     return testing_run("core/queue/lesson", tests, ARRAY_COUNT(tests));

@@ -65,6 +65,9 @@ START_TEST(rates_come_before_connections)
     expect(&l, QUEUE_BINDING_PROVIDER, NOW + 5);
     l.rests_for.by = QUEUE_TOLL_SOURCE;
     expect(&l, QUEUE_BINDING_SOURCE, NOW + 5);
+    l.rests_for.by = QUEUE_TOLL_WARMUP;
+    expect(&l, QUEUE_BINDING_WARMUP, NOW + 5);
+    ck_assert_uint_eq(queue_live_drain_s(&l), QUEUE_LIVE_UNKNOWN);
     l.back_off_until_ms = NOW + 9;
     expect(&l, QUEUE_BINDING_BACK_OFF, NOW + 9);
     l.suspended = true;

@@ -459,6 +459,42 @@ START_TEST(what_is_due_meets_the_order)
 }
 END_TEST
 
+/* Parts that stand in line when an order begins are not sent any more, though it has looked at nothing yet. */
+START_TEST(what_stands_in_line_is_held_back)
+{
+    enum { MESSAGES = 20 };
+    struct told told = {0};
+    setup(NULL);
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        rig_submit_one(&rig, "a@s.test", i ? "x@one.test" : "x@two.test");
+    }
+    rig_run_ms(&rig, 20);
+    struct queue_site *s = LIST_ENTRY(list_first(&rig.queue.active_sites), struct queue_site,
+                                      active);
+    ck_assert_uint_eq(queue_site_work(s), MESSAGES);
+    struct queue_order_init init = {.action = QUEUE_ACT_HOLD,
+                                    .select = {.domain = "one.test"},
+                                    .done = on_done,
+                                    .ctx = &told};
+    ck_assert(queue_order_start(&rig.queue, &init));
+    struct queue_part *p = queue_site_take(&rig.queue, s);
+    ck_assert_ptr_nonnull(p); /* that of two.test stands first */
+    queue_site_return_last(&rig.queue, p);
+    ck_assert_ptr_null(queue_site_take(&rig.queue, s));
+    ck_assert_uint_eq(queue_site_work(s), MESSAGES - QUEUE_ORDER_LET_GO);
+    ck_assert(list_linked(&s->blocked));
+    rig.script = rig_delivered;
+    RIG_UNTIL(&rig, told.done && rig.queue.counters.delivered == 1);
+    ck_assert_uint_eq(told.counts.recipients, MESSAGES - 1);
+    rig_run_ms(&rig, 20);
+    ck_assert_uint_eq(rig.queue.counters.delivered, 1);
+    ck_assert_uint_eq(order(QUEUE_ACT_COUNT, &(struct queue_select){.all = true}, false).held,
+                      MESSAGES - 1);
+    ck_assert(!list_linked(&s->blocked));
+    teardown();
+}
+END_TEST
+
 START_TEST(lists)
 {
     static const struct {
@@ -521,6 +557,7 @@ int main(void)
                             routes,
                             a_held_one_is_routed_and_stays_held,
                             what_is_due_meets_the_order,
+                            what_stands_in_line_is_held_back,
                             lists,
                             no_half_message,
                             an_end_in_the_middle};

@@ -45,11 +45,12 @@ START_TEST(fields_to_take_and_to_strip)
                                        "X-Ringpost-Campaign",
                                        "X-Ringpost-Send-At",
                                        "X-End",
+                                       "X-Ringpost-Source",
                                        "X-Mailer",
                                        "Received"};
     ck_assert_msg(s != NULL, "%.*s", SLICE_ARG(buf_slice(&errors)));
     ck_assert_uint_eq(s->headers.strip_count, ARRAY_COUNT(want));
-    ck_assert_uint_eq(s->headers.take_count, 4);
+    ck_assert_uint_eq(s->headers.take_count, 5);
     for (size_t i = 0; i < ARRAY_COUNT(want); i++) {
         ck_assert(slice_eq(s->headers.strip[i], slice_str(want[i])));
     }
@@ -310,6 +311,12 @@ START_TEST(risks)
         {{"sender.check_header=true"},
          "sender.check_header: true has no effect: sender.restrict is none\n"},
         {{"sender.check_header=true", "sender.restrict=email"}, ""},
+        {{"sources.0.name=ip1", "sources.0.addresses=127.0.0.9,::1"}, ""},
+        {{"sources.0.name=ip1", "sources.0.addresses=127.0.0.9,2001:db8::77"},
+         "sources[0].addresses: 2001:db8::77 is not on this machine: ip1 pauses until it is\n"},
+        {{"sources.0.name=far", "sources.0.addresses=192.0.2.77", /* the proxy's */
+          "sources.0.proxy=haproxy://127.0.0.1:2525"},
+         ""},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         size_t count = 0;
