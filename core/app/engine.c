@@ -324,8 +324,8 @@ static bool engine_allocate(struct engine *e)
     e->automation = automation_open(rng_u64(&e->rng));
     e->admitted = connections_open(rng_u64(&e->rng));
     e->throttle = throttle_open(rng_u64(&e->rng));
-    return e->workers && e->recovered && e->listen_fds && e->budgets && e->warmup && e->automation &&
-           e->admitted && e->throttle;
+    return e->workers && e->recovered && e->listen_fds && e->budgets && e->warmup &&
+           e->automation && e->admitted && e->throttle;
 }
 
 static bool engine_open(struct engine *e, struct buf *error)

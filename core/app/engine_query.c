@@ -268,14 +268,16 @@ static bool engine_query_refused(struct engine *e, const struct engine_query *q)
     case WORKER_REFUSED:
         admin_reply_fail(e->admin, q->token, ADMIN_BUSY,
                          q->request.verb == ADMIN_QUEUE_ROUTE && !q->applies
-                             ? SLICE("mail is routed to 255 places already; those that none goes to "
-                                     "any more are forgotten at a restart")
+                             ? SLICE(
+                                   "mail is routed to 255 places already; those that none goes to "
+                                   "any more are forgotten at a restart")
                              : SLICE("too many orders, try again"));
         break;
     case WORKER_NOT_FOUND:
         admin_reply_fail(e->admin, q->token, ADMIN_NOT_FOUND,
                          engine_is_override(q->request.verb)
-                             ? SLICE("there is no such override; `ringpost overrides ls` lists them")
+                             ? SLICE(
+                                   "there is no such override; `ringpost overrides ls` lists them")
                          : q->request.verb == ADMIN_WARMUP_SET
                              ? SLICE("that source does not warm up at that provider; "
                                      "`ringpost warmup ls` lists where they do")

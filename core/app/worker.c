@@ -297,9 +297,9 @@ static void worker_turn(struct worker *w, uint64_t deadline_ms)
     io_dispatch(w->io);          /* completions: new bytes, finished commits */
     worker_read_mail(w);         /* orders, before new work is begun */
     timer_wheel_run(&w->timers, io_now(w->io)->mono_ms, w);
-    dns_run(w->dns);        /* routes for waiting recipients */
-    queue_run(&w->queue);   /* committed and due messages become ready parts */
-    relay_run(&w->relay);   /* replies whose commit is decided; parts to connections */
+    dns_run(w->dns);      /* routes for waiting recipients */
+    queue_run(&w->queue); /* committed and due messages become ready parts */
+    relay_run(&w->relay); /* replies whose commit is decided; parts to connections */
     if (w->relay.taps.count) {
         worker_tell_dialogues(w);
     }

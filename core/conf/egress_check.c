@@ -40,7 +40,9 @@ static const struct egress_place *place_of(const struct egress_check *k, struct 
     const struct conf_node *list = conf_node_find(k->root, group);
     const struct conf_node *item = list ? conf_node_at(list, index) : NULL;
     const struct conf_node *node = item ? conf_node_find(item, slice_str(leaf)) : NULL;
-    p->at = node ? node->origin : item ? item->origin : (struct conf_origin){CONF_FROM_DEFAULT};
+    p->at = node   ? node->origin
+            : item ? item->origin
+                   : (struct conf_origin){.kind = CONF_FROM_DEFAULT};
     int n = snprintf(p->text, sizeof(p->text), "%.*s[%zu].%s", SLICE_ARG(group), index, leaf);
     must(n > 0 && (size_t)n < sizeof(p->text));
     p->path = slice_of(p->text, (size_t)n);

@@ -31,7 +31,7 @@ struct queue_part {
     struct queue_site *there;    /* on the way to or from an executor: the owner's */
     struct route_plan *plan;     /* on the way: where it goes. Owned. */
     uint64_t serial;             /* of the configuration it was routed by */
-    uint32_t warmup_date; /* of `paid`: the day it is counted for (core/queue/warmup.h) */
+    uint32_t warmup_date;        /* of `paid`: the day it is counted for (core/queue/warmup.h) */
     uint32_t count;
     uint32_t cap;
     uint16_t owner;    /* the worker that assigned it … */

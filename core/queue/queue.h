@@ -75,10 +75,10 @@ struct queue_parts {
     struct dns *dns;
     struct queue_group *group; /* NULL: this queue is alone */
     struct budget_table *budgets;
-    struct warmup_table *warmup; /* shared by all workers; NULL: nothing warms up */
+    struct warmup_table *warmup;         /* shared by all workers; NULL: nothing warms up */
     const struct shaping_table *shaping; /* of conf, as is … */
     const struct egress_table *egress;   /* … this; NULL: no sources */
-    struct automation *automation; /* of the engine; NULL: replies teach nothing */
+    struct automation *automation;       /* of the engine; NULL: replies teach nothing */
     unsigned worker;
     unsigned workers;
     uint64_t id_floor; /* ids must be above: from recovery */
@@ -88,8 +88,8 @@ struct queue {
     const struct conf *conf; /* replaced on reload, see queue_set_conf */
     const struct shaping_table *shaping;
     const struct egress_table *egress; /* NULL: no sources */
-    struct budget_table *budgets; /* shared by all workers */
-    struct warmup_table *warmup;  /* the same */
+    struct budget_table *budgets;      /* shared by all workers */
+    struct warmup_table *warmup;       /* the same */
     struct io *io;
     struct timer_wheel *timers;
     struct rng *rng;

@@ -371,7 +371,8 @@ static void report_one(void *ctx, struct warmup_track *k)
     const struct warmup_listing *l = ctx;
     struct warmup_view v;
     warmup_track_view(k, wall_ms(l->queue), &v);
-    if (v.day_count == 0 || l->out->overflow) {
+    bool named = v.day_count > 0 && egress_find(l->queue->egress, v.name.source);
+    if (!named || l->out->overflow) {
         return;
     }
     buf_add(l->out, SLICE("{\"source\":"));

@@ -97,7 +97,8 @@ void outbound_release_body(struct outbound *o)
     o->body = NULL;
     o->data = (struct slice){NULL, 0};
     o->data_ready = false;
-    if (o->reader.gen && (o->ops & OUTBOUND_OP_SEND) && o->sending_reader.gen == 0) {
+    if (o->reader.gen && o->reader_lent && o->sending_reader.gen == 0) {
+        /* Not one that still reads: its callback would find no body. */
         o->sending_reader = o->reader;
         o->reader = HANDLE_NONE;
     } else if (o->reader.gen) {
@@ -111,6 +112,7 @@ void outbound_release_body(struct outbound *o)
 void outbound_sent(struct outbound *o)
 {
     must(!(o->ops & OUTBOUND_OP_SEND));
+    o->reader_lent = false;
     if (o->sending_reader.gen) {
         queue_reader_close(o->relay->queue, &o->sending_reader);
     }
@@ -166,6 +168,7 @@ static void outbound_fill_body(struct outbound *o)
     }
     if (!stuff && o->data.len) {
         o->iov[n++] = (struct iovec){(void *)(uintptr_t)o->data.ptr, o->data.len};
+        o->reader_lent = o->reader.gen != 0;
         o->sending_message = o->body->part->message;
         if (o->sending_message->queue == o->relay->queue) {
             o->sending_message->readers++;

@@ -16,7 +16,11 @@ static const struct {
     uint64_t seed;
     const char *what;
 } sim_seeds[] = {
-    {1, "the first one"},
+    {1273,
+     "no memory for the mail that takes a result home: the outcome was forgotten, a second copy went out "
+     "(queue_far_result)"},
+    {30314,
+     "no memory for the index of messages at the start: queue_message_new went on without it"},
 };
 
 #endif

@@ -393,6 +393,29 @@ START_TEST(a_plan_for_a_source)
 }
 END_TEST
 
+/* A site of relay hosts has their login and policy: other mail to the same host (`queue route`) has one of its own. */
+START_TEST(what_is_no_relay_host_is_apart)
+{
+    static struct scene scene;
+    struct conf conf = defaults();
+    struct conf_relay_host relay = {.name = SLICE("smart"), .port = 25};
+    struct outcome refusal;
+    conf.relay.host.items = &relay;
+    conf.relay.host.count = 1;
+    scene_set(&scene, "=0 smart 8.8.8.8");
+    struct route_plan *p = route_plan_new(&conf, scene.hosts, 1, &rng, &refusal);
+    ck_assert_str_eq(key_text(p), "0:smart:25");
+    route_plan_put(&p);
+    scene.hosts[0].named = SLICE("");
+    p = route_plan_new(&conf, scene.hosts, 1, &rng, &refusal);
+    ck_assert_str_eq(key_text(p), "0:smart:25,direct");
+    struct site_limits limits = {.group = UINT64_MAX};
+    route_plan_limit(p, &limits);
+    ck_assert_str_eq(key_text(p), "0:smart:25,direct#18446744073709551615");
+    route_plan_put(&p);
+}
+END_TEST
+
 START_TEST(references)
 {
     static struct scene scene;
@@ -418,6 +441,7 @@ int main(void)
                             private_targets,
                             address_families,
                             nothing_to_try,
+                            what_is_no_relay_host_is_apart,
                             equal_hosts_share_the_load,
                             no_more_addresses_than_a_site_may_have,
                             the_key_of_a_site,

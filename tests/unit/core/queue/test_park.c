@@ -64,6 +64,7 @@ static void fill_rcpt(struct queue_rcpt *r, unsigned i)
     r->attempts = (uint16_t)(1 + i);
     r->due_ms = 1700000000000 + i * 1000;
     r->delay_told = i % 2 == 0;
+    r->target = (uint8_t)(i % 3 * 127);
     r->last_code = (uint16_t)(i % 3 ? 421 + i : 0);
     r->last_enhanced = (struct enhanced){i % 3 ? 4 : 0, (uint16_t)(i % 3 ? 999 : 0), 0};
     r->last_text = i % 3 ? strdup(i % 3 == 1 ? "later" : "four three\ntwo") : NULL;
@@ -82,6 +83,7 @@ static void same_rcpt(const struct queue_rcpt *a, const struct queue_rcpt *b)
     ck_assert_uint_eq(a->state, b->state);
     ck_assert_uint_eq(a->result, b->result);
     ck_assert_uint_eq(a->delay_told, b->delay_told);
+    ck_assert_uint_eq(a->target, b->target);
     ck_assert_uint_eq(a->last_code, b->last_code);
     ck_assert_mem_eq(&a->last_enhanced, &b->last_enhanced, sizeof(a->last_enhanced));
     ck_assert_int_eq(a->last_text == NULL, b->last_text == NULL);
