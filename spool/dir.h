@@ -45,7 +45,7 @@ struct spool_dir {
     int fd;
     int lock_fd;
     bool direct;
-    bool dsync; /* one write with RWF_DSYNC is a durable one */
+    bool dsync;                   /* one write with RWF_DSYNC is a durable one */
     struct spool_options options; /* defaults filled in */
     uint64_t token;
     uint64_t lsn_max;        /* of all earlier runs */

@@ -118,7 +118,8 @@ static bool scalar_read(const struct conf_node *n, enum conf_shaping_option o, b
                         struct conf_shaping_value *v, struct buf *why)
 {
     if (n->kind != CONF_NODE_SCALAR || n->text.len == 0) {
-        buf_addf(why, n->kind == CONF_NODE_SCALAR ? "has no value, " : "is %s, ", conf_node_noun(n));
+        buf_addf(why, n->kind == CONF_NODE_SCALAR ? "has no value, " : "is %s, ",
+                 conf_node_noun(n));
         wanted_add(why, o, group);
         return false;
     }

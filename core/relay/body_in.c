@@ -237,6 +237,9 @@ static bool body_in_filter(struct body_in *b, struct slice data, bool finish)
     for (;;) {
         enum mail_headers_event ev = finish ? mail_headers_finish(&b->filter, &out)
                                             : mail_headers_step(&b->filter, &data, &out);
+        if (mail_headers_no_memory(&b->filter)) {
+            return false;
+        }
         switch (ev) {
         case MAIL_HEADERS_WANT_INPUT:
             return true;

@@ -96,7 +96,7 @@ struct outbound {
     struct queue_message *sending_message; /* its memory is in the kernel: one more reader */
     bool sending_pinned;                   /* a guest's whose part is over: its home waits */
     struct handle sending_reader;          /* its buffer is in the kernel: closed after the send */
-    bool reader_lent; /* the send under way reads the reader's buffer: a piece that is not the last */
+    bool reader_lent; /* the send under way reads a piece in the reader's buffer */
 
     struct secure tls;
     struct buf cipher;   /* in the kernel, under TLS */

@@ -87,7 +87,11 @@ static bool rules_automation(struct relay_settings *s, struct conf_report *repor
 bool relay_settings_open_rules(struct relay_settings *s, const struct relay_settings_messages *to)
 {
     struct conf_report report = {.errors = to->errors, .warnings = to->warnings};
-    return rules_classifier(s, &report) && rules_automation(s, &report);
+    bool good = rules_classifier(s, &report);
+    if (!good) { /* rules are judged nevertheless: all errors at once */
+        s->classifier = classifier_new(NULL, true, &report);
+    }
+    return s->classifier && rules_automation(s, &report) && good;
 }
 
 void relay_settings_close_rules(struct relay_settings *s)

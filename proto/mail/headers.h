@@ -86,6 +86,13 @@ enum mail_headers_event mail_headers_step(struct mail_headers *h, struct slice *
 /* The message is over; repeat until WANT_INPUT. */
 enum mail_headers_event mail_headers_finish(struct mail_headers *h, struct slice *out);
 
+/* There was no memory for the beginning of a line that came in pieces: where the header ends is not known any
+ * more, the message must be refused. To be asked after each step. */
+static inline bool mail_headers_no_memory(const struct mail_headers *h)
+{
+    return h->held.overflow;
+}
+
 /* True once the body began: from then on step() returns its input as it is, and a driver may stop
  * calling it. */
 bool mail_headers_passing(const struct mail_headers *h);

@@ -226,9 +226,15 @@ void ledger_took(unsigned m, unsigned rcpt, struct slice content)
 {
     struct ledger_message *msg = &ledger.list[m];
     struct slice rest = content_below_received(content);
-    if (!slice_eq(rest, slice_of(msg->content, msg->content_len))) {
-        sim_fail("P5: message %u came with other content: %zu bytes instead of %zu", m, rest.len,
-                 msg->content_len);
+    size_t same = 0;
+    while (same < rest.len && same < msg->content_len && rest.ptr[same] == msg->content[same]) {
+        same++;
+    }
+    if (same != rest.len || same != msg->content_len) {
+        sim_fail(
+            "P5: message %u came with other content: %zu bytes instead of %zu, other from %zu: <%.*s>",
+            m, rest.len, msg->content_len, same,
+            SLICE_ARG(slice_first(slice_skip(rest, same > 20 ? same - 20 : 0), 80)));
     }
     struct ledger_copies *c = &msg->rcpts[rcpt].copies;
     sim.counts.copies++;

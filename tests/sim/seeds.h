@@ -19,6 +19,12 @@ static const struct {
     {1273,
      "no memory for the mail that takes a result home: the outcome was forgotten, a second copy went out "
      "(queue_far_result)"},
+    {50743,
+     "a server refuses while the body is still being read from the disk and a send has not come back: the "
+     "reader called back without a body, the process stopped (outbound_release_body)"},
+    {50784,
+     "no memory for a header line that came in pieces: the header ended there, an empty line was put "
+     "into the message (mail_headers_no_memory)"},
     {30314,
      "no memory for the index of messages at the start: queue_message_new went on without it"},
 };

@@ -89,5 +89,5 @@ END_TEST
 int main(void)
 {
     const TTest *tests[] = {signals_are_read, a_ring_can_wait_for_them, errors_instead_of_death};
-    return testing_run("core/io/signals", tests, ARRAY_COUNT(tests));
+    return ring_run("core/io/signals", tests, ARRAY_COUNT(tests));
 }
