@@ -172,20 +172,22 @@ static void route_key_write(struct route_plan *p, char *at, const struct route_h
         }
         sorted[k] = &hosts[i];
     }
-    struct buf b;
-    buf_init(&b, room);
+    /* Straight into its place: a key that lacked memory would make one site of two destinations. */
+    size_t len = 0;
     for (size_t i = 0; i < count; i++) {
-        buf_addf(&b, "%s%u:%.*s:%u", i ? "," : "", sorted[i]->preference,
-                 SLICE_ARG(sorted[i]->name), sorted[i]->port);
+        int n = snprintf(at + len, room - len, "%s%u:%.*s:%u", i ? "," : "", sorted[i]->preference,
+                         SLICE_ARG(sorted[i]->name), sorted[i]->port);
+        must(n > 0 && (size_t)n < room - len);
+        len += (size_t)n;
     }
-    buf_add(&b, apart ? SLICE(",direct") : SLICE(""));
-    must(b.len <= room);
-    if (b.len) {
-        memcpy(at, b.ptr, b.len);
+    if (apart) {
+        static const struct slice direct = SLICE_INIT(",direct");
+        must(len + direct.len <= room);
+        memcpy(at + len, direct.ptr, direct.len);
+        len += direct.len;
     }
-    p->key = slice_of(at, b.len);
-    p->hosts_len = b.len;
-    buf_deinit(&b);
+    p->key = slice_of(at, len);
+    p->hosts_len = len;
 }
 
 static struct slice route_keep(char **text, struct slice s)

@@ -167,6 +167,9 @@ static bool excused(const struct ledger_copies *c)
     if (c->last_life == sim.life) {
         return false;
     }
+    if (!c->last_ended) {
+        return true;
+    }
     uint64_t window = LEDGER_LAZY_US;
     window = sim.opt.disk_stall_ppm ? (uint64_t)LEDGER_STALL_US : window;
     bool ill = ledger.flips || sim.opt.disk_eio_ppm || sim.opt.disk_enospc_ppm ||
@@ -180,7 +183,7 @@ static void copies_add(struct ledger_copies *c)
     c->count++;
     c->last_us = sim.now_us;
     c->last_life = sim.life;
-    c->last_known = false;
+    c->last_known = c->last_ended = false;
 }
 
 void ledger_may_be_sent(unsigned m, unsigned rcpt, struct slice sender)
@@ -249,11 +252,6 @@ void ledger_rejected(unsigned m, unsigned rcpt)
     copies_add(&ledger.list[m].rcpts[rcpt].rejects);
 }
 
-void ledger_rejected_until_now(unsigned m, unsigned rcpt)
-{
-    ledger.list[m].rcpts[rcpt].rejects.last_us = sim.now_us;
-}
-
 static void report_on(unsigned m, unsigned rcpt)
 {
     struct ledger_copies *c = &ledger.list[m].rcpts[rcpt].reports;
@@ -294,10 +292,11 @@ unsigned ledger_took_report(unsigned m, struct slice content)
 }
 
 /* From now on the engine has something to record. */
-static void copies_known(struct ledger_copies *c)
+static void copies_known(struct ledger_copies *c, bool ended)
 {
-    if (c->count && !c->last_known) {
-        c->last_known = true;
+    c->last_known = c->last_known || c->count;
+    if (ended && c->count && !c->last_ended) {
+        c->last_ended = true;
         c->last_us = sim.now_us;
     }
 }
@@ -307,15 +306,18 @@ void ledger_known(unsigned m, unsigned rcpt, enum ledger_fact fact)
     struct ledger_message *msg = &ledger.list[m];
     switch (fact) {
     case LEDGER_COPY:
-        copies_known(&msg->rcpts[rcpt].copies);
+        copies_known(&msg->rcpts[rcpt].copies, true);
         break;
     case LEDGER_REJECT:
-        copies_known(&msg->rcpts[rcpt].rejects);
+        copies_known(&msg->rcpts[rcpt].rejects, false);
+        break;
+    case LEDGER_REJECT_ENDED:
+        copies_known(&msg->rcpts[rcpt].rejects, true);
         break;
     case LEDGER_REPORT:
         for (unsigned i = 0; i < msg->rcpt_count; i++) {
             if (rcpt & 1u << i) {
-                copies_known(&msg->rcpts[i].reports);
+                copies_known(&msg->rcpts[i].reports, true);
             }
         }
         break;
@@ -420,7 +422,7 @@ void ledger_end(void)
             bool ended = r->copies.count || r->reports.count ||
                          (msg->null_sender && r->rejects.count);
             done += ended ? 1 : 0;
-            if (msg->state == LEDGER_ACKED && r->named && !ended) {
+            if (msg->state == LEDGER_ACKED && r->named && !ended && !lost_by_rot(m)) {
                 sim_fail("P2: message %u was acknowledged, but recipient %u got neither it nor its "
                          "sender a report",
                          m, i);

@@ -34,6 +34,7 @@ struct ledger_copies {
     uint64_t last_us;
     unsigned last_life;
     bool last_known; /* the engine has read the answer */
+    bool last_ended; /* … and the last one of that transaction: it has something to record */
 };
 
 struct ledger_rcpt {
@@ -79,12 +80,10 @@ bool ledger_parse(struct slice address, unsigned *m, unsigned *rcpt, bool *is_se
 void ledger_may_be_sent(unsigned m, unsigned rcpt, struct slice sender);
 void ledger_took(unsigned m, unsigned rcpt, struct slice content);
 void ledger_rejected(unsigned m, unsigned rcpt);
-/* The transaction in which that was is over: before, the engine has nothing to record. */
-void ledger_rejected_until_now(unsigned m, unsigned rcpt);
 /* Returns the recipients it speaks of, a bit each. */
 unsigned ledger_took_report(unsigned m, struct slice content);
 /* The engine has read the answer to the last copy / reject / report (rcpt: those bits). */
-enum ledger_fact { LEDGER_COPY, LEDGER_REJECT, LEDGER_REPORT };
+enum ledger_fact { LEDGER_COPY, LEDGER_REJECT, LEDGER_REJECT_ENDED, LEDGER_REPORT };
 void ledger_known(unsigned m, unsigned rcpt, enum ledger_fact fact);
 
 /* ---- crashes ---- */

@@ -27,6 +27,9 @@ static const struct {
      "into the message (mail_headers_no_memory)"},
     {30314,
      "no memory for the index of messages at the start: queue_message_new went on without it"},
+    {201936,
+     "no memory for the key of a site: two destinations with an empty key were one, mail went to the wrong "
+     "server (route_key_write)"},
 };
 
 #endif

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SERVER_FACTS = 64, SERVER_RCPTS = 128, SERVER_OUT = 64 * 1024 };
+enum { SERVER_FACTS = 512, SERVER_RCPTS = 128, SERVER_OUT = 64 * 1024 };
 
 struct server_fact {
     uint64_t at; /* known when so many of our bytes were read */
@@ -171,7 +171,7 @@ static void server_close(struct server *s, const char *text)
 static void server_reset_tx(struct server *s)
 {
     for (unsigned i = 0; i < s->rejected_count; i++) {
-        ledger_rejected_until_now(s->rejected[i].message, s->rejected[i].rcpt);
+        server_fact(s, LEDGER_REJECT_ENDED, &s->rejected[i]);
     }
     s->rejected_count = 0;
     s->in_mail = false;
@@ -439,7 +439,6 @@ static void server_gone(unsigned who)
 {
     struct server *s = servers.list[who];
     server_harvest(s);
-    server_reset_tx(s);
     s->gone = true;
     heap_world_free(s->in);
     heap_world_free(s->out);
