@@ -41,7 +41,7 @@ enum {
     SPOOL_META_BYTES_MAX = 16 * 1024,
     SPOOL_MEMO_KEY_BYTES_MAX = 255,
     SPOOL_MEMO_VALUE_BYTES_MAX = 4096,
-    SPOOL_MEMOS_MAX = 10000, /* live ones */
+    SPOOL_MEMOS_MAX = 24000, /* live ones */
     SPOOL_MEMO_WORKER = 0,   /* whose log has them: see spool/memo.h */
 };
 

@@ -339,6 +339,7 @@ static bool engine_open(struct engine *e, struct buf *error)
     }
     notify_open(&e->notify, e->source->environment);
     e->signal_fd = signals_open();
+    engine_top_open(e);
     if (!sandbox_confine_files(&e->sandbox, e->settings, e->source, error)) {
         return false;
     }
@@ -406,6 +407,9 @@ static void engine_close(struct engine *e)
     obs_sink_close(e->sink, ENGINE_LOG_CLOSE_MS);
     notify_close(&e->notify);
     close(e->signal_fd);
+    if (e->statm_fd >= 0) {
+        close(e->statm_fd);
+    }
     relay_settings_put(&e->settings);
     free(e->workers);
     free(e->recovered);

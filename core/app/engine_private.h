@@ -98,6 +98,7 @@ struct engine {
     unsigned ready;
     unsigned stopped;
     int signal_fd;
+    int statm_fd; /* our memory, for top; -1: not known */
     unsigned stop_signals;
     uint64_t reloads;
     uint64_t reloads_refused;
@@ -165,6 +166,8 @@ void engine_reply_stats(struct engine *e, struct engine_query *q);
 
 /* ---- engine_top.c ---- */
 
+/* Before files are confined: /proc is out of reach then. */
+void engine_top_open(struct engine *e);
 void engine_reply_top(struct engine *e, struct engine_query *q);
 
 /* ---- engine_trace.c ---- */

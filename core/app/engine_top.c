@@ -4,20 +4,21 @@
  */
 #include "core/app/engine_private.h"
 
-#include <stdio.h>
+#include <fcntl.h>
 #include <unistd.h>
 
-/* Pages that this process has in memory; 0: the kernel does not say. */
-static uint64_t engine_resident_bytes(void)
+void engine_top_open(struct engine *e)
 {
-    char text[128] = "";
-    FILE *f = fopen("/proc/self/statm", "re");
-    size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+    e->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+}
+
+/* Pages that this process has in memory; 0: the kernel does not say. */
+static uint64_t engine_resident_bytes(const struct engine *e)
+{
+    char text[128];
+    ssize_t n = e->statm_fd >= 0 ? pread(e->statm_fd, text, sizeof(text), 0) : 0;
     uint64_t pages;
-    if (f) {
-        fclose(f);
-    }
-    struct slice rest = slice_of(text, n);
+    struct slice rest = slice_of(text, n > 0 ? (size_t)n : 0);
     (void)slice_cut(&rest, ' ');
     return slice_to_u64(slice_cut(&rest, ' '), &pages) ? pages * (uint64_t)sysconf(_SC_PAGESIZE)
                                                        : 0;
@@ -42,7 +43,7 @@ static void engine_top_totals(struct engine *e, const struct engine_query *q, st
         {"sites", s->sites},
         {"sessions", s->sessions},
         {"connections", s->connections},
-        {"memory_bytes", engine_resident_bytes()},
+        {"memory_bytes", engine_resident_bytes(e)},
     };
     buf_add(out, SLICE("{\"totals\":"));
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {

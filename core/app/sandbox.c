@@ -71,7 +71,13 @@ bool sandbox_confine_files(struct sandbox *s, const struct relay_settings *setti
     struct landlock l;
     char why[128];
     int rc = 0;
-    if (landlock_open(&l, &rc)) {
+    if (landlock_open(&l, &rc) && conf->local.maildir.len && !landlock_moves(&l)) {
+        landlock_close(&l);
+        return sandbox_without(s, conf,
+                               "Landlock: before Linux 5.19 it forbids mailboxes their rename",
+                               error);
+    }
+    if (rc == 0) {
         make_folders(conf);
         sandbox_paths(settings, source, &(struct sandbox_path_sink){allow_path, &l});
         allow_ports(&l, conf);

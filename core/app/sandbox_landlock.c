@@ -98,6 +98,11 @@ bool landlock_open(struct landlock *l, int *error)
     return l->fd >= 0;
 }
 
+bool landlock_moves(const struct landlock *l)
+{
+    return (handled_fs(l->abi) & FS_REFER) != 0;
+}
+
 bool landlock_allow(struct landlock *l, struct slice path, enum landlock_access access)
 {
     enum { ON_FILES = FS_READ_FILE | FS_WRITE_FILE | FS_TRUNCATE };

@@ -28,6 +28,8 @@ struct landlock {
 
 /* False: `*error` is an errno. */
 bool landlock_open(struct landlock *l, int *error);
+/* Can renaming from one folder into another be allowed? ABI 1 refuses it always (EXDEV). */
+bool landlock_moves(const struct landlock *l);
 /* A file, or a folder with all below it. False: it is not there. */
 bool landlock_allow(struct landlock *l, struct slice path, enum landlock_access access);
 /* TCP may be bound to this port; 0: to one that the kernel chooses. */

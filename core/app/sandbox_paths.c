@@ -3,6 +3,7 @@
 #include "core/base/must.h"
 #include "core/conf/mailbox.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +77,32 @@ static void folder_of_file(struct slice file, enum sandbox_reach reach,
     to->each(to->ctx, family ? parent : slice_str(folder), LANDLOCK_READ);
 }
 
+/* A folder of links, as CA certificates are kept: also the folders that these lead to. */
+static void folders_of_links(const char *folder, const struct sandbox_path_sink *to)
+{
+    char link[PATH_MAX], target[PATH_MAX], last[PATH_MAX] = "";
+    DIR *dir = opendir(folder);
+    for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
+        int n = snprintf(link, sizeof(link), "%s/%s", folder, e->d_name);
+        bool link_maybe = e->d_type == DT_LNK || e->d_type == DT_UNKNOWN;
+        if (!link_maybe || e->d_name[0] == '.' || n < 0 || (size_t)n >= sizeof(link) ||
+            !realpath(link, target)) {
+            continue;
+        }
+        struct slice above = folder_of(slice_str(target));
+        if (slice_eq(above, slice_str(last)) || slice_eq(above, slice_str(folder))) {
+            continue; /* it was given a moment ago */
+        }
+        folder_of_file(slice_str(target), SANDBOX_FOLDER, to);
+        if (folder_is_shared(above) || !slice_to_cstr(above, last, sizeof(last))) {
+            last[0] = '\0'; /* only the file was given */
+        }
+    }
+    if (dir) {
+        closedir(dir);
+    }
+}
+
 void sandbox_path_replaceable(struct slice file, enum sandbox_reach reach,
                               const struct sandbox_path_sink *to)
 {
@@ -84,9 +111,13 @@ void sandbox_path_replaceable(struct slice file, enum sandbox_reach reach,
         return;
     }
     folder_of_file(file, reach, to);
-    if (realpath(text, target) && strcmp(target, text) != 0) {
+    if (!realpath(text, target)) {
+        return;
+    }
+    if (strcmp(target, text) != 0) {
         folder_of_file(slice_str(target), reach, to);
     }
+    folders_of_links(target, to);
 }
 
 static void on_file(void *ctx, struct slice path)

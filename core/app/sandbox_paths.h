@@ -5,7 +5,8 @@
  * Purpose:   everything that the start has named: the spool, mailboxes, the admin socket's folder, and what a
  *            reload reads again (the configuration and all files it names). A file stands for its whole
  *            folder, since certificates and secrets are replaced by renaming or by turning a link; also for
- *            the folder where a link leads now. Certificates, keys and tables stand for the folder above,
+ *            the folder where a link leads now, and those where the links in a folder of CA certificates
+ *            lead. Certificates, keys and tables stand for the folder above,
  *            too: certbot and OpenDKIM have one per domain, and domains are added by a reload. Folders that
  *            much else stands in (/etc, /tmp, a home …) are not opened as a whole: of them only the file,
  *            so one that is renamed into place there is not read before a restart.
@@ -31,7 +32,7 @@ enum sandbox_reach {
     SANDBOX_FAMILY, /* and in the folders beside that: keys have a folder per domain */
 };
 
-/* What stands for a file that may be replaced: see above. Calls each once or twice. */
+/* What stands for a file, or folder of files, that may be replaced: see above. */
 void sandbox_path_replaceable(struct slice file, enum sandbox_reach reach,
                               const struct sandbox_path_sink *to);
 

@@ -204,6 +204,9 @@ static void worker_target_memo(const struct worker_mail *m, struct spool_memo *m
 static void worker_on_target_stored(void *ctx, enum queue_memo_end end)
 {
     struct worker_mail *m = ctx;
+    if (end == QUEUE_MEMO_KEPT) { /* else another order takes the number before this is applied */
+        (void)queue_target_put(&m->self->queue, m->target, slice_str(m->request.to));
+    }
     queue_target_settle(&m->self->queue, m->target);
     worker_on_stored(ctx, end);
 }

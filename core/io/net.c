@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 static int net_fail(int fd)
@@ -143,11 +144,14 @@ void net_close(int fd)
     close(fd);
 }
 
+/* A timeout, not O_NONBLOCK for a while: the socket may be shared (net_share) and other workers do this at the same
+ * time. One would take the flag away under another's accept, or put it back for ever, which a ring answers with EAGAIN
+ * at once, again and again. */
 unsigned net_accept_and_refuse(int listen_fd, struct slice line, unsigned max)
 {
+    static const struct timeval soon = {.tv_usec = 1000};
     unsigned n = 0;
-    int flags = fcntl(listen_fd, F_GETFL);
-    if (flags < 0 || fcntl(listen_fd, F_SETFL, flags | O_NONBLOCK) != 0) {
+    if (setsockopt(listen_fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)) != 0) {
         return 0;
     }
     while (n < max) {
@@ -158,7 +162,6 @@ unsigned net_accept_and_refuse(int listen_fd, struct slice line, unsigned max)
         net_refuse(fd, line);
         n++;
     }
-    fcntl(listen_fd, F_SETFL, flags);
     return n;
 }
 

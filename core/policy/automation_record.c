@@ -141,7 +141,9 @@ static bool key_good(const struct automation_key *key)
 {
     bool everybody = key->scope.who == AUTOMATION_EVERYBODY;
     bool anywhere = key->scope.where == AUTOMATION_ANYWHERE;
-    return !(everybody && anywhere) && everybody == (key->who.text.len == 0) &&
+    bool named = key->who.text.len > 0; /* mail without a named source is a source of its own */
+    return !(everybody && anywhere) && !(everybody && named) &&
+           (everybody || named || key->scope.who == AUTOMATION_SOURCE) &&
            anywhere == (key->where.text.len == 0);
 }
 

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 enum { SITE_WHOS = 1u << AUTOMATION_EVERYBODY | 1u << AUTOMATION_SOURCE };
+enum { BRAKE_HOPS_MAX = 8 }; /* from source to source */
 
 uint64_t queue_brake_now(const struct queue *q)
 {
@@ -214,17 +215,38 @@ uint64_t queue_brake_messages(struct queue *q, struct queue_site *s, uint64_t li
     return e ? automation_bounded(&e->per_connection, limit) : limit;
 }
 
+/* Where mail of s is sent on to from `source`; NULL: it stays. */
+static const struct egress_source *brake_next(struct queue *q, const struct queue_site *s,
+                                              struct slice source,
+                                              const struct automation_effect *e)
+{
+    struct slice name = slice_of(e->source, e->source_bytes);
+    const struct egress_source *next = name.len ? egress_find(q->egress, name) : NULL;
+    bool usable = next && !slice_eq(source, name) &&
+                  (egress_families_now(next) & s->plan->families);
+    return usable ? next : NULL;
+}
+
+/* The end of the way, because there it must be left alone; in a circle nothing is sent on. */
 const struct egress_source *queue_brake_source(struct queue *q, struct queue_site *s)
 {
     const struct automation_effect *e = s->local ? NULL : queue_brake_of(q, s);
+    const struct egress_source *last = NULL, *next;
     if (!e || e->source_bytes == 0) {
         return NULL;
     }
-    struct slice name = slice_of(e->source, e->source_bytes);
-    const struct egress_source *other = egress_find(q->egress, name);
-    bool usable = other && !slice_eq(queue_site_source(s), name) &&
-                  (egress_families_now(other) & s->plan->families);
-    return usable ? other : NULL;
+    struct automation_effect there = *e;
+    struct automation_keys keys;
+    queue_way_keys(s, NULL, &keys);
+    for (unsigned hops = 0; (next = brake_next(q, s, keys.source, &there)); hops++) {
+        if (hops == BRAKE_HOPS_MAX) {
+            return NULL;
+        }
+        last = next;
+        keys.source = next->name;
+        automation_effect_of(q->lessons.automation, &keys, SITE_WHOS, queue_brake_now(q), &there);
+    }
+    return last;
 }
 
 void queue_brake_meet(struct queue *q, struct queue_sched *d)

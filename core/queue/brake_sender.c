@@ -179,6 +179,9 @@ bool queue_brake_holds(struct queue *q, struct queue_site *s, const struct queue
 void queue_brake_budgets(struct queue *q, struct queue_site *s, const struct queue_part *p,
                          struct budget *out[QUEUE_BRAKE_LEVELS])
 {
+    if (q->brakes.senders.count + QUEUE_BRAKE_LEVELS > QUEUE_BRAKE_SENDERS_MAX) {
+        queue_brakes_forget(q); /* not between two of them: the first one's rate would go */
+    }
     for (int i = 0; i < QUEUE_BRAKE_LEVELS; i++) {
         const struct brake_sender *b = brake_sender(q, s, p->message->label,
                                                     (enum queue_brake_level)i);

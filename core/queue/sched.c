@@ -341,6 +341,7 @@ void queue_sched_credit(struct queue_sched *d, unsigned worker, const struct que
         d->failures = 0;
         d->down_until_ms = 0;
     }
+    lane->stuck = c->sent == 0 && c->granted == 0 && c->working <= 0 && (lane->stuck || c->stuck);
     if (c->full) {
         lane->full_until_ms = sched_now(d) + QUEUE_SCHED_FULL_MS;
         queue_sched_retry_at(d, lane->full_until_ms);

@@ -33,6 +33,7 @@ struct queue_lane {
     uint32_t working;  /* of them, those that were ready for a transaction, as far as told */
     uint32_t assigned; /* parts it has; not counted for the owner itself */
     uint64_t full_until_ms;
+    bool stuck; /* its connections do not move: nothing is to stand behind them until they do */
 };
 
 /* Why no connection could be opened when one was asked for last. */

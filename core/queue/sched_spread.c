@@ -31,7 +31,7 @@ static bool sched_has_room(const struct queue_sched *d, unsigned worker)
 {
     const struct queue_lane *lane = &d->lanes[worker];
     uint32_t working = lane->working < lane->granted ? lane->working : lane->granted;
-    return lane->assigned < working * sched_depth(d) + (lane->granted - working) &&
+    return lane->assigned < working * sched_depth(d) + (lane->granted - working) && !lane->stuck &&
            lane->full_until_ms <= spread_now(d);
 }
 

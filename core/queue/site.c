@@ -280,6 +280,9 @@ bool queue_site_wait(struct queue *q, struct queue_site *s, struct queue_part *p
     const struct clock_now *now = io_now(q->io);
     must(wait->next_us > now->mono_us);
     uint64_t until_ms = now->mono_ms + (wait->next_us - now->mono_us + 999) / 1000;
+    if (wait->cause && until_ms > now->mono_ms + QUEUE_BRAKE_LOOK_MS) {
+        until_ms = now->mono_ms + QUEUE_BRAKE_LOOK_MS; /* by then it may have grown, or be over */
+    }
     if (wait->by < QUEUE_TOLL_TENANT) {
         s->rests_for = *wait;
         timer_start(q->timers, &s->rest, queue_warmup_look_ms(wait, now->mono_ms, until_ms));

@@ -64,6 +64,7 @@ struct queue_credit {
     int32_t working;
     bool served;               /* the hosts work */
     bool full;                 /* no place for a connection here at the moment */
+    bool stuck;                /* its connections have not moved for QUEUE_LANE_PATIENCE_MS */
     struct queue_reply *reply; /* the newest, now and then; NULL: none. Owned. */
 };
 

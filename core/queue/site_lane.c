@@ -31,6 +31,7 @@ static void queue_site_tell(struct queue *q, struct queue_site *s, const struct 
     s->credit.working += c->working;
     s->credit.served = s->credit.served || c->served;
     s->credit.full = s->credit.full || c->full;
+    s->credit.stuck = s->credit.stuck || c->stuck;
     if (!list_linked(&s->credit_link)) {
         list_push_back(&q->credits, &s->credit_link);
     }
@@ -104,7 +105,7 @@ void queue_lane_on_patience_over(struct timer *t, void *ctx)
         timer_start(q->timers, t, io_now(q->io)->mono_ms + QUEUE_LANE_PATIENCE_MS);
         return;
     }
-    queue_site_tell(q, s, &(struct queue_credit){.full = true});
+    queue_site_tell(q, s, &(struct queue_credit){.stuck = true});
     lane_back(q, s);
 }
 

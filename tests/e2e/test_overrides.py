@@ -369,6 +369,32 @@ def test_mail_leaves_by_another_source(make, workers):
 
 
 @WORKERS
+def test_sources_that_send_on_to_each_other(make, workers):
+    """A way of several steps is gone at once, to its end; in a circle mail stays where it is."""
+    names = ("first", "other", "third")
+    w = Ruled(make, {}, workers, conf={
+        "sources": [{"name": n, "addresses": [f"127.0.0.{i}"]} for i, n in enumerate(names, 3)],
+        "source_rules": [{"pool": "first"}]})
+
+    def send_on(who, to):
+        w.overrides("add", "source", "reroute", "--who", who, "--value", to)
+    fill(w.engine, ["one"], 1)
+    w.sink.wait(1)
+    send_on("first", "other")
+    send_on("other", "third")
+    fill(w.engine, ["one"], 3)
+    w.sink.wait(4)
+    send_on("third", "other")
+    fill(w.engine, ["one"], 3)
+    w.sink.wait(7)
+    send_on("third", "first")
+    fill(w.engine, ["one"], 3)
+    w.sink.wait(10)
+    peers = [m.session.peer[0] for m in w.sink.messages]
+    assert peers == ["127.0.0.3"] + 3 * ["127.0.0.5"] + 6 * ["127.0.0.3"], peers
+
+
+@WORKERS
 def test_a_signing_domain_alone(make, workers, tmp_path):
     key = tmp_path / "key.pem"
     subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)

@@ -25,12 +25,18 @@ CANARY = [SECRET, base64.b64encode(SECRET.encode()).decode(), "c4n4ry"]
 BODY = "c4n4ry-body"
 
 
+def heeds_interrupts():
+    """As on a terminal: who starts the tests in the background makes all that is below ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Trace:
     """`ringpost trace` in the background; lines as they come."""
 
     def __init__(self, engine, target, *args):
         self.process = subprocess.Popen([binary(), "trace", target, "--json", "--socket", engine.socket, *args],
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment())
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment(),
+                                        preexec_fn=heeds_interrupts)
         self.lines = []
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()

@@ -69,6 +69,29 @@ START_TEST(files_and_links)
 }
 END_TEST
 
+/* ca/a -> ../store/a, as ca-certificates has it in /etc/ssl/certs: a reload reads what is in the store. */
+START_TEST(folder_of_links)
+{
+    char root[] = "/tmp/ringpost-paths-XXXXXX", path[512], want[512], command[64];
+    ck_assert_ptr_nonnull(mkdtemp(root));
+    ck_assert_int_eq(chdir(root), 0);
+    ck_assert_int_eq(mkdir("ca", 0700), 0);
+    ck_assert_int_eq(mkdir("store", 0700), 0);
+    write_file("store/a");
+    write_file("ca/own");
+    ck_assert_int_eq(symlink("../store/a", "ca/a"), 0);
+    ck_assert_int_eq(symlink("../store/a", "ca/b"), 0);
+    ck_assert_int_eq(symlink("own", "ca/c"), 0);
+    ck_assert_int_eq(symlink("nowhere", "ca/d"), 0);
+    snprintf(path, sizeof(path), "%s/ca", root);
+    snprintf(want, sizeof(want), "r %s\nr %s/store\n", root, root);
+    check(path, want);
+    snprintf(command, sizeof(command), "rm -rf %s", root);
+    ck_assert_int_eq(chdir("/"), 0);
+    ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 /* Of folders that much else stands in only the file. */
 START_TEST(shared_folders)
 {
@@ -136,6 +159,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {files_and_links, shared_folders, of_a_configuration};
+    const TTest *const tests[] = {files_and_links, folder_of_links, shared_folders,
+                                  of_a_configuration};
     return testing_run("sandbox_paths", tests, ARRAY_COUNT(tests));
 }

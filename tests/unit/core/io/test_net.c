@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/io/net.h"
+#include "core/base/clock.h"
 #include "tests/unit/core/base/testing.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <sys/socket.h>
 
 static const struct slice busy = SLICE_INIT("421 4.3.2 busy\r\n");
@@ -170,6 +172,37 @@ START_TEST(refusing)
 END_TEST
 
 /* A client that is gone, or takes nothing, does not hold us up or kill us. */
+static void *refuse_often(void *fd)
+{
+    uint64_t end_ms = clock_read().mono_ms + 300;
+    while (clock_read().mono_ms < end_ms) {
+        net_accept_and_refuse(*(int *)fd, SLICE("421 busy\r\n"), 64);
+    }
+    return NULL;
+}
+
+/* Descriptors run out for all workers at once; the socket of a service manager is one for all of them. Nobody hangs in
+ * accept, and the socket is as blocking as it was. */
+START_TEST(refusing_together)
+{
+    enum { WORKERS = 4 };
+    struct ip_endpoint at = {ip_addr_v4(0x7f000001), 0};
+    pthread_t threads[WORKERS];
+    int fds[WORKERS];
+    fds[0] = net_listen(&at, 8);
+    for (int i = 0; i < WORKERS; i++) {
+        fds[i] = i ? net_share(fds[0]) : fds[0];
+        ck_assert_int_ge(fds[i], 0);
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, refuse_often, &fds[i]), 0);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        pthread_join(threads[i], NULL);
+        net_close(fds[i]);
+        ck_assert(i == WORKERS - 1 || !(fcntl(fds[WORKERS - 1], F_GETFL) & O_NONBLOCK));
+    }
+}
+END_TEST
+
 START_TEST(refusing_the_dead)
 {
     int fds[2];
@@ -220,8 +253,9 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {listening,           sharing,          any_of_both_families,
-                            addresses_of_others, source_addresses, refusing,
-                            refusing_the_dead,   half_closed,      own_addresses};
+    const TTest *tests[] = {listening,           sharing,           any_of_both_families,
+                            addresses_of_others, source_addresses,  refusing,
+                            refusing_together,   refusing_the_dead, half_closed,
+                            own_addresses};
     return testing_run("core/io/net", tests, ARRAY_COUNT(tests));
 }

@@ -111,6 +111,21 @@ START_TEST(a_restart_in_the_middle_changes_nothing)
 }
 END_TEST
 
+START_TEST(without_a_named_source_it_outlives_a_restart_too)
+{
+    struct store s = {.count = 0};
+    struct rig r;
+    rig_open(&r, rows, 1, false);
+    r.event.keys.source = SLICE("");
+    rig_reply(&r, SLOW);
+    ck_assert_uint_eq(rig_effect(&r).rate.factor, AUTOMATION_ONE / 2);
+    ck_assert_uint_eq(take(&r, &s), 1);
+    restart(&r, &s);
+    ck_assert_uint_eq(rig_effect(&r).rate.factor, AUTOMATION_ONE / 2);
+    rig_close(&r);
+}
+END_TEST
+
 START_TEST(growth_writes_nothing_and_replies_write_little)
 {
     struct store s = {.count = 0};
@@ -300,6 +315,7 @@ int main(void)
 {
     const TTest *tests[] = {a_listed_override_says_all,
                             a_restart_in_the_middle_changes_nothing,
+                            without_a_named_source_it_outlives_a_restart_too,
                             growth_writes_nothing_and_replies_write_little,
                             what_ends_is_handed_out_as_gone_once,
                             what_was_over_before_the_start_is_not_taken_up,

@@ -191,6 +191,57 @@ START_TEST(a_tenant_has_a_rate_of_its_own)
 }
 END_TEST
 
+/* Room for more senders is made before, not between two of one part. */
+START_TEST(a_parts_rates_are_of_one_moment)
+{
+    start();
+    struct queue_site *s = used_site();
+    const struct automation_scope tenant = {AUTOMATION_TENANT, AUTOMATION_SITE};
+    const struct automation_scope dkim = {AUTOMATION_DKIM, AUTOMATION_SITE};
+    impose((struct automation_order){.action = AUTOMATION_RATE, .scope = tenant, .limit = 24},
+           (struct automation_keys){.tenant = SLICE("loud")});
+    impose((struct automation_order){.action = AUTOMATION_RATE, .scope = dkim, .limit = 24},
+           (struct automation_keys){.dkim = SLICE("loud.test")});
+    struct queue_message m = {.label = NULL};
+    struct queue_part p = {.message = &m};
+    struct budget *rates[QUEUE_BRAKE_LEVELS];
+    for (unsigned i = 0; i < QUEUE_BRAKE_SENDERS_MAX - 1; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "t%u", i);
+        const struct queue_label_names names = {.tenant = slice_str(name)};
+        m.label = queue_label_get(&rig.queue, &names);
+        queue_brake_budgets(&rig.queue, s, &p, rates);
+        queue_label_put(&rig.queue, &m.label);
+    }
+    const struct queue_label_names names = {.tenant = SLICE("loud"), .dkim = SLICE("loud.test")};
+    m.label = queue_label_get(&rig.queue, &names);
+    queue_brake_budgets(&rig.queue, s, &p, rates);
+    ck_assert(rates[QUEUE_BRAKE_TENANT] && rates[QUEUE_BRAKE_DKIM]);
+    size_t count = rig.queue.brakes.senders.count;
+    queue_brake_budgets(&rig.queue, s, &p, rates);
+    ck_assert_uint_eq(rig.queue.brakes.senders.count, count); /* both were still there */
+    queue_label_put(&rig.queue, &m.label);
+    stop();
+}
+END_TEST
+
+/* The next turn may be a day away, and the override over long before. */
+START_TEST(who_waits_for_a_rate_of_an_override_looks_again)
+{
+    start();
+    struct queue_site *s = used_site();
+    impose((struct automation_order){.action = AUTOMATION_RATE, .limit = 1},
+           (struct automation_keys){.source = SLICE("")});
+    for (int i = 0; i < 3; i++) {
+        rig_submit_one(&rig, "a@sender.test", "b@one.test");
+    }
+    RIG_UNTIL(&rig, timer_armed(&s->rest));
+    ck_assert_uint_gt(s->rests_for.next_us, io_now(rig.io)->mono_us + UINT64_C(3600000000));
+    ck_assert_uint_le(s->rest.due_ms, io_now(rig.io)->mono_ms + QUEUE_BRAKE_LOOK_MS);
+    stop();
+}
+END_TEST
+
 START_TEST(what_is_to_bounce_bounces)
 {
     start();
@@ -335,6 +386,8 @@ int main(void)
         a_rate_stands_in_for_the_sites_own,
         a_tenant_alone_waits,
         a_tenant_has_a_rate_of_its_own,
+        a_parts_rates_are_of_one_moment,
+        who_waits_for_a_rate_of_an_override_looks_again,
         what_is_to_bounce_bounces,
         messages_on_a_connection,
         keys_of_a_way,

@@ -197,6 +197,29 @@ START_TEST(rights_are_shared)
 }
 END_TEST
 
+/* Nothing is given to stand behind connections that do not move; to a free one it is. */
+START_TEST(a_stuck_worker_gets_nothing_ahead)
+{
+    setup("delivery.connections_per_site=4");
+    submit(40);
+    run(true);
+    uint32_t had = held[1].count;
+    ck_assert_uint_gt(had, 0);
+    credit(1, (struct queue_credit){.working = 1});
+    credit(1, (struct queue_credit){.stuck = true});
+    while (held[1].count > 1) {
+        end_one(1, false);
+    }
+    run(true);
+    ck_assert_uint_eq(held[1].count, 1);
+    credit(1, (struct queue_credit){.sent = 1});
+    run(true);
+    ck_assert_uint_gt(held[1].count, 1);
+    assert_counts();
+    teardown();
+}
+END_TEST
+
 /* What a worker without places does not take is for the others, and it is asked again. */
 START_TEST(a_full_worker_is_left_out_for_a_while)
 {
@@ -423,6 +446,7 @@ int main(void)
 {
     const TTest *tests[] = {rights_are_shared,
                             a_full_worker_is_left_out_for_a_while,
+                            a_stuck_worker_gets_nothing_ahead,
                             others_get_what_the_owner_cannot_send,
                             free_connections_come_before_places_behind_others,
                             parts_go_home_first,
