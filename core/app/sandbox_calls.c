@@ -99,7 +99,7 @@ static const struct sandbox_call calls[] = {
     ALLOW("write", "the log; waking a worker"),
     ALLOW("writev", "what the C library says before abort()"),
     ALLOW("lseek", "/etc/hosts"),
-    ALLOW("pread64", "segments"),
+    ALLOW("pread64", "segments, memory in use"),
     ALLOW("openat", "segments, mailboxes, configuration: where Landlock allows it"),
     ALLOW("close", "files, sockets"),
     ALLOW("fstat", "files"),
