@@ -371,16 +371,14 @@ struct conf_delivery {
     uint64_t data_done_timeout_ms; /* wait for the answer to the final dot */
 };
 
-struct conf_automation; /* core/conf/automation.h */
 struct conf_automation_keys {
     bool builtin;
-    const struct conf_automation *rules; /* never NULL after conf_load */
+    const struct conf_automation *rules; /* automation.h; never NULL after conf_load */
 };
 
-struct conf_shaping; /* core/conf/shaping.h */
 struct conf_shaping_keys {
     bool builtin;
-    const struct conf_shaping *rules; /* never NULL after conf_load */
+    const struct conf_shaping *rules; /* shaping.h; never NULL after conf_load */
 };
 
 struct conf_dns {

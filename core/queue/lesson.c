@@ -59,12 +59,17 @@ static uint64_t lesson_rate_base(const struct queue_sched *d, uint64_t now_ms)
 }
 
 /* What was going on when nothing was wrong yet: a share of less than that is a brake. */
-static struct automation_base lesson_base(const struct queue_sched *d, uint32_t begun)
+static struct automation_base lesson_base(const struct queue_sched *d, enum bounce_class class,
+                                          uint32_t begun)
 {
     const struct route_plan *plan = d->site->plan;
     uint64_t connections = route_plan_number(plan, CONF_SHAPING_CONNECTIONS);
     uint64_t messages = route_plan_number(plan, CONF_SHAPING_MESSAGES_PER_CONNECTION);
     connections = d->granted && d->granted < connections ? d->granted : connections;
+    if (class == BOUNCE_TOO_MANY_CONNECTIONS && connections < 2 * (uint64_t)d->working) {
+        connections = 2 *
+                      (uint64_t)d->working; /* one more was refused: half of this is what works */
+    }
     messages = begun && begun < messages ? begun : messages;
     return (struct automation_base){
         .messages_per_day = lesson_rate_base(d, io_now(d->queue->io)->mono_ms),
@@ -100,7 +105,7 @@ static void lesson_note(struct queue *q, struct queue_site *s, struct automation
     if (!s->plan || !l->rules) {
         return;
     }
-    e->base = lesson_base(s->sched, begun);
+    e->base = lesson_base(s->sched, e->class, begun);
     struct automation_verdict v = automation_note(l->automation, l->rules, &l->scratch.matcher, e,
                                                   io_now(q->io)->wall_us / 1000);
     if (v.fired) {

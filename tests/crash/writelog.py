@@ -16,6 +16,7 @@ from harness.peers import require_root, tool
 from harness.wait import wait_until
 
 ENTRY = struct.Struct("<QQ")  # offset, length; data behind it
+BLOCK = 4096
 FLUSH = (1 << 64) - 1         # as the offset: a flush, no data
 MAKE = {"ext4": ["mkfs.ext4", "-q", "-m", "0", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0", "-F"],
         "xfs": ["mkfs.xfs", "-q", "-K", "-f"]}
@@ -127,14 +128,18 @@ class Replay:
         self.at = position
 
     def mount_cut(self, rng, until):
-        """The power went between here and `until`: of what was written since, the disk has kept any part."""
+        """The power went between here and `until`: of the blocks of 4 KiB written since, the disk has kept any. (File
+        systems count on a block's being written as a whole or not; the simulator tears sectors.)"""
         copy(self.image, self.cut)
         with open(self.cut, "r+b") as f:
             for offset, data in self.entries(until):
-                for sector in range(0, len(data), 512):
+                at = 0
+                while at < len(data):
+                    end = min(len(data), at + BLOCK - (offset + at) % BLOCK)
                     if rng.random() < 0.5:
-                        f.seek(offset + sector)
-                        f.write(data[sector:sector + 512])
+                        f.seek(offset + at)
+                        f.write(data[at:end])
+                    at = end
         self.log.seek(self.at)
         options = ["-o", "loop"] if self.disk.kind == "ext4" else ["-o", "loop,nouuid"]
         call("mount", *options, self.cut, self.path)

@@ -100,12 +100,13 @@ def test_kill_9_ten_times_under_load(make):
 
 
 def test_a_peer_that_takes_two_connections(make):
-    """Over all workers: two work, the others do not come back for as long as the peer is believed."""
+    """Over all workers: two work, the others do not come back for as long as the peer is believed. (What automation makes
+    of the 421 besides is in test_overrides.py.)"""
     script = {"connect": lambda s, a: Close("421 4.7.0 too many connections") if s.sink.open_sessions > 2 else None,
               "dot": lambda s, a: Delay(0.02)}
     sink = make.sink(script=script)
-    engine = make.relay({"workers": 4, "delivery": {"connections_per_site": 12, "messages_per_connection": 10000}},
-                        sink=sink)
+    engine = make.relay({"workers": 4, "automation": {"builtin": False},
+                         "delivery": {"connections_per_site": 12, "messages_per_connection": 10000}}, sink=sink)
     load = Load(engine.port).start(8, 40)
     wait_until(lambda: len(sink.messages) > 60, 30, "mail over the two")
     before = sink.connections
