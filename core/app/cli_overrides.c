@@ -2,8 +2,7 @@
  *
  * `ringpost overrides …`: what replies have made the running engine do. --json passes its lines on as they are.
  */
-#include "core/admin/client.h"
-#include "core/app/cli_command.h"
+#include "core/app/cli_ask.h"
 #include "core/app/cli_text.h"
 
 #include <json-c/json.h>
@@ -11,6 +10,7 @@
 struct overrides_view {
     struct cli *cli;
     bool json;
+    bool ls;
     bool unreadable;
     uint64_t lines;
     struct buf text; /* one rendered line at a time */
@@ -119,54 +119,16 @@ static void view_line(void *ctx, struct slice json)
     v->lines++;
 }
 
-static int overrides_finish(const struct overrides_view *v, const struct admin_request *req)
+static int overrides_finish(void *ctx)
 {
+    const struct overrides_view *v = ctx;
     if (v->unreadable || v->text.overflow) {
-        fprintf(v->cli->err, "ringpost: the engine sent a line that this version cannot read; "
-                             "--json shows it\n");
-        return CLI_FAILURE;
+        return cli_ask_unreadable(v->cli);
     }
-    if (req->verb == ADMIN_OVERRIDES_LS && v->lines == 0 && !v->json) {
+    if (v->ls && v->lines == 0 && !v->json) {
         fprintf(v->cli->out, "no overrides\n");
     }
     return CLI_OK;
-}
-
-static int overrides_ask(struct cli *cli, const struct cli_args *args,
-                         const struct admin_request *req)
-{
-    struct overrides_view view = {.cli = cli, .json = args->json};
-    struct admin_client_sink sink = {.line = view_line, .ctx = &view};
-    struct buf path, error;
-    buf_init(&path, 8192);
-    buf_init(&error, ADMIN_REQUEST_BYTES_MAX);
-    buf_init(&view.text, 2 * ADMIN_CLIENT_LINE_MAX);
-    int status = cli_find_socket(cli, args, &path);
-    if (status != CLI_OK) {
-        goto out;
-    }
-    enum admin_client_result result = admin_client_call(buf_slice(&path), req,
-                                                        ADMIN_CLIENT_TIMEOUT_MS, &sink, &error);
-    if (error.len) {
-        fprintf(cli->err, "ringpost: %.*s\n", SLICE_ARG(buf_slice(&error)));
-    }
-    switch (result) {
-    case ADMIN_CLIENT_OK:
-        status = overrides_finish(&view, req);
-        break;
-    case ADMIN_CLIENT_UNREACHABLE:
-        status = CLI_UNREACHABLE;
-        break;
-    case ADMIN_CLIENT_REFUSED:
-    case ADMIN_CLIENT_BROKEN:
-        status = CLI_FAILURE;
-        break;
-    }
-out:
-    buf_deinit(&path);
-    buf_deinit(&error);
-    buf_deinit(&view.text);
-    return status;
 }
 
 static void line_add(struct buf *line, const char *key, const char *value)
@@ -177,22 +139,14 @@ static void line_add(struct buf *line, const char *key, const char *value)
     }
 }
 
-/* Through its text form, so that the same checks hold here and in the engine. */
-static int overrides_run(struct cli *cli, const struct cli_args *args, struct buf *line)
+/* Frees the line. */
+static int overrides_run(struct cli *cli, const struct cli_args *args, bool ls, struct buf *line)
 {
-    struct admin_request req;
-    struct buf why;
-    buf_init(&why, 8192);
-    int status = CLI_USAGE;
-    if (line->overflow) {
-        buf_add(&why, SLICE("the arguments are too long"));
-    }
-    if (why.len == 0 && admin_request_parse(buf_slice(line), &req, &why)) {
-        status = overrides_ask(cli, args, &req);
-    } else {
-        fprintf(cli->err, "ringpost: %.*s\n", SLICE_ARG(buf_slice(&why)));
-    }
-    buf_deinit(&why);
+    struct overrides_view view = {.cli = cli, .json = args->json, .ls = ls};
+    const struct cli_ask ask = {cli, args, view_line, overrides_finish, &view};
+    buf_init(&view.text, 2 * ADMIN_CLIENT_LINE_MAX);
+    int status = cli_ask(&ask, line);
+    buf_deinit(&view.text);
     buf_deinit(line);
     return status;
 }
@@ -202,7 +156,7 @@ int cli_overrides_ls(struct cli *cli, const struct cli_args *args)
     struct buf line;
     buf_init(&line, ADMIN_REQUEST_BYTES_MAX - 1);
     buf_add(&line, SLICE("overrides ls"));
-    return overrides_run(cli, args, &line);
+    return overrides_run(cli, args, true, &line);
 }
 
 int cli_overrides_cancel(struct cli *cli, const struct cli_args *args)
@@ -212,7 +166,7 @@ int cli_overrides_cancel(struct cli *cli, const struct cli_args *args)
     buf_add(&line, SLICE("overrides cancel"));
     line_add(&line, "override", args->word_count ? args->words[0] : NULL);
     buf_add(&line, args->all ? SLICE(" all=1") : SLICE(""));
-    return overrides_run(cli, args, &line);
+    return overrides_run(cli, args, false, &line);
 }
 
 int cli_overrides_add(struct cli *cli, const struct cli_args *args)
@@ -229,5 +183,5 @@ int cli_overrides_add(struct cli *cli, const struct cli_args *args)
     if (args->for_ms) {
         buf_addf(&line, " for=%llu", (unsigned long long)(args->for_ms / 1000));
     }
-    return overrides_run(cli, args, &line);
+    return overrides_run(cli, args, false, &line);
 }

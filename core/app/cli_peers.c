@@ -2,8 +2,7 @@
  *
  * `ringpost peers …`: what the running engine has learned of servers. --json passes its lines on as they are.
  */
-#include "core/admin/client.h"
-#include "core/app/cli_command.h"
+#include "core/app/cli_ask.h"
 #include "core/app/cli_table.h"
 #include "core/base/clock.h"
 
@@ -36,12 +35,11 @@ static void view_line(void *ctx, struct slice json)
     v->lines++;
 }
 
-static int peers_finish(const struct peers_view *v)
+static int peers_finish(void *ctx)
 {
+    const struct peers_view *v = ctx;
     if (v->unreadable || v->text.overflow) {
-        fprintf(v->cli->err, "ringpost: the engine sent a line that this version cannot read; "
-                             "--json shows it\n");
-        return CLI_FAILURE;
+        return cli_ask_unreadable(v->cli);
     }
     if (v->ls && v->lines == 0 && !v->json) {
         fprintf(v->cli->out, "nothing has been learned that holds now\n");
@@ -49,61 +47,16 @@ static int peers_finish(const struct peers_view *v)
     return CLI_OK;
 }
 
-static int peers_ask(struct cli *cli, const struct cli_args *args, const struct admin_request *req)
+static int peers_run(struct cli *cli, const struct cli_args *args, bool ls, const struct buf *line)
 {
     struct peers_view view = {.cli = cli,
                               .json = args->json,
-                              .ls = req->verb == ADMIN_PEERS_LS,
+                              .ls = ls,
                               .now_s = clock_read().wall_us / 1000000};
-    struct admin_client_sink sink = {.line = view_line, .ctx = &view};
-    struct buf path, error;
-    buf_init(&path, 8192);
-    buf_init(&error, ADMIN_REQUEST_BYTES_MAX);
+    const struct cli_ask ask = {cli, args, view_line, peers_finish, &view};
     buf_init(&view.text, 2 * ADMIN_CLIENT_LINE_MAX);
-    int status = cli_find_socket(cli, args, &path);
-    if (status != CLI_OK) {
-        goto out;
-    }
-    enum admin_client_result result = admin_client_call(buf_slice(&path), req,
-                                                        ADMIN_CLIENT_TIMEOUT_MS, &sink, &error);
-    if (error.len) {
-        fprintf(cli->err, "ringpost: %.*s\n", SLICE_ARG(buf_slice(&error)));
-    }
-    switch (result) {
-    case ADMIN_CLIENT_OK:
-        status = peers_finish(&view);
-        break;
-    case ADMIN_CLIENT_UNREACHABLE:
-        status = CLI_UNREACHABLE;
-        break;
-    case ADMIN_CLIENT_REFUSED:
-    case ADMIN_CLIENT_BROKEN:
-        status = CLI_FAILURE;
-        break;
-    }
-out:
-    buf_deinit(&path);
-    buf_deinit(&error);
+    int status = cli_ask(&ask, line);
     buf_deinit(&view.text);
-    return status;
-}
-
-/* Through its text form, so that the same checks hold here and in the engine. */
-static int peers_run(struct cli *cli, const struct cli_args *args, const struct buf *line)
-{
-    struct admin_request req;
-    struct buf why;
-    buf_init(&why, 8192);
-    int status = CLI_USAGE;
-    if (line->overflow) {
-        buf_add(&why, SLICE("the arguments are too long"));
-    }
-    if (why.len == 0 && admin_request_parse(buf_slice(line), &req, &why)) {
-        status = peers_ask(cli, args, &req);
-    } else {
-        fprintf(cli->err, "ringpost: %.*s\n", SLICE_ARG(buf_slice(&why)));
-    }
-    buf_deinit(&why);
     return status;
 }
 
@@ -112,7 +65,7 @@ int cli_peers_ls(struct cli *cli, const struct cli_args *args)
     struct buf line;
     buf_init(&line, ADMIN_REQUEST_BYTES_MAX - 1);
     buf_add(&line, SLICE("peers ls"));
-    int status = peers_run(cli, args, &line);
+    int status = peers_run(cli, args, true, &line);
     buf_deinit(&line);
     return status;
 }
@@ -132,7 +85,7 @@ int cli_peers_forget(struct cli *cli, const struct cli_args *args)
         buf_add(&line, SLICE("host="));
         admin_text_add(&line, slice_str(args->words[0]));
     }
-    int status = peers_run(cli, args, &line);
+    int status = peers_run(cli, args, false, &line);
     buf_deinit(&line);
     return status;
 }

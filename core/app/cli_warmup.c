@@ -2,8 +2,7 @@
  *
  * `ringpost warmup …`: how far sources are that warm up. --json passes the engine's lines on as they are.
  */
-#include "core/admin/client.h"
-#include "core/app/cli_command.h"
+#include "core/app/cli_ask.h"
 #include "core/app/cli_text.h"
 
 #include <json-c/json.h>
@@ -79,53 +78,23 @@ static void view_line(void *ctx, struct slice json)
     json_object_put(o);
 }
 
-static int warmup_ask(struct cli *cli, const struct cli_args *args, const struct admin_request *req)
+static int warmup_finish(void *ctx)
 {
-    struct warmup_view view = {.cli = cli, .json = args->json, .ls = req->verb == ADMIN_WARMUP_LS};
-    struct admin_client_sink sink = {.line = view_line, .ctx = &view};
-    struct buf path, error;
-    buf_init(&path, 8192);
-    buf_init(&error, ADMIN_REQUEST_BYTES_MAX);
-    int status = cli_find_socket(cli, args, &path);
-    if (status == CLI_OK) {
-        enum admin_client_result result = admin_client_call(buf_slice(&path), req,
-                                                            ADMIN_CLIENT_TIMEOUT_MS, &sink, &error);
-        status = result == ADMIN_CLIENT_OK            ? CLI_OK
-                 : result == ADMIN_CLIENT_UNREACHABLE ? CLI_UNREACHABLE
-                                                      : CLI_FAILURE;
+    const struct warmup_view *v = ctx;
+    if (v->unreadable) {
+        return cli_ask_unreadable(v->cli);
     }
-    if (error.len) {
-        fprintf(cli->err, "ringpost: %.*s\n", SLICE_ARG(buf_slice(&error)));
+    if (v->ls && v->lines == 0 && !v->json) {
+        fprintf(v->cli->out, "no source warms up, or none has sent anything yet\n");
     }
-    if (view.unreadable) {
-        fprintf(cli->err, "ringpost: the engine sent a line that this version cannot read; "
-                          "--json shows it\n");
-        status = CLI_FAILURE;
-    } else if (status == CLI_OK && view.ls && view.lines == 0 && !view.json) {
-        fprintf(cli->out, "no source warms up, or none has sent anything yet\n");
-    }
-    buf_deinit(&path);
-    buf_deinit(&error);
-    return status;
+    return CLI_OK;
 }
 
-/* Through its text form, so that the same checks hold here and in the engine. */
-static int warmup_run(struct cli *cli, const struct cli_args *args, const struct buf *line)
+static int warmup_run(struct cli *cli, const struct cli_args *args, bool ls, const struct buf *line)
 {
-    struct admin_request req;
-    struct buf why;
-    buf_init(&why, 8192);
-    int status = CLI_USAGE;
-    if (line->overflow) {
-        buf_add(&why, SLICE("the arguments are too long"));
-    }
-    if (why.len == 0 && admin_request_parse(buf_slice(line), &req, &why)) {
-        status = warmup_ask(cli, args, &req);
-    } else {
-        fprintf(cli->err, "ringpost: %.*s\n", SLICE_ARG(buf_slice(&why)));
-    }
-    buf_deinit(&why);
-    return status;
+    struct warmup_view view = {.cli = cli, .json = args->json, .ls = ls};
+    const struct cli_ask ask = {cli, args, view_line, warmup_finish, &view};
+    return cli_ask(&ask, line);
 }
 
 int cli_warmup_ls(struct cli *cli, const struct cli_args *args)
@@ -133,7 +102,7 @@ int cli_warmup_ls(struct cli *cli, const struct cli_args *args)
     struct buf line;
     buf_init(&line, ADMIN_REQUEST_BYTES_MAX - 1);
     buf_add(&line, SLICE("warmup ls"));
-    int status = warmup_run(cli, args, &line);
+    int status = warmup_run(cli, args, true, &line);
     buf_deinit(&line);
     return status;
 }
@@ -149,7 +118,7 @@ int cli_warmup_set(struct cli *cli, const struct cli_args *args)
         buf_add(&line, keys[i]);
         admin_text_add(&line, slice_str(args->words[i]));
     }
-    int status = warmup_run(cli, args, &line);
+    int status = warmup_run(cli, args, false, &line);
     buf_deinit(&line);
     return status;
 }
