@@ -149,10 +149,11 @@ struct queue_site *queue_site_known(struct queue *q, struct slice key);
 void queue_site_set_rates(struct queue *q, struct queue_site *s);
 /* What it waits for may be over. */
 void queue_site_wake(struct queue *q, struct queue_site *s);
-/* One of its connections is asked whether it stays. True: it is to end, and is counted as leaving until then. */
+/* One of its connections that work is asked whether it stays. True: it is to end, and is counted as leaving until
+ * then. Those that are still being opened may be refused, and are fewer then: it goes only for what they leave. */
 static inline bool queue_site_sheds(struct queue_site *s)
 {
-    if (s->surplus == 0) {
+    if (s->surplus <= s->connections - s->working) {
         return false;
     }
     s->surplus--;

@@ -377,6 +377,20 @@ START_TEST(each_worker_is_told_how_many_connections_to_keep)
 }
 END_TEST
 
+START_TEST(who_is_still_being_opened_goes_before_who_works)
+{
+    struct queue_site s = {.granted = 6, .connections = 5, .working = 2, .surplus = 4};
+    ck_assert(queue_site_sheds(&s)); /* three that may fail are not enough */
+    ck_assert_uint_eq(s.surplus, 3);
+    ck_assert(!queue_site_sheds(&s));
+    s.working++; /* one of the three was not refused */
+    ck_assert(queue_site_sheds(&s));
+    ck_assert(!queue_site_sheds(&s));
+    ck_assert_uint_eq(s.leaving, 2);
+    ck_assert_uint_eq(s.surplus, 2);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {
@@ -392,6 +406,7 @@ int main(void)
         messages_on_a_connection,
         keys_of_a_way,
         each_worker_is_told_how_many_connections_to_keep,
+        who_is_still_being_opened_goes_before_who_works,
     };
     return testing_run("core/queue/brake", tests, ARRAY_COUNT(tests));
 }
