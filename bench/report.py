@@ -128,7 +128,7 @@ class Report:
         return bars('CPU of the server in microseconds (logarithmic): per message; fanout: per recipient', groups)
 
 
-GROUPS = ['relay', 'latency', 'fanout', 'destinations', 'urgent', 'secure', 'idle']
+GROUPS = ['relay', 'latency', 'fanout', 'destinations', 'urgent', 'secure', 'idle', 'backends', 'overload', 'crowd']
 
 
 def order(row):

@@ -6,9 +6,11 @@ import time
 
 from backends import BackEnds
 from compare import fd_limit, heading
+from crowd import Crowd
 from destinations import Destinations
 from latency import Latency
 from load import Failed
+from overload import Overload
 from secure import Secure
 from urgent import Urgent
 
@@ -95,7 +97,7 @@ ROWS = [
     # Rates that each of them bears here.
     Destinations(100, ('Exim', 'Haraka')), Destinations(200, ('Ringpost', 'Postfix')),
     Destinations(3000, ('Ringpost',)),
-    Urgent(), Secure(), Idle(), BackEnds('1K', 20),
+    Urgent(), Secure(), Idle(), BackEnds('1K', 20), Overload(), Crowd(),
 ]
 
 

@@ -270,6 +270,7 @@ struct bench_sink *bench_sink_open(const struct sink_options *o)
 
 void bench_sink_close(struct bench_sink *s)
 {
+    must(s->threads || s->thread_count == 0);
     for (size_t i = 0; i < s->thread_count; i++) {
         bench_loop_stop(&s->workers[i].loop);
         pthread_join(s->threads[i], NULL);

@@ -76,6 +76,7 @@ static void session_end(struct source_session *s)
 }
 
 /* After a connection that ended in order at once, otherwise after a pause. */
+/* NOLINTNEXTLINE(misc-no-recursion): in order only once ready, so it ends */
 static void session_retry(struct source_session *s, bool in_order)
 {
     if (source_exhausted(s->worker) || !(in_order || s->worker->options->keep_going)) {
@@ -93,6 +94,7 @@ bool source_session_busy(const struct source_session *s)
            (s->phase != SOURCE_READY && s->phase != SOURCE_IDLE && s->phase != SOURCE_DONE);
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): see session_retry */
 void source_session_lost(struct source_session *s)
 {
     struct source_worker *w = s->worker;
@@ -111,6 +113,7 @@ void source_session_lost(struct source_session *s)
     source_launch(w);
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): see session_retry */
 void source_session_connect(struct source_session *s)
 {
     struct source_worker *w = s->worker;

@@ -36,6 +36,12 @@ if(RINGPOST_SANITIZE)
                         $<$<C_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
     add_link_options(-fsanitize=address,undefined)
     set(CMAKE_C_FLAGS_RELEASE "")
+elseif(RINGPOST_COVERAGE)
+    # Counters of threads are exact, and each condition of the source is a branch: no optimisation. What forked
+    # children and killed engines counted is lost.
+    add_compile_options(--coverage -fprofile-update=atomic -fprofile-abs-path -g -O0)
+    add_link_options(--coverage)
+    set(CMAKE_C_FLAGS_RELEASE "")
 elseif(RINGPOST_TSAN)
     add_compile_options(-fsanitize=thread -fno-omit-frame-pointer -g -O1
                         $<$<C_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)

@@ -85,7 +85,7 @@ function(ringpost_executable name folder)
     target_compile_options(${name} PRIVATE ${RINGPOST_LTO_COMPILE})
     target_link_options(${name} PRIVATE ${RINGPOST_LTO_LINK})
     target_link_libraries(${name} PRIVATE ${library} ${needs} m)
-    if(NOT RINGPOST_SANITIZE AND NOT RINGPOST_TSAN)
+    if(NOT RINGPOST_SANITIZE AND NOT RINGPOST_TSAN AND NOT RINGPOST_COVERAGE)
         # One word, or CMake moves the library out of the bracket.
         target_link_libraries(${name} PRIVATE
                               "-Wl,--push-state,--no-as-needed,-ljemalloc,--pop-state")

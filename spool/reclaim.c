@@ -142,6 +142,7 @@ void spool_reclaim_done(struct spool *spool, const struct io_event *ev)
     struct spool_dir *dir = spool->dir;
     struct spool_segment *s = spool->leaving;
     struct spool_past *p = s ? NULL : past_first(spool);
+    must(s || p);
     uint64_t number = s ? s->number : p->number;
     uint64_t bytes = s ? s->file_bytes : p->file_bytes;
     bool ok = ev->status == IO_OK;

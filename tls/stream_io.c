@@ -134,7 +134,7 @@ static struct tls_verdict judge(const struct tls_stream *s, const WOLFSSL_X509_S
         .chain = chain,
         .count = count,
         .trust = c->trust,
-        .name = c->is_server ? (struct slice){0} : slice_str(s->facts.server_name),
+        .name = c->is_server ? slice_of("", 0) : slice_str(s->facts.server_name),
         .purpose = c->is_server ? TLS_PURPOSE_CLIENT : TLS_PURPOSE_SERVER,
         .rsa_bits_min = c->rsa_bits_min,
         .wall_us = s->wall_us,

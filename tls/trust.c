@@ -126,7 +126,7 @@ static void mend_serial(struct buf *der)
 /* False: it does not parse, or there is no room. */
 static bool add_der(struct tls_trust *t, struct slice der)
 {
-    struct authority a;
+    struct authority a = {0};
     struct x509 c;
     if (!x509_parse(&c, der)) {
         return false;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * request_private - the parameters of requests as rows
+ * request_private - verbs and parameters of requests as rows
  *
- * Purpose:   between the table (request_params.c) and the line (request.c); nobody else includes this.
+ * Purpose:   between the tables (request_verbs.c, request_params.c) and the line (request.c); nobody else includes
+ *            this.
  * Owner:     constants. Thread: any. Errors: set returns false.
  */
 #ifndef RINGPOST_ADMIN_REQUEST_PRIVATE_H
@@ -46,5 +47,14 @@ struct admin_param {
 const struct admin_param *admin_params(size_t *count);
 /* Decodes text of a request. False: bad escapes, control characters, not UTF-8, empty or too long. */
 bool admin_text(struct slice value, char *dst, size_t cap);
+
+/* Takes a verb off the beginning of the line. */
+bool admin_verb_parse(struct slice *line, enum admin_verb *verb);
+/* Of lines, when the request says none. */
+uint32_t admin_verb_limit(enum admin_verb verb);
+/* Once all parameters are read. False: `why` says what is missing or does not go together. */
+bool admin_verb_complete(struct admin_request *req, struct buf *why);
+/* For a reason: only what is printable ASCII, and not much of it. */
+void admin_add_quoted(struct buf *out, struct slice word);
 
 #endif

@@ -5,6 +5,7 @@
 #include "core/app/cli_command.h"
 #include "core/app/sandbox_calls.h"
 #include "core/base/must.h"
+#include "core/conf/machine.h"
 #include "core/policy/automation_print.h"
 
 enum {
@@ -67,7 +68,9 @@ static struct relay_settings *cli_settings_load(struct cli *cli, const struct co
 
 int cli_serve(struct cli *cli, const struct cli_args *args)
 {
+    struct conf_machine machine = {0};
     struct conf_source src = cli_conf_source(cli, args);
+    src.machine = &machine; /* the same name after a reload */
     must(cli->serve != NULL);
     struct relay_settings *settings = cli_settings_load(cli, &src);
     if (!settings) {

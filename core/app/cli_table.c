@@ -215,6 +215,7 @@ static void table_add_value(struct buf *out, const char *key, struct json_object
     }
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): TABLE_NEST_MAX */
 static void table_add_object(struct buf *out, struct json_object *o, size_t indent)
 {
     json_object_object_foreach(o, key, v)

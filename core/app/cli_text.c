@@ -3,28 +3,11 @@
 #include "core/base/must.h"
 #include "core/base/utf8.h"
 
-static uint32_t text_code_point(struct slice sequence)
-{
-    static const unsigned char first_mask[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    must(sequence.len >= 1 && sequence.len <= 4);
-    uint32_t value = (unsigned char)sequence.ptr[0] & first_mask[sequence.len];
-    for (size_t i = 1; i < sequence.len; i++) {
-        value = value << 6 | ((unsigned char)sequence.ptr[i] & 0x3f);
-    }
-    return value;
-}
-
-static bool text_is_harmful(uint32_t c)
-{
-    return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200e && c <= 0x200f) ||
-           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
-}
-
 void cli_text_add(struct buf *out, struct slice text)
 {
     while (text.len) {
         size_t n = utf8_sequence(text);
-        if (n == 0 || text_is_harmful(text_code_point(slice_first(text, n)))) {
+        if (n == 0 || utf8_commands(utf8_code_point(slice_first(text, n)))) {
             buf_add_byte(out, '?');
         } else {
             buf_add(out, slice_first(text, n));

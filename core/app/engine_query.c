@@ -9,18 +9,31 @@
 
 #include <stdlib.h>
 
-static bool engine_is_stored_first(const struct admin_request *r)
+struct engine_verb {
+    enum {
+        ENGINE_ASK_ALL,  /* workers */
+        ENGINE_ASK_MEMO, /* the worker that has the memos */
+        ENGINE_STORE,    /* there first, then all */
+    } ask;
+    /* What is said when all have answered, beside their lines; NULL: nothing. */
+    void (*reply)(struct engine *e, struct engine_query *q);
+    bool lists; /* their lines are kept apart, for reply */
+    struct slice not_found;
+};
+static const struct engine_verb engine_verbs[ADMIN_VERB_COUNT]; /* at the end */
+
+static const struct engine_verb *engine_query_verb(const struct engine_query *q)
 {
-    bool named = r->verb == ADMIN_QUEUE_ROUTE && !r->dry_run &&
-                 !slice_eq(slice_str(r->to), SLICE("default"));
-    return r->verb == ADMIN_SUSPEND || r->verb == ADMIN_RESUME || r->verb == ADMIN_PEERS_FORGET ||
-           named;
+    must(q->request.verb < ADMIN_VERB_COUNT);
+    return &engine_verbs[q->request.verb];
 }
 
-static bool engine_is_override(enum admin_verb verb)
+static bool engine_is_stored_first(const struct engine_query *q)
 {
-    return verb == ADMIN_OVERRIDES_LS || verb == ADMIN_OVERRIDES_CANCEL ||
-           verb == ADMIN_OVERRIDES_ADD;
+    const struct admin_request *r = &q->request;
+    bool unnamed = r->verb == ADMIN_QUEUE_ROUTE &&
+                   (r->dry_run || slice_eq(slice_str(r->to), SLICE("default")));
+    return engine_query_verb(q)->ask == ENGINE_STORE && !unnamed;
 }
 
 static void engine_query_tell(struct engine *e, const struct engine_query *q, unsigned worker)
@@ -38,10 +51,8 @@ static void engine_query_tell(struct engine *e, const struct engine_query *q, un
 
 static void engine_query_start(struct engine *e, struct engine_query *q)
 {
-    bool one = q->request.verb == ADMIN_WARMUP_LS || q->request.verb == ADMIN_WARMUP_SET ||
-               q->request.verb == ADMIN_SUSPEND_LS || q->request.verb == ADMIN_PEERS_LS ||
-               engine_is_override(q->request.verb) ||
-               (engine_is_stored_first(&q->request) && !q->applies);
+    bool one = engine_query_verb(q)->ask == ENGINE_ASK_MEMO ||
+               (engine_is_stored_first(q) && !q->applies);
     q->waiting = one ? 1 : e->worker_count;
     for (unsigned w = 0; w < q->waiting; w++) {
         engine_query_tell(e, q, one ? SPOOL_MEMO_WORKER : w);
@@ -63,7 +74,7 @@ void engine_on_query(void *ctx, const struct admin_request *request, uint32_t to
         *q = (struct engine_query){.token = token,
                                    .request = *request,
                                    .since_ms = clock_read().wall_us / 1000};
-        if (request->verb == ADMIN_QUEUE_LS || request->verb == ADMIN_TOP) {
+        if (engine_query_verb(q)->lists) {
             q->lists = calloc(e->worker_count, sizeof(*q->lists));
             must(q->lists != NULL);
         }
@@ -90,6 +101,7 @@ static int engine_list_first(const struct slice *lists, unsigned count)
             continue;
         }
         struct slice id = engine_line_id(lists[w]);
+        must(id.ptr != NULL);
         if (first < 0 || memcmp(id.ptr, engine_line_id(lists[first]).ptr, id.len) < 0) {
             first = (int)w;
         }
@@ -131,7 +143,7 @@ static void engine_add_counts(struct queue_order_counts *to, const struct queue_
     to->bytes += from->bytes;
 }
 
-static void engine_reply_counts(struct engine *e, const struct engine_query *q)
+static void engine_reply_counts(struct engine *e, struct engine_query *q)
 {
     const struct queue_order_counts *c = &q->counts;
     bool states = !admin_verb_is_order(q->request.verb);
@@ -164,7 +176,16 @@ static void engine_reply_counts(struct engine *e, const struct engine_query *q)
     }
 }
 
-static void engine_reply_cancelled(struct engine *e, const struct engine_query *q)
+static void engine_reply_sums(struct engine *e, struct engine_query *q)
+{
+    if (queue_select_empty(&q->request.select)) {
+        engine_reply_stats(e, q);
+    } else {
+        engine_reply_counts(e, q);
+    }
+}
+
+static void engine_reply_cancelled(struct engine *e, struct engine_query *q)
 {
     struct buf out;
     buf_init(&out, 256);
@@ -174,7 +195,7 @@ static void engine_reply_cancelled(struct engine *e, const struct engine_query *
     buf_deinit(&out);
 }
 
-static void engine_reply_forgotten(struct engine *e, const struct engine_query *q)
+static void engine_reply_forgotten(struct engine *e, struct engine_query *q)
 {
     struct buf out;
     buf_init(&out, 256);
@@ -197,50 +218,12 @@ static void engine_query_end(struct engine *e, struct engine_query *q)
 
 static void engine_query_reply(struct engine *e, struct engine_query *q)
 {
-    bool selects = !queue_select_empty(&q->request.select);
-    switch (q->request.verb) {
-    case ADMIN_QUEUE_STATS:
-        if (selects) {
-            engine_reply_counts(e, q);
-        } else {
-            engine_reply_stats(e, q);
-        }
-        break;
-    case ADMIN_QUEUE_LS:
-        engine_reply_list(e, q);
-        break;
-    case ADMIN_QUEUE_RETRY:
-    case ADMIN_QUEUE_HOLD:
-    case ADMIN_QUEUE_RELEASE:
-    case ADMIN_QUEUE_BOUNCE:
-    case ADMIN_QUEUE_DELETE:
-    case ADMIN_QUEUE_ROUTE:
-    case ADMIN_SUSPEND:
-    case ADMIN_RESUME:
-        engine_reply_counts(e, q);
-        break;
-    case ADMIN_TOP:
-        engine_reply_top(e, q);
-        break;
-    case ADMIN_TRACE:
+    if (admin_verb_is_stream(q->request.verb)) {
         engine_trace_begun(e, q->token);
         return; /* it goes on */
-    case ADMIN_PEERS_FORGET:
-        engine_reply_forgotten(e, q);
-        break;
-    case ADMIN_OVERRIDES_CANCEL:
-        engine_reply_cancelled(e, q);
-        break;
-    case ADMIN_OVERRIDES_LS:
-    case ADMIN_OVERRIDES_ADD:
-    case ADMIN_PEERS_LS:
-    case ADMIN_QUEUE_SHOW:
-    case ADMIN_SUSPEND_LS:
-    case ADMIN_EXPLAIN:
-    case ADMIN_WARMUP_LS:
-    case ADMIN_WARMUP_SET:
-    case ADMIN_VERB_COUNT:
-        break;
+    }
+    if (engine_query_verb(q)->reply) {
+        engine_query_verb(q)->reply(e, q);
     }
     switch (q->verdict) {
     case WORKER_DONE:
@@ -274,16 +257,8 @@ static bool engine_query_refused(struct engine *e, const struct engine_query *q)
                              : SLICE("too many orders, try again"));
         break;
     case WORKER_NOT_FOUND:
-        admin_reply_fail(e->admin, q->token, ADMIN_NOT_FOUND,
-                         engine_is_override(q->request.verb)
-                             ? SLICE(
-                                   "there is no such override; `ringpost overrides ls` lists them")
-                         : q->request.verb == ADMIN_WARMUP_SET
-                             ? SLICE("that source does not warm up at that provider; "
-                                     "`ringpost warmup ls` lists where they do")
-                         : q->request.verb == ADMIN_PEERS_FORGET
-                             ? SLICE("nothing was learned of that host")
-                             : SLICE("that is not suspended"));
+        must(engine_query_verb(q)->not_found.len > 0);
+        admin_reply_fail(e->admin, q->token, ADMIN_NOT_FOUND, engine_query_verb(q)->not_found);
         break;
     case WORKER_NOT_STORED:
         admin_reply_fail(e->admin, q->token, ADMIN_NOT_STORED,
@@ -314,7 +289,7 @@ void engine_on_answer(struct engine *e, struct worker_mail *m)
         return;
     }
     bool over = engine_query_refused(e, q);
-    if (!over && engine_is_stored_first(&q->request) && !q->applies) {
+    if (!over && engine_is_stored_first(q) && !q->applies) {
         q->applies = true;
         q->target = m->target;
         engine_query_start(e, q);
@@ -325,3 +300,38 @@ void engine_on_answer(struct engine *e, struct worker_mail *m)
     }
     engine_query_end(e, q);
 }
+
+/* ---- the rows ---- */
+
+#define NOT_SUSPENDED SLICE_INIT("that is not suspended")
+#define NO_OVERRIDE SLICE_INIT("there is no such override; `ringpost overrides ls` lists them")
+#define NOT_WARMING                                                                                \
+    SLICE_INIT("that source does not warm up at that provider; `ringpost warmup ls` lists where "  \
+               "they do")
+#define NO_PEER SLICE_INIT("nothing was learned of that host")
+
+static const struct engine_verb engine_verbs[ADMIN_VERB_COUNT] = {
+    [ADMIN_QUEUE_STATS] = {ENGINE_ASK_ALL, .reply = engine_reply_sums},
+    [ADMIN_QUEUE_LS] = {ENGINE_ASK_ALL, .reply = engine_reply_list, .lists = true},
+    [ADMIN_QUEUE_SHOW] = {ENGINE_ASK_ALL},
+    [ADMIN_QUEUE_RETRY] = {ENGINE_ASK_ALL, .reply = engine_reply_counts},
+    [ADMIN_QUEUE_HOLD] = {ENGINE_ASK_ALL, .reply = engine_reply_counts},
+    [ADMIN_QUEUE_RELEASE] = {ENGINE_ASK_ALL, .reply = engine_reply_counts},
+    [ADMIN_QUEUE_BOUNCE] = {ENGINE_ASK_ALL, .reply = engine_reply_counts},
+    [ADMIN_QUEUE_DELETE] = {ENGINE_ASK_ALL, .reply = engine_reply_counts},
+    [ADMIN_QUEUE_ROUTE] = {ENGINE_STORE, .reply = engine_reply_counts},
+    [ADMIN_SUSPEND_LS] = {ENGINE_ASK_MEMO},
+    [ADMIN_SUSPEND] = {ENGINE_STORE, .reply = engine_reply_counts},
+    [ADMIN_RESUME] = {ENGINE_STORE, .reply = engine_reply_counts, .not_found = NOT_SUSPENDED},
+    [ADMIN_EXPLAIN] = {ENGINE_ASK_ALL},
+    [ADMIN_PEERS_LS] = {ENGINE_ASK_MEMO},
+    [ADMIN_PEERS_FORGET] = {ENGINE_STORE, .reply = engine_reply_forgotten, .not_found = NO_PEER},
+    [ADMIN_OVERRIDES_LS] = {ENGINE_ASK_MEMO},
+    [ADMIN_OVERRIDES_CANCEL] = {ENGINE_ASK_MEMO, .reply = engine_reply_cancelled,
+                                .not_found = NO_OVERRIDE},
+    [ADMIN_OVERRIDES_ADD] = {ENGINE_ASK_MEMO},
+    [ADMIN_TOP] = {ENGINE_ASK_ALL, .reply = engine_reply_top, .lists = true},
+    [ADMIN_TRACE] = {ENGINE_ASK_ALL},
+    [ADMIN_WARMUP_LS] = {ENGINE_ASK_MEMO},
+    [ADMIN_WARMUP_SET] = {ENGINE_ASK_MEMO, .not_found = NOT_WARMING},
+};

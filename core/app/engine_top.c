@@ -75,7 +75,7 @@ static int engine_top_first(const struct slice *lists, unsigned count)
 
 void engine_reply_top(struct engine *e, struct engine_query *q)
 {
-    struct slice lists[LIMIT_WORKERS];
+    struct slice lists[LIMIT_WORKERS] = {0};
     struct buf totals;
     must(e->worker_count <= LIMIT_WORKERS);
     for (unsigned w = 0; w < e->worker_count; w++) {

@@ -6,7 +6,9 @@
 #include "core/base/must.h"
 
 #include <errno.h>
+#include <linux/netlink.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <seccomp.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -14,16 +16,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { UNREGISTER_RING_FDS = 21 }; /* linux/io_uring.h; its users are in core/io */
+enum { ARGUMENTS_MAX = 3 };
 
 struct sandbox_call {
     const char *name;
     enum sandbox_verdict verdict;
-    unsigned extras; /* a row of these only */
-    bool has_arg;    /* only with this argument */
-    bool own_pid;    /* only for this process */
-    bool otherwise;  /* only where the call of the row above does not exist */
-    struct scmp_arg_cmp arg;
+    unsigned extras;    /* a row of these only */
+    bool own_pid;       /* only for this process */
+    bool otherwise;     /* only where the call of the row above does not exist */
+    unsigned arg_count; /* only with these arguments */
+    struct scmp_arg_cmp args[ARGUMENTS_MAX];
     const char *why;
 };
 
@@ -33,7 +35,16 @@ struct sandbox_call {
     }
 #define ALLOW_IF(call, condition, text)                                                            \
     {                                                                                              \
-        .name = call, .has_arg = true, .arg = condition, .why = text                               \
+        .name = call, .arg_count = 1, .args = {condition}, .why = text                             \
+    }
+/* type without its flags; protocol 0: the type's own. */
+#define SOCKET(family, type, protocol, text)                                                       \
+    {                                                                                              \
+        .name = "socket", .arg_count = 3, .why = text, .args = {                                   \
+            SCMP_A0(SCMP_CMP_EQ, family),                                                          \
+            SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, type),                                                \
+            SCMP_A2(SCMP_CMP_EQ, protocol)                                                         \
+        }                                                                                          \
     }
 #define OTHERWISE(call, text)                                                                      \
     {                                                                                              \
@@ -79,21 +90,17 @@ static const struct sandbox_call calls[] = {
     SANITIZER("rt_sigreturn"),
 
     ALLOW("io_uring_enter", "all reading, writing, sending, receiving of the workers"),
-    ALLOW_IF("io_uring_register", SCMP_A1(SCMP_CMP_EQ, UNREGISTER_RING_FDS), "the end of a ring"),
 
     ALLOW_IF("mmap", SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0), "memory, never executable"),
     ALLOW("munmap", "memory"),
     ALLOW("madvise", "memory"),
 
     ALLOW("futex", "threads"),
-    ALLOW("rseq", "a thread that was made and has not begun yet"),
-    ALLOW("set_robust_list", "a thread that was made and has not begun yet"),
     ALLOW("restart_syscall", "a wait after SIGSTOP and SIGCONT"),
     ALLOW("clock_gettime", "the clock, where the kernel does not answer in user space"),
     ALLOW("getrandom", "random numbers"),
-    ALLOW("getpid", "log"),
+    ALLOW("getpid", "abort()"),
     ALLOW("gettid", "abort()"),
-    ALLOW("uname", "our host name, at a reload"),
 
     ALLOW("read", "signals, configuration"),
     ALLOW("write", "the log; waking a worker"),
@@ -104,8 +111,6 @@ static const struct sandbox_call calls[] = {
     ALLOW("close", "files, sockets"),
     ALLOW("fstat", "files"),
     ALLOW("newfstatat", "watched files"),
-    ALLOW("access", "is there a certificate?"),
-    OTHERWISE("faccessat", "is there a certificate?"),
     ALLOW("fcntl", "files, sockets"),
     ALLOW("fsync", "mailboxes"),
     ALLOW("fstatfs", "room on the disk"),
@@ -115,14 +120,19 @@ static const struct sandbox_call calls[] = {
     OTHERWISE("readlinkat", "watched files"),
     ALLOW("renameat", "segments, mailboxes"),
     OTHERWISE("renameat2", "segments, mailboxes"),
-    ALLOW("unlink", "the admin socket"),
-    ALLOW("unlinkat", "segments, mailboxes"),
+    ALLOW("unlinkat", "segments, mailboxes, the admin socket"),
     ALLOW("inotify_add_watch", "watched files"),
     ALLOW("inotify_rm_watch", "watched files"),
 
-    ALLOW_IF("socket", SCMP_A0(SCMP_CMP_EQ, AF_INET), "mail servers, resolvers"),
-    ALLOW_IF("socket", SCMP_A0(SCMP_CMP_EQ, AF_INET6), "mail servers, resolvers"),
-    ALLOW_IF("socket", SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), "our own addresses, at a reload"),
+    SOCKET(AF_INET, SOCK_STREAM, 0, "mail servers, resolvers"),
+    SOCKET(AF_INET, SOCK_STREAM, IPPROTO_TCP, "resolvers"),
+    SOCKET(AF_INET, SOCK_DGRAM, 0, "resolvers"),
+    SOCKET(AF_INET, SOCK_DGRAM, IPPROTO_UDP, "resolvers"),
+    SOCKET(AF_INET6, SOCK_STREAM, 0, "mail servers, resolvers"),
+    SOCKET(AF_INET6, SOCK_STREAM, IPPROTO_TCP, "resolvers"),
+    SOCKET(AF_INET6, SOCK_DGRAM, 0, "resolvers"),
+    SOCKET(AF_INET6, SOCK_DGRAM, IPPROTO_UDP, "resolvers"),
+    SOCKET(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, "our own addresses, at a reload"),
     ALLOW("bind", "source addresses"),
     ALLOW("connect", "resolvers"),
     ALLOW("accept4", "clients to be turned away"),
@@ -137,8 +147,6 @@ static const struct sandbox_call calls[] = {
     ALLOW("poll", "the log's reader"),
     OTHERWISE("ppoll", "the log's reader"),
 
-    ALLOW("rt_sigaction", "abort()"),
-    ALLOW("rt_sigprocmask", "abort(), threads"),
     {.name = "tgkill", .own_pid = true, .why = "abort(): this process only"},
     ALLOW("exit", "the end of a thread"),
     ALLOW("exit_group", "the end"),
@@ -258,7 +266,7 @@ static int call_add(scmp_filter_ctx ctx, const struct sandbox_call *c)
         return seccomp_rule_add(ctx, call_action(c->verdict), number, 1,
                                 SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
     }
-    return seccomp_rule_add_array(ctx, call_action(c->verdict), number, c->has_arg, &c->arg);
+    return seccomp_rule_add_array(ctx, call_action(c->verdict), number, c->arg_count, c->args);
 }
 
 static int calls_add(scmp_filter_ctx ctx, unsigned extras)
@@ -321,7 +329,7 @@ static void print_allowed(struct buf *out, unsigned extras)
         if (c->verdict == SANDBOX_ALLOW && c->extras == extras) {
             buf_addf(out, "| `%s` | %s | %s |\n", c->name, c->why,
                      c->own_pid     ? "for this process"
-                     : c->has_arg   ? "with some arguments"
+                     : c->arg_count ? "with some arguments"
                      : c->otherwise ? "where the one above does not exist"
                                     : "");
         }

@@ -9,6 +9,14 @@
 #include "core/queue/top.h"
 #include "core/queue/warmup.h"
 
+/* What a worker does about a verb: a report is answered at once, what begins answers when it is done. */
+struct worker_verb {
+    void (*report)(struct worker *w, struct worker_mail *m);
+    void (*begin)(struct worker *w, struct worker_mail *m);
+    enum queue_action action; /* of the walk over the queue that it begins */
+};
+static const struct worker_verb worker_verbs[ADMIN_VERB_COUNT]; /* at the end */
+
 static void worker_stats(struct worker *w, struct worker_stats *s)
 {
     s->queue = w->queue.counters;
@@ -44,43 +52,8 @@ static void worker_on_order_done(void *ctx, const struct queue_order_counts *cou
 
 static enum queue_action worker_action(const struct admin_request *r)
 {
-    switch (r->verb) {
-    case ADMIN_QUEUE_LS:
-        return QUEUE_ACT_LIST;
-    case ADMIN_QUEUE_STATS:
-        return QUEUE_ACT_COUNT;
-    case ADMIN_QUEUE_RETRY:
-        return QUEUE_ACT_RETRY;
-    case ADMIN_QUEUE_HOLD:
-        return QUEUE_ACT_HOLD;
-    case ADMIN_QUEUE_RELEASE:
-        return QUEUE_ACT_RELEASE;
-    case ADMIN_QUEUE_BOUNCE:
-        return r->quiet ? QUEUE_ACT_BOUNCE_QUIETLY : QUEUE_ACT_BOUNCE;
-    case ADMIN_QUEUE_DELETE:
-        return QUEUE_ACT_DELETE;
-    case ADMIN_QUEUE_ROUTE:
-        return QUEUE_ACT_ROUTE;
-    case ADMIN_SUSPEND:
-        return QUEUE_ACT_SUSPEND;
-    case ADMIN_RESUME:
-        return QUEUE_ACT_RESUME;
-    case ADMIN_QUEUE_SHOW:
-    case ADMIN_SUSPEND_LS:
-    case ADMIN_EXPLAIN:
-    case ADMIN_PEERS_LS:
-    case ADMIN_PEERS_FORGET:
-    case ADMIN_OVERRIDES_LS:
-    case ADMIN_OVERRIDES_CANCEL:
-    case ADMIN_OVERRIDES_ADD:
-    case ADMIN_TOP:
-    case ADMIN_TRACE:
-    case ADMIN_WARMUP_LS:
-    case ADMIN_WARMUP_SET:
-    case ADMIN_VERB_COUNT:
-        break;
-    }
-    return QUEUE_ACT_NONE;
+    enum queue_action action = worker_verbs[r->verb].action;
+    return action == QUEUE_ACT_BOUNCE && r->quiet ? QUEUE_ACT_BOUNCE_QUIETLY : action;
 }
 
 static void worker_order(struct worker *w, struct worker_mail *m, const struct queue_select *select)
@@ -105,6 +78,58 @@ static void worker_order(struct worker *w, struct worker_mail *m, const struct q
         m->verdict = WORKER_REFUSED;
         worker_answer(w, m);
     }
+}
+
+static void worker_selection(struct worker *w, struct worker_mail *m)
+{
+    worker_order(w, m, &m->request.select);
+}
+
+/* ---- reports ---- */
+
+static void worker_count(struct worker *w, struct worker_mail *m)
+{
+    if (!queue_select_empty(&m->request.select)) {
+        worker_selection(w, m);
+        return;
+    }
+    worker_stats(w, &m->stats);
+    m->stats.deferred = queue_report_deferred(&w->queue); /* a walk */
+    worker_answer(w, m);
+}
+
+static void worker_show(struct worker *w, struct worker_mail *m)
+{
+    uint64_t id;
+    if (queue_id_parse(slice_str(m->request.id), &id)) {
+        queue_report_one(&w->queue, id, ADMIN_SHOW_RECIPIENTS_MAX, &m->answer);
+    }
+}
+
+static void worker_suspensions(struct worker *w, struct worker_mail *m)
+{
+    queue_suspend_report(&w->queue, &m->answer);
+}
+
+static void worker_peers(struct worker *w, struct worker_mail *m)
+{
+    queue_peers_report(&w->queue, &m->answer);
+}
+
+static void worker_list_overrides(struct worker *w, struct worker_mail *m)
+{
+    queue_overrides_report(w->queue.lessons.automation, io_now(w->io)->wall_us / 1000, &m->answer);
+}
+
+static void worker_explain(struct worker *w, struct worker_mail *m)
+{
+    queue_live_report(&w->queue, slice_str(m->request.select.domain), m->request.site_id,
+                      &m->answer);
+}
+
+static void worker_warmups(struct worker *w, struct worker_mail *m)
+{
+    queue_warmup_report(&w->queue, &m->answer);
 }
 
 static void worker_top(struct worker *w, struct worker_mail *m)
@@ -281,73 +306,42 @@ static void worker_set_warmup(struct worker *w, struct worker_mail *m)
     }
 }
 
+/* ---- the rows ---- */
+
+static const struct worker_verb worker_verbs[ADMIN_VERB_COUNT] = {
+    [ADMIN_QUEUE_STATS] = {NULL, worker_count, QUEUE_ACT_COUNT},
+    [ADMIN_QUEUE_LS] = {NULL, worker_selection, QUEUE_ACT_LIST},
+    [ADMIN_QUEUE_SHOW] = {worker_show, NULL, QUEUE_ACT_NONE},
+    [ADMIN_QUEUE_RETRY] = {NULL, worker_selection, QUEUE_ACT_RETRY},
+    [ADMIN_QUEUE_HOLD] = {NULL, worker_selection, QUEUE_ACT_HOLD},
+    [ADMIN_QUEUE_RELEASE] = {NULL, worker_selection, QUEUE_ACT_RELEASE},
+    [ADMIN_QUEUE_BOUNCE] = {NULL, worker_selection, QUEUE_ACT_BOUNCE},
+    [ADMIN_QUEUE_DELETE] = {NULL, worker_selection, QUEUE_ACT_DELETE},
+    [ADMIN_QUEUE_ROUTE] = {NULL, worker_route, QUEUE_ACT_ROUTE},
+    [ADMIN_SUSPEND_LS] = {worker_suspensions, NULL, QUEUE_ACT_NONE},
+    [ADMIN_SUSPEND] = {NULL, worker_suspend, QUEUE_ACT_SUSPEND},
+    [ADMIN_RESUME] = {NULL, worker_suspend, QUEUE_ACT_RESUME},
+    [ADMIN_EXPLAIN] = {worker_explain, NULL, QUEUE_ACT_NONE},
+    [ADMIN_PEERS_LS] = {worker_peers, NULL, QUEUE_ACT_NONE},
+    [ADMIN_PEERS_FORGET] = {NULL, worker_forget_peers, QUEUE_ACT_NONE},
+    [ADMIN_OVERRIDES_LS] = {worker_list_overrides, NULL, QUEUE_ACT_NONE},
+    [ADMIN_OVERRIDES_CANCEL] = {NULL, worker_overrides, QUEUE_ACT_NONE},
+    [ADMIN_OVERRIDES_ADD] = {NULL, worker_overrides, QUEUE_ACT_NONE},
+    [ADMIN_TOP] = {worker_top, NULL, QUEUE_ACT_NONE},
+    [ADMIN_TRACE] = {worker_trace, NULL, QUEUE_ACT_NONE},
+    [ADMIN_WARMUP_LS] = {worker_warmups, NULL, QUEUE_ACT_NONE},
+    [ADMIN_WARMUP_SET] = {NULL, worker_set_warmup, QUEUE_ACT_NONE},
+};
+
 void worker_query(struct worker *w, struct worker_mail *m)
 {
-    uint64_t id;
-    switch (m->request.verb) {
-    case ADMIN_QUEUE_STATS:
-        if (!queue_select_empty(&m->request.select)) {
-            worker_order(w, m, &m->request.select);
-            return;
-        }
-        worker_stats(w, &m->stats);
-        m->stats.deferred = queue_report_deferred(&w->queue); /* a walk */
-        break;
-    case ADMIN_QUEUE_SHOW:
-        if (queue_id_parse(slice_str(m->request.id), &id)) {
-            queue_report_one(&w->queue, id, ADMIN_SHOW_RECIPIENTS_MAX, &m->answer);
-        }
-        break;
-    case ADMIN_QUEUE_LS:
-    case ADMIN_QUEUE_RETRY:
-    case ADMIN_QUEUE_HOLD:
-    case ADMIN_QUEUE_RELEASE:
-    case ADMIN_QUEUE_BOUNCE:
-    case ADMIN_QUEUE_DELETE:
-        worker_order(w, m, &m->request.select);
+    must(m->request.verb < ADMIN_VERB_COUNT);
+    const struct worker_verb *verb = &worker_verbs[m->request.verb];
+    must(!verb->report != !verb->begin); /* a verb without a row here */
+    if (verb->begin) {
+        verb->begin(w, m);
         return;
-    case ADMIN_QUEUE_ROUTE:
-        worker_route(w, m);
-        return;
-    case ADMIN_SUSPEND:
-    case ADMIN_RESUME:
-        worker_suspend(w, m);
-        return;
-    case ADMIN_SUSPEND_LS:
-        queue_suspend_report(&w->queue, &m->answer);
-        break;
-    case ADMIN_PEERS_LS:
-        queue_peers_report(&w->queue, &m->answer);
-        break;
-    case ADMIN_PEERS_FORGET:
-        worker_forget_peers(w, m);
-        return;
-    case ADMIN_OVERRIDES_LS:
-        queue_overrides_report(w->queue.lessons.automation, io_now(w->io)->wall_us / 1000,
-                               &m->answer);
-        break;
-    case ADMIN_OVERRIDES_CANCEL:
-    case ADMIN_OVERRIDES_ADD:
-        worker_overrides(w, m);
-        return;
-    case ADMIN_EXPLAIN:
-        queue_live_report(&w->queue, slice_str(m->request.select.domain), m->request.site_id,
-                          &m->answer);
-        break;
-    case ADMIN_TOP:
-        worker_top(w, m);
-        break;
-    case ADMIN_TRACE:
-        worker_trace(w, m);
-        break;
-    case ADMIN_WARMUP_LS:
-        queue_warmup_report(&w->queue, &m->answer);
-        break;
-    case ADMIN_WARMUP_SET:
-        worker_set_warmup(w, m);
-        return;
-    case ADMIN_VERB_COUNT:
-        break;
     }
+    verb->report(w, m);
     worker_answer(w, m);
 }

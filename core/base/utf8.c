@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/base/utf8.h"
 
+#include "core/base/must.h"
+
 static bool tail(unsigned char c)
 {
     return (c & 0xC0) == 0x80;
@@ -50,6 +52,23 @@ bool utf8_has_8bit(struct slice s)
         all |= (unsigned char)s.ptr[i];
     }
     return all >= 0x80;
+}
+
+uint32_t utf8_code_point(struct slice sequence)
+{
+    static const unsigned char first_mask[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+    must(sequence.len >= 1 && sequence.len <= 4);
+    uint32_t value = (unsigned char)sequence.ptr[0] & first_mask[sequence.len];
+    for (size_t i = 1; i < sequence.len; i++) {
+        value = value << 6 | ((unsigned char)sequence.ptr[i] & 0x3F);
+    }
+    return value;
+}
+
+bool utf8_commands(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x200E && c <= 0x200F) ||
+           (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
 }
 
 size_t utf8_encode(uint32_t code_point, char out[4])

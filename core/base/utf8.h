@@ -20,6 +20,13 @@ bool utf8_valid(struct slice s);
 /* Any byte >= 0x80? */
 bool utf8_has_8bit(struct slice s);
 
+/* The code point of a sequence that utf8_sequence has measured. */
+uint32_t utf8_code_point(struct slice sequence);
+
+/* Does it command a terminal or a reader instead of being text? Controls (C0, DEL, C1: U+009B is an ESC [ of
+ * one character), line and paragraph separators, and what turns the direction of writing. */
+bool utf8_commands(uint32_t code_point);
+
 /* Writes the 1..4 bytes of a code point; 0 for surrogates and values above U+10FFFF. */
 size_t utf8_encode(uint32_t code_point, char out[4]);
 

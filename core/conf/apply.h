@@ -13,6 +13,7 @@
 #define RINGPOST_CONF_APPLY_H
 
 #include "core/conf/keys.h"
+#include "core/conf/machine.h"
 #include "core/conf/report.h"
 
 enum { CONF_PATH_BYTES_MAX = 1024 };
@@ -24,6 +25,7 @@ struct conf_apply {
     struct conf_arena *arena;
     bool *bad_keys;      /* by index in the table */
     size_t secret_bytes; /* read through _FILE so far */
+    struct conf_machine *machine;
 };
 
 void conf_apply_tree(struct conf_apply *a, struct conf_node *root);

@@ -7,8 +7,6 @@
 #include "core/conf/value_names.h"
 #include "core/conf/warmup.h"
 
-#include <unistd.h>
-
 struct check {
     const struct conf_apply *a;
     const struct conf_node *root;
@@ -28,10 +26,10 @@ static struct slice join(struct conf_arena *arena, struct slice a, struct slice 
 
 static struct slice machine_name(struct conf_apply *a)
 {
-    char name[256] = "";
+    struct slice name = conf_machine_name(a->machine);
     struct conf_origin from = {.kind = CONF_FROM_DEFAULT};
-    if (gethostname(name, sizeof(name) - 1) == 0 && conf_domain_valid(slice_str(name))) {
-        return conf_arena_copy(a->arena, slice_str(name));
+    if (conf_domain_valid(name)) {
+        return conf_arena_copy(a->arena, name);
     }
     conf_report_warning(a->report, &from, SLICE("identity.hostname"),
                         "the machine's name is no host name, using \"localhost\"");

@@ -15,6 +15,12 @@ static bool refuse_errno(struct buf *why, int error)
     return false;
 }
 
+bool conf_file_is_there(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
 bool conf_file_read(const char *path, size_t bytes_max, struct buf *out, struct buf *why)
 {
     struct stat st;

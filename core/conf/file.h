@@ -15,6 +15,9 @@
 /* Appends the contents to out. bytes_max: more is an error. */
 bool conf_file_read(const char *path, size_t bytes_max, struct buf *out, struct buf *why);
 
+/* Not access(2): the sandbox has one call for what is asked of a file. */
+bool conf_file_is_there(const char *path);
+
 enum { CONF_FOLDER_FILES_MAX = 256 };
 
 /* The paths of <folder>/<name>.yaml, sorted by name, hidden ones left out. A folder that does not

@@ -160,11 +160,12 @@ union any_item {
 };
 
 /* What storing this tree takes: a value and a text per scalar. */
+/* NOLINTNEXTLINE(misc-no-recursion): CONF_YAML_DEPTH_MAX */
 static size_t cost_of(const struct conf_node *n)
 {
     size_t cost = conf_arena_cost(sizeof(union any_item)) + conf_arena_cost(n->text.len);
     for (const struct conf_node *child = n->first; child; child = child->next) {
-        cost += cost_of(child); /* depth: CONF_YAML_DEPTH_MAX */
+        cost += cost_of(child);
     }
     return cost;
 }
@@ -241,8 +242,13 @@ static struct conf *build(struct loader *l)
     /* What is wrong in the tree has been said; a value that was refused stays at its default. */
     buf_init(&mute, 4096);
     struct conf_report muted = {.errors = &mute};
-    struct conf_apply store = {
-        t, l->report.error_count ? &muted : &l->report, c, arena, l->apply.bad_keys, 0};
+    struct conf_apply store = {t,
+                               l->report.error_count ? &muted : &l->report,
+                               c,
+                               arena,
+                               l->apply.bad_keys,
+                               0,
+                               l->apply.machine};
     conf_apply_defaults(&store, NULL, c);
     conf_apply_tree(&store, l->root);
     store.report = &l->report;
@@ -261,6 +267,7 @@ struct conf *conf_load(const struct conf_source *src, struct buf *errors, struct
 {
     struct loader l = {.nodes_left = NODES_MAX};
     struct conf_origin from = {.kind = CONF_FROM_DEFAULT};
+    struct conf_machine once = {0};
     struct conf *c = NULL;
     l.report = (struct conf_report){.errors = errors, .warnings = warnings};
     l.profile_source = (struct conf_profile_source){src->environment, src->root};
@@ -270,7 +277,9 @@ struct conf *conf_load(const struct conf_source *src, struct buf *errors, struct
         conf_report_error(&l.report, &from, SLICE("configuration"), "out of memory");
         goto out;
     }
-    l.apply = (struct conf_apply){&conf_table, &l.report, NULL, l.scratch, bad_keys, 0};
+    l.apply = (struct conf_apply){
+        &conf_table, &l.report, NULL, l.scratch, bad_keys, 0, src->machine ? src->machine : &once};
+    (void)conf_machine_name(l.apply.machine); /* while it can be asked */
     l.root = conf_node_new(l.scratch, CONF_NODE_MAP, &from);
     l.shaping = conf_node_new(l.scratch, CONF_NODE_LIST, &from);
     l.automation = conf_node_new(l.scratch, CONF_NODE_LIST, &from);

@@ -104,7 +104,8 @@ static void below(struct conf_profile_load *p)
     struct conf_origin from = {.kind = CONF_FROM_DEFAULT};
     struct buf name;
     buf_init(&name, 512);
-    if (conf_vars_get(p->source, SLICE("MYHOSTNAME")).len == 0 && conf_host_reverse_name(&name)) {
+    if (conf_vars_get(p->source, SLICE("MYHOSTNAME")).len == 0 &&
+        conf_machine_reverse_name(p->apply->machine, &name)) {
         conf_profile_put(p, &from, "identity.hostname", conf_profile_keep(p, buf_slice(&name)));
     }
     buf_deinit(&name);

@@ -9,8 +9,6 @@
 #include "core/conf/profile_tables.h"
 #include "core/conf/value_names.h"
 
-#include <unistd.h>
-
 #define GMAIL "GMAIL_USER GMAIL_PASSWORD"
 #define NO_GMAIL "!GMAIL_USER|!GMAIL_PASSWORD"
 #define SES NO_GMAIL " SES_USER SES_PASSWORD"
@@ -187,7 +185,7 @@ static void macro_file(struct conf_profile_load *p)
 {
     struct slice path = conf_profile_path(p, SLICE(MACROS_FILE));
     struct buf text, why;
-    if (path.len == 0 || access(path.ptr, F_OK) != 0) {
+    if (path.len == 0 || !conf_file_is_there(path.ptr)) {
         return;
     }
     struct conf_origin from = conf_profile_place(path, 0);
@@ -250,13 +248,11 @@ static void local_domains_put(struct conf_profile_load *p, const struct conf_ori
                               struct slice more)
 {
     struct slice own = conf_vars_get(p->source, SLICE("MAILNAME"));
-    char separator, machine[256] = "";
+    char separator;
     struct slice rest = conf_exim_list(more, &separator), item;
     struct buf names;
     buf_init(&names, 1 << 20);
-    if (own.len == 0 && gethostname(machine, sizeof(machine) - 1) == 0) {
-        own = slice_str(machine);
-    }
+    own = own.len ? own : conf_machine_name(p->apply->machine);
     buf_add(&names, SLICE("localhost"));
     if (conf_domain_valid(own) && !slice_eq_nocase(own, SLICE("localhost"))) {
         buf_addf(&names, ",%.*s", SLICE_ARG(own));

@@ -3,9 +3,8 @@
  * Profile 003: INSIOS smarthost (Postfix and OpenDKIM, ports 587 and 586, by network and login).
  */
 #include "core/base/must.h"
+#include "core/conf/file.h"
 #include "core/conf/profile_tables.h"
-
-#include <unistd.h>
 
 #define FOLDER "/etc/smarthost"
 #define SIGNING_TABLE FOLDER "/opendkim/signingtable"
@@ -88,8 +87,8 @@ static void opendkim_tables(struct conf_profile_load *p)
 {
     struct slice signing = conf_profile_path(p, SLICE(SIGNING_TABLE));
     struct slice keys = conf_profile_path(p, SLICE(KEY_TABLE));
-    bool has_signing = signing.len && access(signing.ptr, F_OK) == 0;
-    bool has_keys = keys.len && access(keys.ptr, F_OK) == 0;
+    bool has_signing = signing.len && conf_file_is_there(signing.ptr);
+    bool has_keys = keys.len && conf_file_is_there(keys.ptr);
     if (has_signing && has_keys) {
         struct conf_origin from = conf_profile_place(signing, 0);
         conf_profile_put(p, &from, "dkim.signing_table", SLICE(SIGNING_TABLE));

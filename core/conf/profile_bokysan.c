@@ -4,9 +4,8 @@
  */
 #include "core/base/must.h"
 #include "core/conf/env.h"
+#include "core/conf/file.h"
 #include "core/conf/profile_tables.h"
-
-#include <unistd.h>
 
 #define KEYS_FOLDER "/etc/opendkim/keys"
 #define RELAY_LOGIN "RELAYHOST RELAYHOST_USERNAME RELAYHOST_PASSWORD"
@@ -134,7 +133,7 @@ static void domain_put(struct conf_profile_load *p, const struct conf_origin *fr
     buf_addf(&path, KEYS_FOLDER "/%.*s.private", SLICE_ARG(name));
     struct slice kept = conf_profile_keep(p, buf_slice(&path));
     struct slice whole = conf_profile_path(p, kept);
-    if (whole.len && access(whole.ptr, F_OK) == 0) {
+    if (whole.len && conf_file_is_there(whole.ptr)) {
         conf_profile_put_item(p, from, "domains", index, "dkim_key_file", kept);
         conf_profile_put_item(p, from, "domains", index, "dkim_selector",
                               conf_profile_keep(p, selector_of(p, name)));
@@ -227,7 +226,7 @@ static void above(struct conf_profile_load *p)
     struct slice autoset = conf_vars_get(p->source, SLICE("AUTOSET_HOSTNAME"));
     struct buf name;
     buf_init(&name, 512);
-    if (slice_eq(autoset, SLICE("1")) && conf_host_reverse_name(&name)) {
+    if (slice_eq(autoset, SLICE("1")) && conf_machine_reverse_name(p->apply->machine, &name)) {
         struct conf_origin from = {.kind = CONF_FROM_ENV, .name = SLICE("AUTOSET_HOSTNAME")};
         conf_profile_put(p, &from, "identity.hostname", conf_profile_keep(p, buf_slice(&name)));
     }

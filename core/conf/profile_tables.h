@@ -79,9 +79,6 @@ void conf_profile_yaml_domains(struct conf_profile_load *p, const struct conf_pr
 
 /* The networks of an interface's IPv4 addresses, with commas; false: there is no such interface. */
 bool conf_interface_nets(struct slice name, struct buf *out);
-/* The name that reverse DNS gives one of this machine's public addresses, within two seconds.
- * False: there is no public address, or no name. */
-bool conf_host_reverse_name(struct buf *out);
 bool conf_host_has_ipv6(void);
 
 #endif

@@ -76,6 +76,7 @@ static size_t text_cost(struct slice s)
     return conf_arena_cost(s.len) + conf_arena_cost(0);
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): sources of a rule have none */
 static size_t draft_cost(const struct conf_shaping_draft *d)
 {
     size_t cost = conf_arena_cost(sizeof(struct conf_shaping_rule)) + text_cost(d->name) +
@@ -123,6 +124,7 @@ static void settings_copy(struct copier *c, const struct conf_shaping_draft *d,
                                            ? conf_arena_take(c->arena, rule->count * sizeof(*out))
                                            : NULL;
     for (const struct conf_shaping_draft_setting *s = d->settings; s; s = s->next) {
+        must(n < rule->count);
         out[n] = s->s;
         out[n++].at = origin_copy(c, &s->s.at);
     }
@@ -153,6 +155,7 @@ static bool gone_built_in(const struct conf_shaping_draft *d)
 }
 
 /* Those that are there, or the built-in ones that are not. */
+/* NOLINTNEXTLINE(misc-no-recursion): see draft_copy */
 static struct conf_shaping_rules list_copy(struct copier *c, const struct conf_shaping_draft *first,
                                            bool removed)
 {
@@ -166,6 +169,7 @@ static struct conf_shaping_rules list_copy(struct copier *c, const struct conf_s
     size_t i = 0;
     for (const struct conf_shaping_draft *d = first; d; d = d->next) {
         if (removed ? gone_built_in(d) : !d->removed) {
+            must(i < rules.count);
             draft_copy(c, d, &out[i++]);
         }
     }
@@ -174,6 +178,7 @@ static struct conf_shaping_rules list_copy(struct copier *c, const struct conf_s
     return rules;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): sources of a rule have none */
 static void draft_copy(struct copier *c, const struct conf_shaping_draft *d,
                        struct conf_shaping_rule *rule)
 {
@@ -217,11 +222,12 @@ static struct conf_shaping *rules_copy(const struct conf_shaping_reader *r)
 
 /* ---- all of it ----------------------------------------------------------------------------- */
 
+/* NOLINTNEXTLINE(misc-no-recursion): CONF_YAML_DEPTH_MAX */
 static size_t tree_cost(const struct conf_node *n)
 {
     size_t cost = CONF_SHAPING_SCRATCH_BYTES + text_cost(n->key) + text_cost(n->text);
     for (const struct conf_node *child = n->first; child; child = child->next) {
-        cost += tree_cost(child); /* depth: CONF_YAML_DEPTH_MAX */
+        cost += tree_cost(child);
     }
     return cost;
 }

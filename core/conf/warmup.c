@@ -119,7 +119,7 @@ struct warmup_place {
 static struct warmup_place place_of(const struct warmup_check *k, struct slice group, size_t index,
                                     const char *leaf)
 {
-    struct warmup_place p = {.at = {CONF_FROM_DEFAULT}};
+    struct warmup_place p = {.at = {.kind = CONF_FROM_DEFAULT}};
     const struct conf_node *list = conf_node_find(k->root, group);
     const struct conf_node *item = list ? conf_node_at(list, index) : NULL;
     const struct conf_node *node = item ? conf_node_find(item, slice_str(leaf)) : NULL;

@@ -10,6 +10,7 @@
  * Not core/io/offload.c: its queue is for computing, first come, first served, shared by all workers, and its port
  * needs an io to be told by.
  */
+#include "core/base/thread.h"
 #include "core/io/epoll.h"
 
 #include <errno.h>
@@ -85,7 +86,7 @@ static int epoll_disk_start(struct epoll_disk *d)
     int error = 0;
     for (unsigned i = 0; i < EPOLL_DISK_THREADS && !error; i++) {
         void *(*entry)(void *) = i == 1 ? epoll_disk_durable_main : epoll_disk_plain_main;
-        error = pthread_create(&d->threads[i], NULL, entry, d);
+        error = thread_start(&d->threads[i], entry, d);
         d->thread_count += !error;
     }
     return error;

@@ -8,6 +8,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -147,11 +148,25 @@ void net_close(int fd)
 /* A timeout, not O_NONBLOCK for a while: the socket may be shared (net_share) and other workers do this at the same
  * time. One would take the flag away under another's accept, or put it back for ever, which a ring answers with EAGAIN
  * at once, again and again. */
-unsigned net_accept_and_refuse(int listen_fd, struct slice line, unsigned max)
+static bool net_accept_soon(int listen_fd)
 {
     static const struct timeval soon = {.tv_usec = 1000};
+    return setsockopt(listen_fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)) == 0;
+}
+
+int net_accept(int listen_fd)
+{
+    struct pollfd waits = {.fd = listen_fd, .events = POLLIN};
+    if (poll(&waits, 1, 0) <= 0 || !net_accept_soon(listen_fd)) {
+        return -1;
+    }
+    return accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+}
+
+unsigned net_accept_and_refuse(int listen_fd, struct slice line, unsigned max)
+{
     unsigned n = 0;
-    if (setsockopt(listen_fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)) != 0) {
+    if (!net_accept_soon(listen_fd)) {
         return 0;
     }
     while (n < max) {

@@ -36,6 +36,8 @@ void net_refuse(int fd, struct slice line);
 /* Our half is closed: the peer gets what was sent, then the end. */
 void net_shut_write(int fd);
 void net_close(int fd);
+/* The next client that waits; negative: none does, or there is no descriptor for it. Waits for nobody. */
+int net_accept(int listen_fd);
 /* Accepts and refuses everything that waits, at most max; returns how many. */
 unsigned net_accept_and_refuse(int listen_fd, struct slice line, unsigned max);
 /* The addresses of all interfaces, loopback included; the caller frees them. NULL: errno says why. */

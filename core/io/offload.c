@@ -8,6 +8,7 @@
  */
 #include "core/io/offload.h"
 #include "core/base/must.h"
+#include "core/base/thread.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -89,7 +90,7 @@ struct offload *offload_open(unsigned threads, unsigned jobs_max,
     o->waiting_max = jobs_max;
     o->hooks = hooks ? *hooks : (struct offload_thread_hooks){NULL, NULL};
     while (o->thread_count < threads &&
-           pthread_create(&o->threads[o->thread_count], NULL, offload_main, o) == 0) {
+           thread_start(&o->threads[o->thread_count], offload_main, o) == 0) {
         o->thread_count++;
     }
     if (o->thread_count == 0) {

@@ -1,30 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/obs/log.h"
 
-/* Bytes of a well-formed UTF-8 sequence at the start of s, 0 when there is none (RFC 3629). */
-static size_t obs_utf8_len(struct slice s)
-{
-    unsigned char c = (unsigned char)s.ptr[0];
-    size_t n = c >= 0xc2 && c <= 0xdf   ? 2
-               : c >= 0xe0 && c <= 0xef ? 3
-               : c >= 0xf0 && c <= 0xf4 ? 4
-                                        : 0;
-    if (n == 0 || s.len < n) {
-        return 0;
-    }
-    unsigned char second = (unsigned char)s.ptr[1];
-    unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
-    unsigned char high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-    if (second < low || second > high) {
-        return 0;
-    }
-    for (size_t i = 2; i < n; i++) {
-        if (((unsigned char)s.ptr[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    return n;
-}
+#include "core/base/must.h"
+#include "core/base/utf8.h"
 
 static void obs_json_escape(struct buf *out, unsigned char c)
 {
@@ -44,6 +22,15 @@ static void obs_json_escape(struct buf *out, unsigned char c)
     }
 }
 
+/* A character that is no text, as JSON writes it: the value is the same, and no terminal obeys it. */
+static void obs_json_escape_point(struct buf *out, uint32_t c)
+{
+    static const char hex[] = "0123456789abcdef";
+    must(c >= 0x80 && c <= 0xffff && utf8_commands(c));
+    char esc[6] = {'\\', 'u', hex[c >> 12], hex[c >> 8 & 15], hex[c >> 4 & 15], hex[c & 15]};
+    buf_add(out, slice_of(esc, 6));
+}
+
 void obs_json_string(struct buf *out, struct slice value)
 {
     buf_add_byte(out, '"');
@@ -54,14 +41,19 @@ void obs_json_string(struct buf *out, struct slice value)
             plain++;
             continue;
         }
-        size_t n = c >= 0x80 ? obs_utf8_len(slice_skip(value, plain)) : 0;
-        if (n) {
+        size_t n = c >= 0x80 ? utf8_sequence(slice_skip(value, plain)) : 0;
+        uint32_t point = n ? utf8_code_point(slice_of(value.ptr + plain, n)) : 0;
+        if (n && !utf8_commands(point)) {
             plain += n;
             continue;
         }
         buf_add(out, slice_first(value, plain));
-        obs_json_escape(out, c);
-        value = slice_skip(value, plain + 1);
+        if (n) {
+            obs_json_escape_point(out, point);
+        } else {
+            obs_json_escape(out, c);
+        }
+        value = slice_skip(value, plain + (n ? n : 1));
         plain = 0;
     }
     buf_add(out, value);

@@ -4,6 +4,7 @@
  */
 #include "core/obs/sink.h"
 #include "core/base/clock.h"
+#include "core/base/thread.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -103,7 +104,7 @@ struct obs_sink *obs_sink_open(int fd)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&s->done, &attr);
     pthread_condattr_destroy(&attr);
-    if (pthread_create(&s->thread, NULL, obs_sink_main, s) != 0) {
+    if (thread_start(&s->thread, obs_sink_main, s) != 0) {
         free(s);
         return NULL;
     }

@@ -297,7 +297,10 @@ static bool entry_domains(const struct dkim_entry *e, char pattern[LIMIT_DOMAIN_
         return complain(errors, e->where, "no domain name:", e->domain);
     }
     bool own = slice_eq(e->signing_domain, SLICE("%"));
-    *signing = own ? (struct dkim_domain){0} : domain;
+    *signing = domain;
+    if (own) {
+        *signing = (struct dkim_domain){0};
+    }
     if (!own && e->signing_domain.len && !dkim_domain_normalize(e->signing_domain, signing)) {
         return complain(errors, e->where, "no domain name:", e->signing_domain);
     }

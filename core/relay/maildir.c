@@ -135,7 +135,7 @@ static void maildir_next(struct maildir_delivery *d);
 static void maildir_name(struct maildir_delivery *d, const struct conf *conf)
 {
     const struct queue_message *m = d->part->message;
-    char id[QUEUE_ID_TEXT_BYTES + 1], host[MAILDIR_HOST_BYTES];
+    char id[QUEUE_ID_TEXT_BYTES + 1], host[MAILDIR_HOST_BYTES] = "";
     struct slice h = slice_first(conf->identity.hostname, sizeof(host));
     struct slice text = queue_id_text(m->id, id);
     for (size_t i = 0; i < h.len; i++) {

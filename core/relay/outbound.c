@@ -203,6 +203,15 @@ static void outbound_closed(struct outbound *o)
     outbound_gone(o, OUTBOUND_GONE);
 }
 
+static struct outbound_mark outbound_mark(const struct outbound *o)
+{
+    return (struct outbound_mark){.state = o->state,
+                                  .stage = (uint8_t)smtp_client_stage(&o->smtp),
+                                  .replies = o->smtp.replies,
+                                  .given = o->given,
+                                  .taken = o->taken};
+}
+
 static void outbound_set_deadline(struct outbound *o)
 {
     static const uint8_t options[] = {
@@ -240,7 +249,21 @@ static void outbound_set_deadline(struct outbound *o)
         wait_ms = known_ms < wait_ms ? known_ms : wait_ms;
     }
     o->unacked = 0;
+    o->mark = outbound_mark(o);
     timer_start(o->relay->timers, &o->deadline, outbound_now(o) + wait_ms);
+}
+
+/* Bytes of a reply, or of a TLS record, are no step: the time is for the whole of it (RFC 5321 4.5.3.2), or
+ * a peer could hold us for days with a byte now and then. */
+static void outbound_renew_deadline(struct outbound *o)
+{
+    struct outbound_mark now = outbound_mark(o);
+    bool moved = now.state != o->mark.state || now.stage != o->mark.stage ||
+                 now.replies != o->mark.replies || now.given != o->mark.given ||
+                 now.taken != o->mark.taken;
+    if (moved || !timer_armed(&o->deadline)) {
+        outbound_set_deadline(o);
+    }
 }
 
 /* The time is over, but is a slow peer still taking the message? The socket's buffer may be megabytes
@@ -354,7 +377,7 @@ void outbound_drive(struct outbound *o, struct slice in)
         io_recv(o->relay->io, outbound_tag(o, IO_KIND_OUTBOUND_RECV), o->fd);
     }
     outbound_offer_room(o);
-    outbound_set_deadline(o);
+    outbound_renew_deadline(o);
 }
 
 void outbound_fill(struct outbound *o)

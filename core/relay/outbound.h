@@ -44,6 +44,14 @@ struct outbound_tx {
     struct smtp_client_rcpt rcpts[];
 };
 
+/* How far a connection has come. */
+struct outbound_mark {
+    uint8_t state;
+    uint8_t stage; /* enum outcome_stage */
+    uint32_t replies;
+    uint64_t given, taken;
+};
+
 struct outbound {
     struct handle self;
     struct relay *relay;
@@ -108,6 +116,7 @@ struct outbound {
     struct dialogue_tap *taps; /* who listens; NULL: nobody */
 
     struct timer deadline;
+    struct outbound_mark mark; /* where we were when it was set */
     int unacked;           /* bytes the peer had not taken when a deadline was over; 0: not asked */
     struct list link;      /* site->idle, or while there is room in the window site->roomy */
     struct list idle_link; /* relay->idle */

@@ -150,6 +150,7 @@ static void outbound_connect(struct outbound *o)
     o->ops |= OUTBOUND_OP_CONNECT;
     io_connect(o->relay->io, outbound_tag(o, IO_KIND_OUTBOUND_CONNECT), o->fd,
                (struct sockaddr *)&o->addr, len);
+    o->mark = (struct outbound_mark){.state = OUTBOUND_CONNECTING};
     timer_start(o->relay->timers, &o->deadline,
                 outbound_now(o) + route_plan_number(o->plan, CONF_SHAPING_CONNECT_TIMEOUT));
 }

@@ -124,6 +124,7 @@ void relay_run(struct relay *r)
     if (!r->stopping && !r->queue->leaving) {
         pool_run(r);
     }
+    relay_listeners_run(r);
     handshakes_run(&r->handshakes);
     queue_peers_run(r->queue);
     queue_far_run(r->queue);

@@ -43,6 +43,7 @@ struct relay_listener {
     int fd;
     int reserve_fd;
     bool accepting; /* the multishot accept is in the kernel */
+    bool crowded;   /* all places are taken: clients are accepted one by one, see listener.c */
     struct timer rearm;
     struct ip_endpoint at;
 };
@@ -94,6 +95,7 @@ struct relay {
     unsigned workers;
     struct tls_session *resumable[RELAY_RESUMABLE]; /* by hash of route and host */
     struct pool listeners;
+    unsigned crowded; /* of them */
     struct pool inbound;
     struct pool outbound;
     struct list idle;        /* struct outbound.idle_link of all sites, longest idle first */
@@ -124,8 +126,9 @@ bool relay_stop(struct relay *r);
 void relay_cut(struct relay *r);
 void relay_close(struct relay *r);
 
-/* core/relay/listener.c: no more clients. */
+/* core/relay/listener.c: no more clients; places that came free go to those who wait. */
 void relay_listeners_stop(struct relay *r);
+void relay_listeners_run(struct relay *r);
 
 /* Loop phases. relay_run: resumes sessions, gives parts to connections, then lets handshakes go on. */
 void relay_run(struct relay *r);

@@ -7,9 +7,8 @@
 #include "core/base/clock.h"
 #include "core/base/must.h"
 #include "core/base/secret.h"
+#include "core/conf/file.h"
 #include "core/relay/settings.h"
-
-#include <unistd.h>
 
 struct chain_list {
     struct tls_certificate *items[TLS_CONTEXT_CERTIFICATES_MAX];
@@ -153,7 +152,7 @@ static bool chain_make(const struct tls_work *w, struct chain_list *list)
 static bool files_are_there(const struct conf_names *files)
 {
     for (size_t i = 0; i < files->count; i++) {
-        if (access(files->items[i].ptr, F_OK) != 0) {
+        if (!conf_file_is_there(files->items[i].ptr)) {
             return false;
         }
     }
@@ -318,7 +317,7 @@ static bool routes_trust(const struct tls_work *w, struct tls_trust **trust)
     bool needed = conf->delivery.tls == CONF_TLS_VERIFY ||
                   (conf->relay.host.count && conf->relay.tls == CONF_TLS_VERIFY) ||
                   shaping_table_names(w->s->shaping, CONF_SHAPING_TLS, CONF_TLS_VERIFY);
-    if (conf->tls.ca_file.len == 0 || (!needed && access(conf->tls.ca_file.ptr, F_OK) != 0)) {
+    if (conf->tls.ca_file.len == 0 || (!needed && !conf_file_is_there(conf->tls.ca_file.ptr))) {
         return true;
     }
     *trust = trust_of(w, "tls.ca_file", conf->tls.ca_file);

@@ -404,6 +404,7 @@ static void input_take(struct smtp_client *c, struct slice *in, struct buf *out)
         case SMTP_REPLY_MORE:
             return;
         case SMTP_REPLY_DONE:
+            c->replies++;
             smtp_client_answer(c, &reply);
             smtp_client_send(c, out);
             break;

@@ -290,6 +290,7 @@ struct smtp_client {
     bool chunks_known; /* it has taken a message by BDAT */
     bool doubt_asked;  /* the RSET that decides is out */
     bool quit_wanted;
+    uint32_t replies;             /* whole ones that were read */
     uint32_t mails;               /* MAIL commands sent */
     uint32_t served;              /* messages taken by the peer */
     uint32_t full;                /* it had enough of this connection after so many; 0: not */

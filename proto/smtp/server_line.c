@@ -28,7 +28,8 @@ static void close_bdat(struct smtp_server *s, struct buf *out)
 
 static bool begins_with(struct slice line, struct slice verb)
 {
-    return slice_starts_nocase(line, verb) && (line.len == verb.len || line.ptr[verb.len] <= ' ');
+    return slice_starts_nocase(line, verb) &&
+           (line.len == verb.len || (unsigned char)line.ptr[verb.len] <= ' ');
 }
 
 static bool is_bdat(struct slice line)

@@ -54,13 +54,17 @@ class Journal:
 
 class Checker:
     """window: a copy answered this shortly before a crash may be sent again, because the result may not
-    have been on disk, or, on a busy machine, not even read."""
+    have been on disk, or, on a busy machine, not even read.
+    damaged: ids of which a record was damaged on the disk (P6). Such a message may be missing, may be reported as failed
+    and, its result being what was damaged, may come again; what comes is what was sent, and to whom. That the damage
+    itself was reported is check_damage's."""
 
-    def __init__(self, journal, copies, crashes=(), window=1.0):
+    def __init__(self, journal, copies, crashes=(), window=1.0, damaged=()):
         self.journal = journal
         self.copies = copies
         self.crashes = sorted(crashes)
         self.window = window
+        self.damaged = set(damaged)
         self.violations = []
         self.duplicates = 0
         self.crashed = 0    # of them: the first was answered, and a crash came before that was surely on disk
@@ -98,6 +102,8 @@ class Checker:
         refused = rcpt.startswith("perm")
         if refused and copies:
             self.say(f"{ident}: {rcpt} was refused by the far end and got {len(copies)} copies")
+        if ident in self.damaged:
+            return
         if not refused and reports:
             self.say(f"{ident}: a report says that {rcpt} failed, nobody refused it")
         if promise.outcome == "O" and not (reports if refused else copies):
@@ -120,6 +126,18 @@ class Checker:
     def crashed_soon_after(self, at):
         i = bisect.bisect_left(self.crashes, at)
         return i < len(self.crashes) and self.crashes[i] <= at + self.window
+
+
+# What was damaged, or what was said to be: bytes of one segment.
+Damage = namedtuple("Damage", "segment begin end")
+
+
+def check_damage(done, said):
+    """P6: every damaged record is reported, and nothing else. Lists of Damage."""
+    def touch(a, b):
+        return a.segment == b.segment and a.begin < b.end and b.begin < a.end
+    found = [f"{d}: damaged in silence" for d in done if not any(touch(d, s) for s in said)]
+    return found + [f"{s}: reported, but nobody damaged it" for s in said if not any(touch(d, s) for d in done)]
 
 
 def check_counters(counters):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from checker import Checker, Copy, Journal, check_counters
+from checker import Checker, Copy, Damage, Journal, check_counters, check_damage
 from world import RecordingSink
 
 GOOD = ["T a sa bob@x\n", "O a\n", "T b sb bob@x,carol@x\n", "O b\n", "T c sc bob@x\n", "F c 550\n",
@@ -16,8 +16,8 @@ def clean():
             Copy("b", "carol@x", "sb", 1.1, True), Copy("e", "perm@x", "", 1.2, True, True)]
 
 
-def violations(lines=GOOD, copies=None, crashes=(), window=1.0):
-    return Checker(Journal.read(lines), clean() if copies is None else copies, crashes, window).run()
+def violations(lines=GOOD, copies=None, crashes=(), window=1.0, damaged=()):
+    return Checker(Journal.read(lines), clean() if copies is None else copies, crashes, window, damaged).run()
 
 
 def test_a_clean_history_passes():
@@ -85,6 +85,34 @@ def test_a_stranger_is_caught():
 def test_a_copy_for_a_refused_recipient_and_a_false_report_are_caught():
     assert any("refused by the far end" in v for v in violations(copies=clean() + [Copy("e", "perm@x", "se", 1.0, True)]))
     assert any("nobody refused" in v for v in violations(copies=clean() + [Copy("a", "bob@x", "", 1.0, True, True)]))
+
+
+FAILED_REPORT = Copy("a", "bob@x", "", 1.0, True, True)
+AGAIN = Copy("a", "bob@x", "sa", 9.0, True)
+
+
+@pytest.mark.parametrize("copies", [clean()[1:], clean()[1:] + [FAILED_REPORT], clean() + [AGAIN]],
+                         ids=["missing", "reported", "again"])
+def test_what_was_damaged_may_be_missing_or_come_again(copies):
+    assert violations(copies=copies, damaged=["a"]) == []
+    assert violations(copies=copies, damaged=["b"]), "it was another one that was damaged"
+
+
+def test_damage_excuses_nothing_else():
+    wrong = clean()[0]._replace(sha="sb")
+    assert "content" in violations(copies=clean()[1:] + [wrong], damaged=["a"])[0]
+    assert "never named" in violations(copies=clean() + [AGAIN._replace(rcpt="eve@x")], damaged=["a"])[0]
+    assert "refused with 550" in violations(copies=clean() + [Copy("c", "bob@x", "sc", 2.0, True)], damaged=["c"])[0]
+    assert "refused by the far end" in violations(copies=clean() + [Copy("e", "perm@x", "se", 1.0, True)],
+                                                  damaged=["e"])[0]
+
+
+def test_damage_in_silence_is_caught_and_so_is_a_false_alarm():
+    done = [Damage("seg-1", 4096, 4200), Damage("seg-1", 8192, 8300), Damage("seg-2", 4096, 4100)]
+    assert check_damage(done, done) == []
+    assert check_damage(done, [Damage("seg-1", 4096, 8300), done[2]]) == [], "neighbours are one report"
+    assert ["seg-1" in v and "silence" in v for v in check_damage(done, done[1:])] == [True]
+    assert ["nobody" in v for v in check_damage(done[:2], done)] == [True]
 
 
 def test_a_journal_with_two_outcomes_is_an_error():

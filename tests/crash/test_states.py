@@ -12,7 +12,7 @@ from harness.client import Client
 from harness.engine import binary, check_sum, clean_environment, run
 from harness.message import message, tag
 
-ROUNDS = int(os.environ.get("RINGPOST_CRASH_ROUNDS", "100")) // 4 or 5
+ROUNDS = max(25, int(os.environ.get("RINGPOST_CRASH_ROUNDS", "300")) // 12)
 SEED = int(os.environ.get("RINGPOST_CRASH_SEED", "0")) or int(time.time())
 SCOPES = ["all", "domain:one.test", "site:127.0.0.1", "tenant:news", "campaign:spring"]
 

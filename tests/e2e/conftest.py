@@ -12,10 +12,17 @@ sys.path.insert(0, os.path.dirname(__file__))
 
 from harness.engine import Engine  # noqa: E402
 from harness.mxworld import World  # noqa: E402
+from harness.receivers import HARAKA_IS_HERE  # noqa: E402
 from harness.sink import Sink  # noqa: E402
 
 # A shell that starts the tests in the background ignores it, and so would all that is started here.
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not HARAKA_IS_HERE:
+        terminalreporter.write_line("Not tested against Haraka, which is not here: ./dev deps test gets it from npm where "
+                                    "npm and Node.js 20 are.")
 
 
 class Makers:

@@ -71,6 +71,21 @@ BANNED = {
     "strncpy": "use a slice",
     "strncat": "use a buf",
     "alloca": "size it at start, or use a pool",
+    # Not for threads (POSIX.1-2017 2.9.1).
+    "gmtime": "use rfc3339_* or gmtime_r",
+    "localtime": "use localtime_r",
+    "ctime": "use rfc3339_*",
+    "asctime": "use rfc3339_*",
+    "rand": "use rng_*",
+    "srand": "use rng_*",
+    "crypt": "use crypt_rn",
+    "getpwnam": "use getpwnam_r",
+    "getpwuid": "use getpwuid_r",
+    "getgrnam": "use getgrnam_r",
+    "gethostbyname": "use dns_*",
+    "inet_ntoa": "use ip_text",
+    "strsignal": "say the number",
+    "tmpnam": "use mkdtemp",
 }
 NO_STRLEN = ("proto/", "spool/")  # everything there is a slice
 

@@ -100,7 +100,7 @@ static bool client_cuts(struct client *c, struct slice next)
 static void client_send_chunks(struct client *c)
 {
     const struct ledger_message *m = ledger_message(c->message);
-    struct slice rest = slice_of(m->content, m->content_len);
+    struct slice rest = slice_of(m->wire, m->wire_len);
     unsigned pieces = (unsigned)sim_between(0, 3);
     while (pieces-- && rest.len > 1) {
         char text[64];
@@ -128,14 +128,14 @@ static void client_send_data(struct client *c)
 {
     const struct ledger_message *m = ledger_message(c->message);
     struct buf out;
-    buf_init(&out, m->content_len * 2 + 64);
+    buf_init(&out, m->wire_len * 2 + 64);
     bool start = true;
-    for (size_t i = 0; i < m->content_len; i++) {
-        if (start && m->content[i] == '.') {
+    for (size_t i = 0; i < m->wire_len; i++) {
+        if (start && m->wire[i] == '.') {
             buf_add_byte(&out, '.');
         }
-        buf_add_byte(&out, m->content[i]);
-        start = m->content[i] == '\n';
+        buf_add_byte(&out, m->wire[i]);
+        start = m->wire[i] == '\n';
     }
     if (!client_cuts(c, buf_slice(&out))) {
         buf_add(&out, SLICE(".\r\n"));

@@ -277,6 +277,30 @@ bool disk_rot(void)
     return false;
 }
 
+static struct disk_file *disk_segment(uint64_t segment)
+{
+    char name[DISK_NAME_MAX];
+    snprintf(name, sizeof(name), "seg-%016llx.log", (unsigned long long)segment);
+    const struct disk_name *n = disk_names_find(&drive.disk->now, name);
+    return n ? &drive.disk->files[n->file] : NULL;
+}
+
+bool disk_peek(uint64_t segment, uint64_t offset, void *to, size_t len)
+{
+    const struct disk_file *f = disk_segment(segment);
+    if (!f || offset + len > f->size) {
+        return false;
+    }
+    disk_file_read(f, to, len, offset);
+    return true;
+}
+
+bool disk_flip(uint64_t segment, uint64_t offset, unsigned bit)
+{
+    struct disk_file *f = disk_segment(segment);
+    return f && disk_file_flip(f, offset, bit);
+}
+
 unsigned disk_open_files(void)
 {
     unsigned n = 0;

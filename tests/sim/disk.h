@@ -59,6 +59,10 @@ bool disk_step(void);
 
 /* A bit of a segment flips; the engine is down. */
 bool disk_rot(void);
+/* Bytes of a segment, as they are now; false: it is not there, or not so long. */
+bool disk_peek(uint64_t segment, uint64_t offset, void *to, size_t len);
+/* One of its bits flips, on the medium and in the page cache. */
+bool disk_flip(uint64_t segment, uint64_t offset, unsigned bit);
 
 unsigned disk_open_files(void);
 uint64_t disk_used_bytes(void);

@@ -237,6 +237,24 @@ bool disk_file_rot(struct disk_file *f)
     return false;
 }
 
+bool disk_file_flip(struct disk_file *f, uint64_t offset, unsigned bit)
+{
+    size_t page = (size_t)(offset / DISK_PAGE);
+    uint8_t mask = (uint8_t)(1u << bit);
+    if (page >= f->page_count || !f->durable[page]) {
+        return false;
+    }
+    bool same = f->now[page] == f->durable[page];
+    page_own(&f->durable[page])[offset % DISK_PAGE] ^= mask;
+    if (same) {
+        page_put(f->now[page]);
+        f->now[page] = page_ref(f->durable[page]);
+    } else if (f->now[page]) {
+        page_own(&f->now[page])[offset % DISK_PAGE] ^= mask;
+    }
+    return true;
+}
+
 void disk_file_copy(struct disk_file *to, const struct disk_file *from)
 {
     *to = (struct disk_file){0};

@@ -38,6 +38,8 @@ void disk_file_sync_range(struct disk_file *f, uint64_t offset, size_t len, bool
 void disk_file_crash(struct disk_file *f, bool by_chance);
 /* Flips a bit of what is durable, somewhere where there is something. False: there is nothing. */
 bool disk_file_rot(struct disk_file *f);
+/* This bit, on both sides. False: nothing is durable there. */
+bool disk_file_flip(struct disk_file *f, uint64_t offset, unsigned bit);
 void disk_file_copy(struct disk_file *to, const struct disk_file *from);
 void disk_file_free(struct disk_file *f);
 

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
  * The twin of dns/channel.c (c-ares opens sockets of its own, past core/io): questions are answered after a
- * while with the packet a server would send, which the real parser reads. A lie is silence, another code or
- * half a packet.
+ * while with the packet a server would send, which the real parser reads. What fails is silence, another code or
+ * half a packet. A lie (FEATURE_LIES) is a packet that says what is not so: no such domain, no mail here, another's
+ * hosts, addresses that nobody may send to, another question, flipped bits.
  *
  * The zone: d<i>.sim.org has MX hosts mx0.d<i>.sim.org (and mx1… when i is odd) at 5.0.<i>.1 (5.0.<i>.2).
  */
 #include "dns/channel.h"
 #include "core/base/must.h"
 #include "dns/dns.h"
+#include "tests/sim/dns.h"
 #include "tests/sim/sim.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PACKET_BYTES = 512, RCODE_OK = 0, RCODE_SERVFAIL = 2, RCODE_NXDOMAIN = 3 };
+enum { DNS_LIE_PPM = 150000, DNS_DOMAINS = 16, PACKET_BYTES = 512, RCODE_OK = 0, RCODE_SERVFAIL = 2, RCODE_NXDOMAIN = 3 };
 
 struct dns_channel {
     struct timer_wheel *timers;
@@ -77,6 +79,7 @@ static void packet_record(struct packet *p, const struct dns_ask *ask, const uin
     p->len += len;
 }
 
+/* hosts: of that domain. */
 static void answer_mx(struct packet *p, const struct dns_ask *ask, unsigned domain)
 {
     unsigned count = 1 + domain % 2;
@@ -107,6 +110,79 @@ static void packet_answer(struct packet *p, const struct dns_ask *ask)
     }
 }
 
+/* ---- lies ---- */
+
+static bool lies[DNS_DOMAINS];
+
+void dns_forget_lies(void)
+{
+    memset(lies, 0, sizeof(lies));
+}
+
+bool dns_has_lied(unsigned domain)
+{
+    return domain < DNS_DOMAINS && lies[domain];
+}
+
+static bool lie_about(const struct dns_ask *ask)
+{
+    unsigned domain, host;
+    char name[256];
+    bool known = slice_to_cstr(ask->name, name, sizeof(name)) &&
+                 (sscanf(name, "d%u.sim.org", &domain) == 1 ||
+                  sscanf(name, "mx%u.d%u.sim.org", &host, &domain) == 2) &&
+                 domain < DNS_DOMAINS;
+    if (known) {
+        sim_trace("DNS lies about %s", name);
+        lies[domain] = true;
+    }
+    return known;
+}
+
+/* Records of the right type with wrong data. */
+static void lie_data(struct packet *p, const struct dns_ask *ask)
+{
+    static const uint8_t nowhere[][4] = {
+        {10, 0, 0, 1}, {127, 0, 0, 1}, {0, 0, 0, 0}, {224, 0, 0, 1}, {255, 255, 255, 255}, {9, 0, 0, 1}};
+    if (ask->type == DNS_TYPE_MX && feature_below(FEATURE_LIES, 2)) {
+        struct packet none = {.len = 0};
+        packet_u16(&none, 0);
+        packet_name(&none, slice_of(NULL, 0)); /* RFC 7505: no mail here */
+        packet_head(p, ask, RCODE_OK, 1);
+        packet_record(p, ask, none.bytes, none.len);
+    } else if (ask->type == DNS_TYPE_MX) {
+        answer_mx(p, ask, (unsigned)feature_below(FEATURE_LIES, sim.opt.domains + 1));
+    } else {
+        packet_head(p, ask, RCODE_OK, 1);
+        packet_record(p, ask, nowhere[feature_below(FEATURE_LIES, ARRAY_COUNT(nowhere))], 4);
+    }
+}
+
+static void lie_packet(struct packet *p, const struct dns_ask *ask)
+{
+    switch (feature_below(FEATURE_LIES, 4)) {
+    case 0:
+        packet_head(p, ask, RCODE_NXDOMAIN, 0);
+        return;
+    case 1: {
+        struct dns_ask other = *ask;
+        other.name = SLICE("d1.sim.org");
+        packet_answer(p, &other);
+        return;
+    }
+    case 2:
+        packet_answer(p, ask);
+        for (uint64_t n = 1 + feature_below(FEATURE_LIES, 4); n > 0; n--) {
+            p->bytes[feature_below(FEATURE_LIES, p->len)] ^=
+                (uint8_t)(1u << feature_below(FEATURE_LIES, 8));
+        }
+        return;
+    default:
+        lie_data(p, ask);
+        return;
+    }
+}
+
 static struct dns_answer *channel_answer(struct dns_ask *ask)
 {
     struct packet p = {.len = 0};
@@ -123,6 +199,8 @@ static struct dns_answer *channel_answer(struct dns_ask *ask)
             p.len = 12 + sim_below(p.len - 12);
             break;
         }
+    } else if (feature_fault(FEATURE_LIES, DNS_LIE_PPM) && lie_about(ask)) {
+        lie_packet(&p, ask);
     } else {
         packet_answer(&p, ask);
     }

@@ -1,51 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "tests/sim/engine.h"
-#include "core/app/worker.h"
-#include "core/queue/far.h"
+#include "tests/sim/engine_private.h"
 #include "core/io/net.h"
+#include "core/queue/far.h"
 #include "tests/sim/heap.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/net.h"
 #include "tests/sim/ring.h"
-#include "tests/sim/sim.h"
 
-#include <setjmp.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ENGINE_TEXT = 4096, ENGINE_JOBS = 64 };
+enum { ENGINE_JOBS = 64 };
 
-/* One life. All of it is the engine's memory. */
-struct life {
-    struct relay_settings *settings;
-    struct spool_dir *dir;
-    struct spool_recovery recovery;
-    struct connections *admitted;
-    struct throttle *throttle;
-    struct queue_group group;
-    struct budget_table *budgets;
-    struct offload *offload;
-    struct obs_sink *sink;
-    struct mailbox control;
-    struct recovered_list recovered[SIM_WORKERS_MAX];
-    struct memo_list memos;
-    int listen_fds[SIM_WORKERS_MAX];
-    struct worker workers[SIM_WORKERS_MAX];
-    bool running[SIM_WORKERS_MAX];
-    bool no_memory;
-};
-
-static struct {
-    struct life *life; /* NULL: it does not run */
-    jmp_buf death;
-    bool inside;
-    bool probing;
-    bool starting;
-    struct relay_settings *settings;
-    uint64_t out_of_memory; /* failed allocations before this turn */
-} engine;
+struct engine_world engine;
 
 bool engine_alive(void)
 {
@@ -103,8 +72,7 @@ _Noreturn void __wrap_must_fail(const char *expr, const char *file, int line)
     __real_must_fail(expr, file, line);
 }
 
-/* Runs a function of the engine; false: it died in there. */
-static bool engine_enter(bool (*run)(void *arg), void *arg, bool *result)
+bool engine_enter(bool (*run)(void *arg), void *arg, bool *result)
 {
     must(!engine.inside);
     engine.out_of_memory = sim.counts.out_of_memory;
@@ -134,12 +102,10 @@ static void life_on_memo(void *ctx, const struct spool_memo *memo)
     l->no_memory = !memo_list_add(&l->memos, memo) || l->no_memory;
 }
 
-static void life_on_damage(void *ctx, const struct spool_damage_report *report)
+void engine_on_damage(void *ctx, const struct spool_damage_report *report)
 {
     (void)ctx;
-    if (report->kind != SPOOL_DAMAGE_TORN) {
-        ledger_damaged(report);
-    }
+    ledger_damaged(report);
 }
 
 static bool life_open_spool(struct life *l, struct buf *why)
@@ -151,7 +117,7 @@ static bool life_open_spool(struct life *l, struct buf *why)
     if (!l->dir) {
         return false;
     }
-    struct spool_recovery_events events = {life_on_recovered, life_on_damage, life_on_memo};
+    struct spool_recovery_events events = {life_on_recovered, engine_on_damage, life_on_memo};
     ledger_recovery_begins();
     if (!spool_recover(l->dir, &events, l, &l->recovery, why) || l->no_memory) {
         return false;
@@ -448,49 +414,4 @@ void engine_describe(char *out, size_t bytes)
                                (unsigned long long)w->queue.counters.queued,
                                (unsigned long long)w->queue.counters.messages, stats.state);
     }
-}
-
-/* ---- probes ---- */
-
-static void probe_on_recovered(void *ctx, unsigned worker, const struct spool_recovered *found)
-{
-    (void)ctx;
-    (void)worker;
-    ledger_recovered(found);
-}
-
-void engine_probe(void)
-{
-    if (engine.probing || engine.starting || !engine.life) {
-        return;
-    }
-    engine.probing = true;
-    uint32_t failing = heap_set_failing(0);
-    bool before = heap_enter();
-    struct disk *copy = disk_fork();
-    struct disk *live = disk_use(copy);
-    enum disk_crash how = (enum disk_crash)sim_below(3);
-    ring_crash_writes(how);
-    disk_crash(how);
-    struct spool_options options = {.segment_bytes = SPOOL_SEGMENT_BYTES_MIN,
-                                    .workers = sim.opt.workers};
-    struct buf why;
-    buf_init(&why, ENGINE_TEXT);
-    struct spool_dir *dir = spool_dir_open("spool", &options, &why);
-    struct spool_recovery summary;
-    struct spool_recovery_events events = {probe_on_recovered, life_on_damage, NULL};
-    ledger_recovery_begins();
-    if (!dir || !spool_recover(dir, &events, NULL, &summary, &why)) {
-        sim_fail("a crash here leaves a spool that cannot be opened: %.*s",
-                 SLICE_ARG(buf_slice(&why)));
-    }
-    ledger_recovery_ends("probe");
-    spool_dir_close(&dir);
-    buf_deinit(&why);
-    disk_use(live);
-    disk_free(&copy);
-    heap_leave(before);
-    heap_set_failing(failing);
-    engine.probing = false;
-    sim.counts.probes++;
 }

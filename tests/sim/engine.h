@@ -39,6 +39,8 @@ void engine_describe(char *out, size_t bytes);
 
 /* What a crash here would leave, judged by recovery alone. */
 void engine_probe(void);
+/* A bit of a record flips while the engine is down; the next start is judged on it. False: there is none. */
+bool engine_rot(void);
 /* Fails when an operation upon fd is under way. */
 void engine_check_closed(int fd);
 

@@ -33,6 +33,9 @@ struct relay_settings *engine_settings(void)
     ENGINE_SET("delivery.chunking_window=%u", sim.opt.window);
     ENGINE_SET("queue.schedule=%us,%us", sim.opt.retry_first_s, sim.opt.retry_first_s * 4);
     ENGINE_SET("smtp.chunking=%s", sim.opt.chunking_in ? "true" : "false");
+    if (sim.opt.max_age_s) {
+        ENGINE_SET("queue.max_age=%us", sim.opt.max_age_s);
+    }
     if (sim.opt.smarthost) {
         ENGINE_SET("relay.host=[5.0.200.1]:25");
     }

@@ -3,35 +3,19 @@
  * A second copy (report, attempt after a 5xx) needs an excuse: the answer to the first was never read, or the
  * engine has died since and its record may not have been durable by then.
  */
-#include "tests/sim/ledger.h"
+#include "tests/sim/ledger_private.h"
+#include "tests/sim/dns.h"
 #include "tests/sim/heap.h"
-#include "tests/sim/sim.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    LEDGER_MESSAGES = 4096,
-    LEDGER_DEATHS = 256,
-    /* How long a result may be undurable: lazy frames wait some ms, commits take some. */
-    LEDGER_LAZY_US = 2 * SIM_SECOND,
-    LEDGER_STALL_US = 90 * SIM_SECOND,
-};
-
-static struct {
-    struct ledger_message list[LEDGER_MESSAGES];
-    unsigned count;
-    uint64_t deaths[LEDGER_DEATHS]; /* when each life ended */
-    uint64_t recovery;              /* number of the recovery that runs */
-    unsigned flips;                 /* of bits: so many messages may be lost */
-    unsigned lost;
-    unsigned read_only_life; /* + 1: in this life the spool was read-only once */
-} ledger;
+struct ledger ledger;
 
 void ledger_reset(void)
 {
     for (unsigned i = 0; i < ledger.count; i++) {
-        heap_world_free(ledger.list[i].content);
+        heap_world_free(ledger.list[i].wire);
     }
     memset(&ledger, 0, sizeof(ledger));
 }
@@ -86,8 +70,10 @@ static size_t content_bytes(void)
 
 static void content_make(struct ledger_message *msg, unsigned m)
 {
-    size_t want = content_bytes(), cap = want + 1024;
-    char *c = heap_world_alloc(cap);
+    size_t want = content_bytes(), cap = want + 1024, fields = strlen(msg->times.fields);
+    msg->wire = heap_world_alloc(fields + cap);
+    memcpy(msg->wire, msg->times.fields, fields);
+    char *c = msg->wire + fields;
     size_t n = (size_t)snprintf(c, cap, "Subject: message %u\r\nX-Sim: %u\r\n\r\n", m, m);
     while (n < want) {
         size_t line = sim_below(5) ? sim_between(0, 80) : sim_between(0, 900);
@@ -103,6 +89,7 @@ static void content_make(struct ledger_message *msg, unsigned m)
     }
     msg->content = c;
     msg->content_len = n;
+    msg->wire_len = fields + n;
 }
 
 unsigned ledger_message_new(void)
@@ -116,6 +103,7 @@ unsigned ledger_message_new(void)
         msg->rcpts[i].domain = (unsigned)sim_between(1, sim.opt.domains);
         msg->rcpts[i].bad = sim_below(12) == 0;
     }
+    times_draw(&msg->times);
     content_make(msg, m);
     return m;
 }
@@ -129,6 +117,7 @@ void ledger_answered(unsigned m, unsigned code)
 {
     struct ledger_message *msg = &ledger.list[m];
     sim_trace("client: message %u was answered with %u", m, code);
+    msg->times.told_us = sim.now_us;
     if (code / 100 == 2) {
         msg->state = LEDGER_ACKED;
         msg->acked_us = sim.now_us;
@@ -154,6 +143,18 @@ void ledger_abandoned(unsigned m)
     struct ledger_message *msg = &ledger.list[m];
     if (msg->state == LEDGER_TRIED) {
         msg->state = LEDGER_REFUSED;
+    }
+}
+
+void ledger_jump(void)
+{
+    unsigned first = ledger.count ? (unsigned)feature_below(FEATURE_TIMES, ledger.count) : 0;
+    for (unsigned i = 0; i < ledger.count; i++) {
+        const struct ledger_message *msg = &ledger.list[(first + i) % ledger.count];
+        if (msg->state == LEDGER_ACKED && (msg->times.send_at || msg->times.expire)) {
+            times_jump_to(&msg->times);
+            return;
+        }
     }
 }
 
@@ -201,6 +202,7 @@ void ledger_may_be_sent(unsigned m, unsigned rcpt, struct slice sender)
             "message %u goes to recipient %u, but it was not accepted for it (state %d, named %d)",
             m, rcpt, msg->state, r->named);
     }
+    times_may_be_sent(&msg->times, m);
     if (r->rejects.count && !excused(&r->rejects)) {
         sim_fail("P3: message %u is sent to recipient %u again after a definite 5xx", m, rcpt);
     }
@@ -264,11 +266,16 @@ static void report_on(unsigned m, unsigned rcpt)
 unsigned ledger_took_report(unsigned m, struct slice content)
 {
     static const struct slice field = SLICE_INIT("Final-Recipient: rfc822;");
+    static const char over[] = "delivery time expired";
     unsigned mask = 0;
     sim_trace("server: a report on message %u", m);
     sim.counts.reports++;
     if (ledger.list[m].null_sender) {
         sim_fail("a report to the null sender of message %u", m);
+    }
+    if (memmem(content.ptr, content.len, over, sizeof(over) - 1) &&
+        !times_may_be_over(&ledger.list[m].times)) {
+        sim_fail("message %u is reported as expired, and its time is not over", m);
     }
     while (content.len) {
         int lf = slice_find_byte(content, '\n');
@@ -324,93 +331,17 @@ void ledger_known(unsigned m, unsigned rcpt, enum ledger_fact fact)
     }
 }
 
-/* ---- crashes ---- */
-
-void ledger_engine_died(bool power)
-{
-    (void)power;
-    ledger.deaths[sim.life % LEDGER_DEATHS] = sim.now_us;
-}
-
-void ledger_recovery_begins(void)
-{
-    ledger.recovery++;
-}
-
-void ledger_recovered(const struct spool_recovered *found)
-{
-    for (uint32_t i = 0; i < found->message.rcpt_count; i++) {
-        const struct spool_rcpt *r = &found->message.rcpts[i];
-        unsigned m, rcpt;
-        bool is_sender;
-        if (!ledger_parse(r->address, &m, &rcpt, &is_sender)) {
-            sim_fail("recovery found a recipient that nobody named: %.*s", SLICE_ARG(r->address));
-        }
-        if (!is_sender && r->status == SPOOL_RCPT_QUEUED) {
-            struct ledger_rcpt *known = &ledger.list[m].rcpts[rcpt];
-            if (known->mark == ledger.recovery) {
-                sim_fail("recovery found recipient %u of message %u twice", rcpt, m);
-            }
-            known->mark = ledger.recovery;
-        }
-    }
-}
-
-void ledger_rotten(void)
-{
-    ledger.flips++;
-}
-
-/* P6: each flip is confined to one record. */
-static bool lost_by_rot(unsigned m)
-{
-    if (ledger.lost == ledger.flips) {
-        return false;
-    }
-    ledger.lost++;
-    ledger.list[m].state = LEDGER_LOST;
-    sim_trace("message %u was lost by a flipped bit", m);
-    return true;
-}
-
-void ledger_spool_is_read_only(void)
-{
-    ledger.read_only_life = sim.life + 1;
-}
-
-void ledger_damaged(const struct spool_damage_report *report)
-{
-    if (ledger.flips) {
-        return;
-    }
-    if (report->kind == SPOOL_DAMAGE_UNREADABLE &&
-        (sim.opt.disk_eio_ppm || sim.opt.disk_enospc_ppm)) {
-        return; /* an fsync of recovery that failed */
-    }
-    sim_fail("recovery speaks of damage (%d) in %s at %llu, but no bit was flipped", report->kind,
-             report->file, (unsigned long long)report->offset);
-}
-
-void ledger_recovery_ends(const char *what)
-{
-    for (unsigned m = 0; m < ledger.count; m++) {
-        const struct ledger_message *msg = &ledger.list[m];
-        for (unsigned i = 0; i < msg->rcpt_count; i++) {
-            const struct ledger_rcpt *r = &msg->rcpts[i];
-            bool found = r->mark == ledger.recovery;
-            bool touched = r->copies.count || r->rejects.count || r->reports.count;
-            if (msg->state == LEDGER_ACKED && r->named && !touched && !found && !lost_by_rot(m)) {
-                sim_fail("P1: recipient %u of message %u is lost (%s), acknowledged %llu us ago", i,
-                         m, what, (unsigned long long)(sim.now_us - msg->acked_us));
-            }
-            if (msg->state == LEDGER_REFUSED && found) {
-                sim_fail("message %u was refused, but a crash brings it back (%s)", m, what);
-            }
-        }
-    }
-}
-
 /* ---- the end ---- */
+
+/* Nobody is told: of the null sender's mail. */
+static bool ended_quietly(const struct ledger_message *msg, const struct ledger_rcpt *r)
+{
+    bool unreachable = dns_has_lied(r->domain);
+    if (!msg->null_sender) {
+        return dns_has_lied(0); /* the report had nowhere to go */
+    }
+    return r->rejects.count || times_may_be_over(&msg->times) || unreachable;
+}
 
 void ledger_end(void)
 {
@@ -419,10 +350,9 @@ void ledger_end(void)
         unsigned done = 0;
         for (unsigned i = 0; i < msg->rcpt_count; i++) {
             const struct ledger_rcpt *r = &msg->rcpts[i];
-            bool ended = r->copies.count || r->reports.count ||
-                         (msg->null_sender && r->rejects.count);
+            bool ended = r->copies.count || r->reports.count || ended_quietly(msg, r);
             done += ended ? 1 : 0;
-            if (msg->state == LEDGER_ACKED && r->named && !ended && !lost_by_rot(m)) {
+            if (msg->state == LEDGER_ACKED && r->named && !ended && !ledger_lost_by_rot(m)) {
                 sim_fail("P2: message %u was acknowledged, but recipient %u got neither it nor its "
                          "sender a report",
                          m, i);
@@ -430,8 +360,7 @@ void ledger_end(void)
         }
         for (unsigned i = 0; i < msg->rcpt_count && msg->state == LEDGER_SENT && done; i++) {
             const struct ledger_rcpt *r = &msg->rcpts[i];
-            if (r->named && !r->copies.count && !r->reports.count &&
-                !(msg->null_sender && r->rejects.count)) {
+            if (r->named && !r->copies.count && !r->reports.count && !ended_quietly(msg, r)) {
                 sim_fail("P2: message %u reached some recipients, but not %u", m, i);
             }
         }

@@ -14,6 +14,7 @@
 
 #include "core/base/slice.h"
 #include "spool/spool.h"
+#include "tests/sim/times.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -51,12 +52,31 @@ struct ledger_rcpt {
 struct ledger_message {
     enum ledger_state state;
     bool null_sender;
-    char *content;
+    char *wire; /* what the client sends: fields that the engine takes away, then … */
+    size_t wire_len;
+    const char *content; /* … what servers get; within wire */
     size_t content_len;
     unsigned rcpt_count;
     struct ledger_rcpt rcpts[LEDGER_RCPTS];
     uint64_t acked_us;
+    struct times times;
+    bool rotten; /* a bit of its record has flipped */
 };
+
+/* A bit that has flipped in a segment, and what stands there. */
+struct ledger_flip {
+    uint64_t segment;
+    uint64_t offset;
+    bool known;       /* it was looked up: a place of `message`, or (message == LEDGER_NOBODY) of no mail */
+    unsigned message; /* its record, a piece of its content, or a report about it */
+    bool is_report;
+    bool idle;   /* padding: nobody reads it */
+    bool copy;   /* the live spool has no such flip */
+    bool judged; /* the next recovery is compared with the one before */
+    bool said;   /* damage was reported there */
+};
+
+#define LEDGER_NOBODY UINT32_MAX
 
 void ledger_reset(void);
 
@@ -69,6 +89,8 @@ void ledger_address(unsigned m, unsigned rcpt, char out[64]);
 void ledger_sender(unsigned m, char out[64]);
 void ledger_sent(unsigned m);
 void ledger_answered(unsigned m, unsigned code);
+/* The wall clock jumps to about the time of one of the messages. */
+void ledger_jump(void);
 /* The connection is over; ended: the client has sent the whole message. */
 void ledger_abandoned(unsigned m);
 
@@ -90,8 +112,9 @@ void ledger_known(unsigned m, unsigned rcpt, enum ledger_fact fact);
 
 void ledger_engine_died(bool power);
 void ledger_spool_is_read_only(void);
-/* A bit of the spool has flipped: one record may be gone. */
-void ledger_rotten(void);
+/* A bit of the spool has flipped; f NULL: nobody knows where, one record may be gone. judged: as a recovery before
+ * found everything (the engine is down, or it is a copy). */
+void ledger_rotten(const struct ledger_flip *f);
 void ledger_recovery_begins(void);
 void ledger_recovered(const struct spool_recovered *found);
 void ledger_damaged(const struct spool_damage_report *report);

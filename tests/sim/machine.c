@@ -17,13 +17,11 @@ ssize_t __wrap_getrandom(void *ptr, size_t len, unsigned flags);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
                           void *arg);
 
-enum { SIM_EPOCH_S = 1795000000 }; /* November 2026 */
-
 int __wrap_clock_gettime(clockid_t id, struct timespec *out)
 {
     uint64_t us = sim.now_us;
     if (id == CLOCK_REALTIME) {
-        us = (uint64_t)((int64_t)(us + (uint64_t)SIM_EPOCH_S * SIM_SECOND) + sim.wall_shift_us);
+        us = (uint64_t)((int64_t)(us + SIM_EPOCH_US) + sim.wall_shift_us);
     }
     out->tv_sec = (time_t)(us / SIM_SECOND);
     out->tv_nsec = (long)(us % SIM_SECOND) * 1000;

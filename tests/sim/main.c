@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * ringpost-sim --seed N [--crashes N] [--trace]     one seed, again
- * ringpost-sim [--from N] [--count N] [--seconds N]  many
+ * ringpost-sim --seed N [--with FEATURES] [--crashes N] [--trace]      one seed, again
+ * ringpost-sim [--from N] [--count N] [--seconds N] [--with FEATURES]  many
  * ringpost-sim --named                              those that found something once (seeds.h)
  */
+#include "ringpost_version.h"
 #include "tests/sim/run.h"
 #include "tests/sim/seeds.h"
 
@@ -18,8 +19,8 @@
 
 struct options {
     uint64_t seed, from, count, seconds;
-    int crashes;
-    bool one, trace, named;
+    struct run_options run;
+    bool one, named;
 };
 
 /* The real clock: clock_gettime is the simulator's. */
@@ -51,19 +52,22 @@ static void report(const struct sim_counts *c, uint64_t seeds, double seconds)
            (double)c->virtual_us / 3.6e9 / minutes);
     printf("%" PRIu64 " messages acknowledged, %" PRIu64 " refused; %" PRIu64
            " copies delivered, %" PRIu64 " of them second ones; %" PRIu64 " reports; %" PRIu64
-           " faults, %" PRIu64 " failed allocations; %" PRIu64 " turns, %" PRIu64
+           " faults, %" PRIu64 " failed allocations, %" PRIu64
+           " flipped bits; %" PRIu64 " turns, %" PRIu64
            " steps of the disk\n",
-           c->acked, c->refused, c->copies, c->duplicates, c->reports, c->faults, c->out_of_memory,
+           c->acked, c->refused, c->copies, c->duplicates, c->reports, c->faults, c->out_of_memory, c->flips,
            c->steps, c->disk_steps);
 }
 
 /* must() and sanitizers know no seed. */
 static void on_abort(int signo)
 {
-    char text[128];
+    char text[512], with[128];
+    features_text(with, sizeof(with));
     int n = snprintf(text, sizeof(text),
-                     "ABORTED seed %" PRIu64 ": ringpost-sim --seed %" PRIu64 " --trace\n",
-                     sim.seed, sim.seed);
+                     "ABORTED seed %" PRIu64 ", ringpost " RINGPOST_VERSION_FULL
+                     ": ringpost-sim --seed %" PRIu64 " --with %s --trace\n",
+                     sim.seed, sim.seed, with);
     if (write(STDERR_FILENO, text, (size_t)n) == n) {
         signal(signo, SIG_DFL);
     }
@@ -78,7 +82,7 @@ static int run_many(const struct options *o)
     printf("seeds from %" PRIu64 "\n", o->from);
     fflush(stdout);
     while (n < o->count && (o->seconds == 0 || now - start < (double)o->seconds)) {
-        run_seed(o->from + n, o->crashes, o->trace);
+        run_seed(o->from + n, &o->run);
         counts_add(&sum, &sim.counts);
         n++;
         now = main_clock(CLOCK_MONOTONIC);
@@ -92,15 +96,20 @@ static int run_named(void)
     for (size_t i = 0; i < sizeof(sim_seeds) / sizeof(sim_seeds[0]); i++) {
         printf("seed %" PRIu64 ": %s\n", sim_seeds[i].seed, sim_seeds[i].what);
         fflush(stdout);
-        run_seed(sim_seeds[i].seed, -1, false);
+        struct run_options run = {.crashes = -1};
+        if (!features_parse(sim_seeds[i].with, &run.with)) {
+            fprintf(stderr, "seeds.h names a feature that there is not: %s\n", sim_seeds[i].with);
+            return 70;
+        }
+        run_seed(sim_seeds[i].seed, &run);
     }
     return 0;
 }
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: ringpost-sim --seed N [--crashes N] [--trace]\n"
-                    "       ringpost-sim [--from N] [--count N] [--seconds N]\n"
+    fprintf(stderr, "usage: ringpost-sim --seed N [--with FEATURES] [--crashes N] [--trace]\n"
+                    "       ringpost-sim [--from N] [--count N] [--seconds N] [--with FEATURES]\n"
                     "       ringpost-sim --named\n");
     return 64;
 }
@@ -115,19 +124,21 @@ static bool number(const char *text, uint64_t *out)
 int main(int argc, char **argv)
 {
     signal(SIGABRT, on_abort);
-    struct options o = {.from = 1, .count = UINT64_MAX, .crashes = -1};
+    struct options o = {.from = 1, .count = UINT64_MAX, .run = {FEATURES_DRAWN, -1, false}};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         uint64_t n;
         if (strcmp(argv[i], "--trace") == 0) {
-            o.trace = true;
+            o.run.trace = true;
         } else if (strcmp(argv[i], "--named") == 0) {
             o.named = true;
         } else if (strcmp(argv[i], "--seed") == 0 && number(value, &o.seed)) {
             o.one = true;
             i++;
         } else if (strcmp(argv[i], "--crashes") == 0 && number(value, &n)) {
-            o.crashes = (int)n;
+            o.run.crashes = (int)n;
+            i++;
+        } else if (strcmp(argv[i], "--with") == 0 && value && features_parse(value, &o.run.with)) {
             i++;
         } else if (strcmp(argv[i], "--from") == 0 && number(value, &o.from)) {
             i++;
@@ -144,7 +155,7 @@ int main(int argc, char **argv)
     }
     if (o.one) {
         double start = main_clock(CLOCK_MONOTONIC);
-        run_seed(o.seed, o.crashes, o.trace);
+        run_seed(o.seed, &o.run);
         report(&sim.counts, 1, main_clock(CLOCK_MONOTONIC) - start);
         return 0;
     }

@@ -102,6 +102,20 @@ void net_refuse(int fd, struct slice line)
     net_close(fd);
 }
 
+int net_accept(int listen_fd)
+{
+    struct net_sock *l = net_of_fd(listen_fd);
+    while (l->backlog_count) {
+        struct net_sock *s = net_sock(l->backlog[--l->backlog_count]);
+        if (s) {
+            s->waiting = false;
+            s->owned = true;
+            return net_fd_of(s);
+        }
+    }
+    return -1;
+}
+
 unsigned net_accept_and_refuse(int listen_fd, struct slice line, unsigned max)
 {
     struct net_sock *l = net_of_fd(listen_fd);

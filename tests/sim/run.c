@@ -3,11 +3,13 @@
 #include "core/relay/settings.h"
 #include "tests/sim/client.h"
 #include "tests/sim/disk.h"
+#include "tests/sim/dns.h"
 #include "tests/sim/engine.h"
 #include "tests/sim/heap.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/net.h"
 #include "tests/sim/server.h"
+#include "tests/sim/times.h"
 
 #include <string.h>
 
@@ -21,6 +23,8 @@ enum {
     RUN_PATIENCE_S = 30, /* shutdown.deadline */
     RUN_JUMP_HOURS = 6,
     RUN_DOWN_MAX_S = 60,
+    RUN_ROT_PPM = 400000,
+    RUN_CROSS_PPM = 100000, /* a minute: the wall clock jumps to where a message is due */
     RUN_STARTS_MAX = 40, /* in a row that do not get through */
 };
 
@@ -59,7 +63,10 @@ static void run_start(void)
         disk_crash_at(0, DISK_CRASH_KILL);
     }
     if (sim_fault(sim.opt.disk_rot_ppm) && disk_rot()) {
-        ledger_rotten();
+        ledger_rotten(NULL);
+    }
+    if (feature_fault(FEATURE_ROT, RUN_ROT_PPM)) {
+        (void)engine_rot();
     }
     if (!engine_start(run.settings)) {
         if (++run.failed_starts > RUN_STARTS_MAX) {
@@ -152,8 +159,10 @@ static void run_clock(uint64_t arg)
     (void)arg;
     if (sim_fault(sim.opt.clock_jump_ppm)) {
         int64_t span = (int64_t)(RUN_JUMP_HOURS * SIM_HOUR);
-        sim.wall_shift_us = (int64_t)sim_below(2 * (uint64_t)span) - span;
-        sim_trace("the wall clock is off by %lld s", (long long)(sim.wall_shift_us / SIM_SECOND));
+        times_jump((int64_t)sim_below(2 * (uint64_t)span) - span);
+    }
+    if (feature_fault(FEATURE_TIMES, RUN_CROSS_PPM)) {
+        ledger_jump();
     }
     if (!sim.calm) {
         sim_after(SIM_MINUTE, false, run_clock, 0);
@@ -238,17 +247,19 @@ static void run_end(void)
     ledger_end();
 }
 
-void run_seed(uint64_t seed, int crashes, bool trace)
+void run_seed(uint64_t seed, const struct run_options *options)
 {
-    sim_init(seed, trace);
+    sim_init(seed, options->with, options->trace);
     memset(&run, 0, sizeof(run));
     clients_reset();
     ledger_reset();
+    times_reset();
+    dns_forget_lies();
     servers_reset();
     net_reset_world(server_listen);
     struct disk *disk = disk_new();
     disk_use(disk);
-    run.crashes_left = crashes < 0 ? sim.opt.crashes : (unsigned)crashes;
+    run.crashes_left = options->crashes < 0 ? sim.opt.crashes : (unsigned)options->crashes;
     run.settings = engine_settings();
     uint64_t began = sim.now_us;
     run_safety();

@@ -11,7 +11,13 @@
 
 #include "tests/sim/sim.h"
 
-/* crashes: how many the run has; negative: by the seed. The counts are in sim.counts. */
-void run_seed(uint64_t seed, int crashes, bool trace);
+struct run_options {
+    features with;
+    int crashes; /* how many the run has; negative: by the seed */
+    bool trace;
+};
+
+/* The counts are in sim.counts. */
+void run_seed(uint64_t seed, const struct run_options *options);
 
 #endif

@@ -3,8 +3,8 @@
  * seeds - the runs that found something once, and what it was
  *
  * Purpose:   `ringpost-sim --named` plays them again. A seed means the same only while the scripts of
- *            tests/sim draw the same numbers: when they change, what was found is to be found again, or gets
- *            a unit test.
+ *            tests/sim draw the same numbers from its stream: what is new in the world is a feature with a
+ *            stream of its own (feature.h), and each seed names those it was found with.
  * Owner:     the tree. Thread: any. Errors: none.
  */
 #ifndef RINGPOST_TESTS_SIM_SEEDS_H
@@ -14,20 +14,21 @@
 
 static const struct {
     uint64_t seed;
+    const char *with; /* features */
     const char *what;
 } sim_seeds[] = {
-    {1273,
+    {1273, "none",
      "no memory for the mail that takes a result home: the outcome was forgotten, a second copy went out "
      "(queue_far_result)"},
-    {50743,
+    {50743, "none",
      "a server refuses while the body is still being read from the disk and a send has not come back: the "
      "reader called back without a body, the process stopped (outbound_release_body)"},
-    {50784,
+    {50784, "none",
      "no memory for a header line that came in pieces: the header ended there, an empty line was put "
      "into the message (mail_headers_no_memory)"},
-    {30314,
+    {30314, "none",
      "no memory for the index of messages at the start: queue_message_new went on without it"},
-    {201936,
+    {201936, "none",
      "no memory for the key of a site: two destinations with an empty key were one, mail went to the wrong "
      "server (route_key_write)"},
 };

@@ -84,12 +84,13 @@ void sim_run_due(void)
     }
 }
 
-void sim_init(uint64_t seed, bool trace)
+void sim_init(uint64_t seed, features with, bool trace)
 {
     sim = (struct sim){.seed = seed, .trace = trace, .now_us = (uint64_t)SIM_HOUR};
     rng_init_seed(&sim.rng, seed);
     agenda.count = 0;
     agenda.order = 0;
+    features_draw(seed, with);
     swarm_draw(&sim.opt);
 }
 
@@ -101,13 +102,16 @@ void sim_deinit(void)
 void sim_fail(const char *format, ...)
 {
     va_list args;
+    char with[128];
+    features_text(with, sizeof(with));
     fprintf(stderr,
             "FAILED seed %llu at %.6f s, life %u, ringpost %s: ", (unsigned long long)sim.seed,
             (double)sim.now_us / SIM_SECOND, sim.life, RINGPOST_VERSION_FULL);
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
-    fprintf(stderr, "\n  replay: ringpost-sim --seed %llu --trace\n", (unsigned long long)sim.seed);
+    fprintf(stderr, "\n  replay: ringpost-sim --seed %llu --with %s --trace\n",
+            (unsigned long long)sim.seed, with);
     abort();
 }
 

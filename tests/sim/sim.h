@@ -17,6 +17,7 @@
 #include "core/base/must.h"
 #include "core/base/rng.h"
 #include "core/base/slice.h"
+#include "tests/sim/feature.h"
 #include "tests/sim/swarm.h"
 
 #include <stdbool.h>
@@ -31,6 +32,8 @@ enum {
 
 #define SIM_MINUTE (60 * (uint64_t)SIM_SECOND)
 #define SIM_HOUR (60 * SIM_MINUTE)
+/* What the wall clock shows at virtual time 0: November 2026. */
+#define SIM_EPOCH_US (1795000000 * (uint64_t)SIM_SECOND)
 
 /* What a seed has shown; summed over seeds by main.c. */
 struct sim_counts {
@@ -45,6 +48,7 @@ struct sim_counts {
     uint64_t duplicates;
     uint64_t reports;
     uint64_t faults;
+    uint64_t flips; /* of bits, aimed at a record */
     uint64_t out_of_memory;
 };
 
@@ -63,7 +67,7 @@ struct sim {
 extern struct sim sim;
 
 /* A new world. */
-void sim_init(uint64_t seed, bool trace);
+void sim_init(uint64_t seed, features with, bool trace);
 void sim_deinit(void);
 
 /* ---- chance ---- */

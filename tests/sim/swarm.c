@@ -82,4 +82,7 @@ void swarm_draw(struct swarm *s)
     swarm_peers(s);
     s->clock_jump_ppm = swarm_rate(4, 200000);
     s->oom_ppm = swarm_rate(4, 20000);
+    if (feature_on(FEATURE_TIMES) && feature_below(FEATURE_TIMES, 2)) {
+        s->max_age_s = 600 + (unsigned)feature_below(FEATURE_TIMES, 3 * 3600);
+    }
 }

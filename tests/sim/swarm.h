@@ -28,8 +28,7 @@ struct swarm {
     unsigned recipients_per_transaction;
     unsigned window;
     unsigned retry_first_s;
-    unsigned max_attempts;
-    unsigned rate; /* messages a minute to a site; 0: no limit */
+    unsigned max_age_s; /* 0: days */
     /* disk */
     uint32_t disk_eio_ppm;
     uint32_t disk_enospc_ppm;
@@ -67,7 +66,7 @@ struct swarm {
     uint32_t oom_ppm;
 };
 
-/* Draws from sim.rng. */
+/* Draws from sim.rng; what belongs to features, from their streams. */
 void swarm_draw(struct swarm *s);
 
 #endif

@@ -15,7 +15,8 @@ from .wait import wait_until
 class HeldDisk:
     """An empty directory on such a disk. hold(): no flush returns until release(). fail(): EIO
     from each flush, fail_once(): from the next only.
-    read_only(): EROFS for whatever would change something, also on files that are open; heal(): well again."""
+    read_only(): EROFS for whatever would change something, also on files that are open; unreadable(): EIO from reading;
+    heal(): well again."""
 
     def __init__(self, folder):
         from .peers import require_root, tool
@@ -69,9 +70,19 @@ class HeldDisk:
     def read_only(self):
         self._set("readonly")
 
+    def unreadable(self, path, ranges):
+        """EIO whenever bytes of these ranges (begin, end) of the file are read."""
+        name = "unreadable." + os.path.relpath(path, self.path).replace("/", ".")
+        with open(self._flag(name + ".new"), "w", encoding="ascii") as f:
+            f.writelines(f"{begin} {end}\n" for begin, end in ranges)
+        os.rename(self._flag(name + ".new"), self._flag(name))
+
     def heal(self):
         self._clear("fail")
         self._clear("readonly")
+        for name in os.listdir(self.control):
+            if name.startswith("unreadable."):
+                self._clear(name)
 
     @property
     def held(self):
@@ -138,6 +149,13 @@ def main(backing, mount, control):
             os.close(fh)
 
         def read(self, path, size, offset, fh):
+            try:
+                with open(os.path.join(control, "unreadable" + path.replace("/", ".")), encoding="ascii") as f:
+                    ranges = [tuple(map(int, line.split())) for line in f]
+            except FileNotFoundError:
+                ranges = []
+            if any(begin < offset + size and offset < end for begin, end in ranges):
+                raise fusepy.FuseOSError(errno.EIO)
             return os.pread(fh, size, offset)
 
         def write(self, path, data, offset, fh):

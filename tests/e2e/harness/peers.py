@@ -45,13 +45,13 @@ def require_root():
 class Process:
     """A program in the foreground that listens on self.port; ended by its id. No greeting: none is waited for."""
 
-    def __init__(self, command, port, log, env=None, greeting=b"220"):
+    def __init__(self, command, port, log, env=None, greeting=b"220", patience=30):
         self.port, self.log = port, log
         with open(log, "wb") as out:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env,
                                             start_new_session=True)
         try:
-            wait_until(lambda: self._answers(greeting), 30, f"{command[0]} on port {port}")
+            wait_until(lambda: self._answers(greeting), patience, f"{command[0]} on port {port}")
         except BaseException:
             self.close()
             raise

@@ -51,10 +51,23 @@ START_TEST(every_code_point)
         size_t n = utf8_encode(c, out);
         bool legal = c <= 0x10FFFF && !(c >= 0xD800 && c <= 0xDFFF);
         bool again = n == 0 || (utf8_sequence(slice_of(out, n)) == n &&
-                                utf8_has_8bit(slice_of(out, n)) == (c >= 0x80));
+                                utf8_has_8bit(slice_of(out, n)) == (c >= 0x80) &&
+                                utf8_code_point(slice_of(out, n)) == c);
         if ((n != 0) != legal || !again) { /* ck_assert costs at each call */
             ck_abort_msg("U+%04X", (unsigned)c);
         }
+    }
+}
+END_TEST
+
+START_TEST(what_commands)
+{
+    static const uint32_t yes[] = {0, 0x1F, 0x7F, 0x80, 0x9B, 0x9F, 0x200E, 0x2028, 0x202E, 0x2069};
+    static const uint32_t no[] = {' ',    '~',    0xA0,   0xE9,   0x200D,
+                                  0x2010, 0x202F, 0x2065, 0x206A, 0x1F600};
+    for (size_t i = 0; i < ARRAY_COUNT(yes); i++) {
+        ck_assert_msg(utf8_commands(yes[i]), "U+%04X", (unsigned)yes[i]);
+        ck_assert_msg(!utf8_commands(no[i]), "U+%04X", (unsigned)no[i]);
     }
 }
 END_TEST
@@ -65,6 +78,7 @@ int main(void)
     TCase *tc = tcase_create("validator");
     tcase_add_loop_test(tc, table, 0, (int)ARRAY_COUNT(rows));
     tcase_add_test(tc, every_code_point);
+    tcase_add_test(tc, what_commands);
     tcase_set_timeout(tc, 60);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -238,7 +238,7 @@ START_TEST(errors_of_all_sources_are_found_also_in_what_is_replaced)
     const char *sets[] = {"limits.hops=0", "nope=1"};
     folder_file("conf.d/b.yaml", "workers: b\n");
     file_write("t.yaml", "workers: a\n", 11);
-    struct conf_source src = {"t.yaml", environment, sets, 2, NULL};
+    struct conf_source src = {"t.yaml", environment, sets, 2, NULL, NULL};
     struct loaded l = load(&src);
     buf_expect(
         &l.errors,
@@ -271,7 +271,7 @@ START_TEST(environment_beats_files_and_set_beats_all)
     const char *sets[] = {"workers=5", "workers=4"};
     folder_file("conf.d/b.yaml", "workers: 2\nlimits: {hops: 2, junk: 2}\n");
     file_write("t.yaml", "workers: 1\nlimits: {hops: 1, junk: 1, errors: 1}\n", 49);
-    struct conf_source src = {"t.yaml", environment, sets, 2, NULL};
+    struct conf_source src = {"t.yaml", environment, sets, 2, NULL, NULL};
     struct loaded l = load(&src);
     ck_assert_msg(l.conf != NULL, "%.*s", SLICE_ARG(buf_slice(&l.errors)));
     ck_assert_uint_eq(l.conf->workers, 4);
@@ -286,7 +286,7 @@ START_TEST(relations_name_the_source_that_broke_them)
 {
     char *environment[] = {(char *)"RINGPOST_DNS_TTL_MAX=1s", NULL};
     const char *sets[] = {"queue.max_age=10s"};
-    struct conf_source src = {NULL, environment, sets, 1, NULL};
+    struct conf_source src = {NULL, environment, sets, 1, NULL, NULL};
     struct loaded l = load(&src);
     buf_expect(&l.errors,
                "RINGPOST_DNS_TTL_MAX: dns.ttl_min: 5s is more than dns.ttl_max (1s)\n"

@@ -36,12 +36,13 @@ struct ring {
 
 static const struct io_backend *ring_backend; /* under test */
 
-/* The tests on io_uring and on epoll; where only epoll is wanted (./dev test --io epoll), on that. */
+/* The tests on io_uring and on epoll; where epoll is wanted or all there is (./dev test --io), on that. */
 static inline int ring_run(const char *name, const TTest *const *tests, size_t count)
 {
     const struct io_backend *const backends[] = {&io_backend_epoll, &io_backend_uring};
+    size_t wanted = testing_backend() == &io_backend_epoll ? 1 : ARRAY_COUNT(backends);
     int status = EXIT_SUCCESS;
-    for (size_t i = 0; i < (testing_wants_epoll() ? 1 : ARRAY_COUNT(backends)); i++) {
+    for (size_t i = 0; i < wanted; i++) {
         char title[64];
         ring_backend = backends[i];
         snprintf(title, sizeof(title), "%s on %s", name, io_backend_name(ring_backend));

@@ -172,6 +172,8 @@ START_TEST(what_is_wanted_is_chosen)
     ck_assert_ptr_null(epoll.refusal.operation);
     ck_assert_str_eq(io_backend_name(epoll.backend), "epoll");
     struct io_refusal refused = io_try(&io_backend_uring, 64);
+    ck_assert_int_eq(refused.error, testing_ring_refusal()); /* io_uring works where it may */
+    ck_assert((refused.operation != NULL) == (refused.error != 0));
     struct io_choice best = io_choose(IO_WANT_AUTO, 64);
     ck_assert_ptr_eq(best.backend, refused.operation ? &io_backend_epoll : &io_backend_uring);
     struct io_choice uring = io_choose(IO_WANT_URING, 64);

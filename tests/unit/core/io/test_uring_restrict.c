@@ -6,6 +6,7 @@
 #include "core/io/uring.h"
 #include "core/io/uring_restrict.h"
 #include "tests/unit/core/base/testing.h"
+#include "tests/unit/core/io/backend.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -98,9 +99,21 @@ START_TEST(the_rings_of_io_are_restricted)
 }
 END_TEST
 
+/* ./dev test --io eperm: no ring, and the reason. */
+START_TEST(no_ring_where_it_is_refused)
+{
+    static const struct io_route routes[IO_KIND_COUNT] = {{0}};
+    int error = 0;
+    ck_assert_ptr_null(io_open(&io_backend_uring, 8, routes, NULL, &error));
+    ck_assert_int_eq(error, testing_ring_refusal());
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {operations, flags_and_registering,
                                   the_rings_of_io_are_restricted};
-    return testing_run("uring_restrict", tests, ARRAY_COUNT(tests));
+    const TTest *const refused[] = {no_ring_where_it_is_refused};
+    return testing_ring_refusal() ? testing_run("uring_restrict", refused, ARRAY_COUNT(refused))
+                                  : testing_run("uring_restrict", tests, ARRAY_COUNT(tests));
 }

@@ -31,7 +31,7 @@ START_TEST(vectors)
         {SLICE_INIT("\0\x01\x1b[31m\x7f"), "\"\\u0000\\u0001\\u001b[31m\\u007f\""},
         {SLICE_INIT("/ and ' stay"), "\"/ and ' stay\""},
         /* RFC 3629: well-formed sequences pass, at both ends of each range. */
-        {SLICE_INIT("\xc2\x80 \xdf\xbf"), "\"\xc2\x80 \xdf\xbf\""},
+        {SLICE_INIT("\xc2\xa0 \xdf\xbf"), "\"\xc2\xa0 \xdf\xbf\""},
         {SLICE_INIT("\xe0\xa0\x80 \xef\xbf\xbf"), "\"\xe0\xa0\x80 \xef\xbf\xbf\""},
         {SLICE_INIT("\xed\x9f\xbf \xee\x80\x80"), "\"\xed\x9f\xbf \xee\x80\x80\""},
         {SLICE_INIT("\xf0\x90\x80\x80 \xf4\x8f\xbf\xbf"), "\"\xf0\x90\x80\x80 \xf4\x8f\xbf\xbf\""},
@@ -39,6 +39,12 @@ START_TEST(vectors)
                     "e"),
          "\"gr\xc3\xbc\xc3\x9f"
          "e\""},
+        /* A20: what commands a terminal or turns the direction of text keeps its value, not its form. */
+        {SLICE_INIT("\xc2\x80\xc2\x9b"
+                    "31m\xc2\x9f"),
+         "\"\\u0080\\u009b31m\\u009f\""},
+        {SLICE_INIT("a\xe2\x80\xa8\xe2\x80\xae\xe2\x81\xa6z"), "\"a\\u2028\\u202e\\u2066z\""},
+        {SLICE_INIT("\xe2\x80\x8b\xe2\x80\xaf"), "\"\xe2\x80\x8b\xe2\x80\xaf\""},
         /* Everything else becomes the text \xNN. */
         {SLICE_INIT("\x80"), "\"\\\\x80\""},
         {SLICE_INIT("\xff\xfe"), "\"\\\\xff\\\\xfe\""},

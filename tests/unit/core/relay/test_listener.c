@@ -141,6 +141,71 @@ START_TEST(limits_are_answered_421)
 }
 END_TEST
 
+static bool has_word(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 0) > 0;
+}
+
+/* J2: all places are taken and many knock. They are not all refused at once, which would cost the time that those
+ * inside need; a place that comes free goes to one who waits; at the end the door is as before. */
+START_TEST(a_crowd)
+{
+    enum { CROWD = 100, AT_ONCE = 64 };
+    static const char *const sets[] = {"limits.connections=2", NULL};
+    int fds[CROWD];
+    setup(sets);
+    ck_assert(relay_listen(&rig.relay, 0, listen_fd));
+    int first = client(), second = client();
+    assert_hears(first, "220 ");
+    assert_hears(second, "220 ");
+    RIG_UNTIL(&rig.rig, rig.relay.crowded == 1);
+    for (unsigned i = 0; i < CROWD; i++) {
+        fds[i] = client();
+    }
+    RIG_UNTIL(&rig.rig, rig.relay.counters.sessions_refused > 0);
+    ck_assert_uint_le(rig.relay.counters.sessions_refused, AT_ONCE);
+    ck_assert_uint_eq(rig.relay.crowded, 1);
+    ck_assert_int_eq(send(first, "QUIT\r\n", 6, 0), 6);
+    assert_hears(first, "221 ");
+    close(first);
+    RIG_UNTIL(&rig.rig, rig.relay.counters.sessions == 3);
+    RIG_UNTIL(&rig.rig, rig.relay.crowded == 0 && rig.relay.counters.sessions_refused == CROWD - 1);
+    unsigned welcome = 0;
+    for (unsigned i = 0; i < CROWD; i++) {
+        ck_assert(has_word(fds[i]));
+        welcome += heard(fds[i])[0] == '2' ? 1 : 0;
+        close(fds[i]);
+    }
+    ck_assert_uint_eq(welcome, 1);
+    close(second);
+    RIG_UNTIL(&rig.rig, rig.relay.inbound.used == 0);
+    int late = client();
+    assert_hears(late, "220 ");
+    close(late);
+    teardown();
+}
+END_TEST
+
+/* SIGTERM in the middle of it. */
+START_TEST(stopping_in_a_crowd)
+{
+    static const char *const sets[] = {"limits.connections=1", NULL};
+    setup(sets);
+    ck_assert(relay_listen(&rig.relay, 0, listen_fd));
+    int first = client(), other = client();
+    assert_hears(first, "220 ");
+    RIG_UNTIL(&rig.rig, rig.relay.crowded == 1);
+    relay_stop(&rig.relay);
+    assert_hears(first, "421 4.3.2");
+    RIG_UNTIL(&rig.rig, rig.relay.listeners.used == 0);
+    ck_assert_uint_eq(rig.relay.crowded, 0);
+    close(first);
+    close(other);
+    teardown();
+}
+END_TEST
+
 static void limit_descriptors_to(rlim_t count)
 {
     struct rlimit limit;
@@ -281,7 +346,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {many_clients, limits_are_answered_421, out_of_descriptors,
-                            stopping,     stopping_while_deaf,     stale_completions};
+    const TTest *tests[] = {many_clients,        limits_are_answered_421, a_crowd,
+                            stopping_in_a_crowd, out_of_descriptors,      stopping,
+                            stopping_while_deaf, stale_completions};
     return testing_run("core/relay/listener", tests, ARRAY_COUNT(tests));
 }

@@ -139,6 +139,9 @@ static const struct row rows[] = {
     ROW("orcpt smuggling", OPEN "RCPT TO:<c@d> ORCPT=rfc822;a+0D+0ARCPT\r\n",
         OPEN_OK "501 5.5.4 Bad or duplicate parameter\r\n", ""),
     ROW("bare lf command", "NOOP\n" NOOP, "500 5.5.2 Lines end in CR LF\r\n" NOOP_OK, ""),
+    /* No chunk follows: the word is another, whatever the sign of a char is. */
+    ROW("bare lf behind bdat and a high byte", "BDAT\xa6 1\n" NOOP,
+        "500 5.5.2 Lines end in CR LF\r\n" NOOP_OK, ""),
     ROWX("bare lf command allowed", "NOOP\n" NOOP, NOOP_OK NOOP_OK, "", NORMALIZE),
     ROW("bare cr command", "NOOP\rNOOP\r\n" NOOP,
         "500 5.5.2 NUL or CR in a command is not allowed\r\n" NOOP_OK, ""),
