@@ -3,7 +3,7 @@
 import math
 
 LEAST_GROWTH = 0.01  # of the mean
-SIGMAS = 3.0
+SIGMAS = 4.0
 
 
 class Line:

@@ -19,6 +19,13 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
     add_compile_options(-mbranch-protection=standard)
 endif()
 
+if(RINGPOST_ANALYZE)
+    # gcc 12 loses sight of what is behind two pointers (leaks) and of structs passed by value (uninitialised):
+    # LeakSanitizer, valgrind, -Wmaybe-uninitialized and clang's analyzer look for those.
+    add_compile_options(-fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-use-of-uninitialized-value)
+    set(RINGPOST_LTO OFF)
+endif()
+
 set(RINGPOST_LTO_COMPILE "")
 set(RINGPOST_LTO_LINK "")
 if(RINGPOST_FUZZ AND NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
@@ -39,7 +46,8 @@ if(RINGPOST_SANITIZE)
 elseif(RINGPOST_COVERAGE)
     # Counters of threads are exact, and each condition of the source is a branch: no optimisation. What forked
     # children and killed engines counted is lost.
-    add_compile_options(--coverage -fprofile-update=atomic -fprofile-abs-path -g -O0)
+    add_compile_options(--coverage -fprofile-update=atomic -fprofile-abs-path -g -O0
+                        $<$<C_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
     add_link_options(--coverage)
     set(CMAKE_C_FLAGS_RELEASE "")
 elseif(RINGPOST_TSAN)

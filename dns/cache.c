@@ -147,7 +147,9 @@ void dns_cache_settle(struct dns_cache *c, struct dns_entry *e, uint64_t now_ms)
     must(e->pinned && e->answer != NULL);
     e->pinned = false;
     while (c->ready > c->limits.entries_max) {
-        struct dns_entry *oldest = LIST_ENTRY(list_first(&c->lru), struct dns_entry, lru);
+        struct list *first = list_first(&c->lru);
+        must(first != NULL);
+        struct dns_entry *oldest = LIST_ENTRY(first, struct dns_entry, lru);
         c->evicted += oldest->expires_ms > now_ms;
         cache_remove_ready(c, oldest);
     }

@@ -144,6 +144,7 @@ static void channel_on_answer(void *arg, ares_status_t status, size_t timeouts,
 {
     (void)timeouts;
     struct dns_ask *ask = arg;
+    must(ask != NULL);
     struct dns_channel *ch = ask->channel;
     must(ch->counters.in_flight > 0);
     ch->counters.in_flight--;
@@ -243,7 +244,9 @@ void dns_channel_run(struct dns_channel *ch)
         ares_process_fds(ch->ares[CHANNEL_TCP], NULL, 0, ARES_PROCESS_FLAG_NONE);
     }
     while (channel_has_room(ch)) {
-        struct dns_ask *ask = LIST_ENTRY(list_pop_front(&ch->waiting), struct dns_ask, link);
+        struct list *first = list_pop_front(&ch->waiting);
+        must(first != NULL);
+        struct dns_ask *ask = LIST_ENTRY(first, struct dns_ask, link);
         ch->counters.waiting--;
         if (ask->first_ms == 0) {
             ask->first_ms = io_now(ch->io)->mono_ms;

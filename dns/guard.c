@@ -20,6 +20,8 @@ enum {
     GUARD_QUESTION_MIN = 1 + 2 + 2,       /* root, type, class */
     GUARD_RECORD_MIN = 1 + 2 + 2 + 4 + 2, /* root, type, class, TTL, no data */
     GUARD_MALFORMED_BYTES = DNS_GUARD_HEADER_BYTES - 1,
+    GUARD_KIND_MASK = 0xf8, /* QR and OPCODE in the third byte */
+    GUARD_RESPONSE = 0x80,  /* to a standard query */
 };
 
 static size_t guard_u16(const uint8_t *p)
@@ -29,7 +31,7 @@ static size_t guard_u16(const uint8_t *p)
 
 bool dns_guard_plausible(const uint8_t *m, size_t len)
 {
-    if (len < DNS_GUARD_HEADER_BYTES) {
+    if (len < DNS_GUARD_HEADER_BYTES || (m[2] & GUARD_KIND_MASK) != GUARD_RESPONSE) {
         return false;
     }
     size_t records = guard_u16(m + 6) + guard_u16(m + 8) + guard_u16(m + 10);

@@ -7,12 +7,13 @@
  *            9 ms of the loop. So our socket functions stand between kernel and c-ares: a message
  *            that is shorter than its counts allow is cut down to what is plainly malformed (UDP), or
  *            ends the connection (TCP), before it is parsed. A forwarder hands such a message
- *            through, so trusting the resolver is no defence.
+ *            through, so trusting the resolver is no defence. Likewise what is no response to a query:
+ *            c-ares takes our own question, sent back, for "no such records".
  * Owner:     the channel embeds it; it must outlive its c-ares channels.
  * Thread:    the worker's.
  * Limits:    DNS_GUARD_STREAMS TCP connections at a time (c-ares keeps one per server).
  * Errors:    as socket calls: -1 and errno.
- * RFC:       1035 4.1.1, 4.2.2.
+ * RFC:       1035 4.1.1, 4.2.2, 5452 9.1.
  */
 #ifndef RINGPOST_DNS_GUARD_H
 #define RINGPOST_DNS_GUARD_H
@@ -37,7 +38,7 @@ struct dns_guard {
     uint64_t refused; /* messages kept from the parser */
 };
 
-/* Can a message of len bytes hold the records its header announces? */
+/* Is it a response, and can a message of len bytes hold the records its header announces? */
 bool dns_guard_plausible(const uint8_t *message, size_t len);
 /* Takes the next bytes of the stream; false: it holds a message that is not plausible. */
 bool dns_guard_stream_feed(struct dns_guard_stream *s, const uint8_t *bytes, size_t len);

@@ -63,6 +63,7 @@ static void job_set_host(struct dns_job *job, unsigned i, struct slice name, uin
     host->preference = preference;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): MX, then addresses, each once */
 static void job_ask_hosts(struct dns_job *job)
 {
     const struct dns *dns = job->dns;
@@ -78,6 +79,7 @@ static void job_ask_hosts(struct dns_job *job)
     }
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): MX, then addresses, each once */
 static void job_single_host(struct dns_job *job)
 {
     if (job_make_hosts(job, 1)) {
@@ -88,6 +90,7 @@ static void job_single_host(struct dns_job *job)
 
 /* ---- answers ---- */
 
+/* NOLINTNEXTLINE(misc-no-recursion): MX, then addresses, each once */
 static void job_take_mx(struct dns_job *job, const struct dns_answer *a)
 {
     if (a->count == 0) {
@@ -104,6 +107,7 @@ static void job_take_mx(struct dns_job *job, const struct dns_answer *a)
     }
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): MX, then addresses, each once */
 static void job_take_mx_outcome(struct dns_job *job, const struct dns_answer *a)
 {
     switch (a->kind) {
@@ -141,6 +145,7 @@ static bool job_follow(struct job_slot *slot, const struct dns_answer *a)
 }
 
 /* Digests an answer; true when the question goes on under another name. */
+/* NOLINTNEXTLINE(misc-no-recursion): MX, then addresses, each once */
 static bool job_take(struct job_slot *slot, const struct dns_answer *a, uint64_t expires_ms)
 {
     struct dns_job *job = slot->job;
@@ -185,6 +190,7 @@ static struct dns_entry *job_ask_wire(struct dns *dns, const struct job_slot *sl
     return e;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): MX, then addresses, each once */
 static void job_ask(struct job_slot *slot)
 {
     struct dns_job *job = slot->job;

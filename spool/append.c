@@ -72,6 +72,7 @@ void spool_group_drop(struct spool *spool, struct spool_group *group)
     struct spool_group *kept = node ? LIST_ENTRY(node, struct spool_group, link) : NULL;
     if (kept && kept->bytes && group->bytes && list_empty(&spool->waiting)) {
         struct list *second = node->next;
+        must(second != NULL);
         if (second != &spool->free && LIST_ENTRY(second, struct spool_group, link)->bytes) {
             free(group->bytes);
             group->bytes = NULL;

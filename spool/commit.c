@@ -266,10 +266,13 @@ void spool_commit(struct spool *spool)
         }
         spool_group_close(spool);
     }
-    struct spool_group *g = LIST_ENTRY(list_pop_front(&spool->waiting), struct spool_group, link);
+    struct list *first = list_pop_front(&spool->waiting);
+    must(first != NULL);
+    struct spool_group *g = LIST_ENTRY(first, struct spool_group, link);
     must(g->len > 0 && g->segment->write_fd >= 0);
     must(g->offset == g->segment->durable_end);
     spool->flying = g;
+    spool->flying_since_ms = io_now(spool->io)->mono_ms;
     io_write_durable(spool->io, spool_op_start(spool, SPOOL_OP_COMMIT), g->segment->write_fd,
                      g->bytes, g->len, g->offset);
 }
@@ -320,6 +323,11 @@ static void commit_ok(struct spool *spool)
     if (spool->state == SPOOL_STATE_FENCED) {
         log_decided(spool, lsn, SPOOL_COMMITTED);
         fence_drop(spool);
+        return;
+    }
+    if (atomic_load(&spool->dir->taken)) {
+        log_decided(spool, lsn, SPOOL_COMMITTED);
+        spool_commit_fence(spool);
         return;
     }
     spool->state = SPOOL_STATE_READY;

@@ -58,6 +58,7 @@ struct spool_dir {
     atomic_bool reclaim_stopped; /* a directory fsync has failed */
     atomic_uint room;            /* enum spool_room: the verdict on new mail */
     unsigned room_told;          /* the same as the last look returned it; control thread's */
+    atomic_bool taken;           /* a look found another engine's token: no more is written */
     atomic_uint_fast64_t room_size_max; /* as the last look found it, 0: no limit */
     atomic_uint_fast64_t number_next;
     atomic_uint_fast64_t bytes_total; /* segment files, without spares */

@@ -9,20 +9,25 @@ uint64_t spool_decided_lsn(const struct spool *spool)
     return spool->lsn_decided;
 }
 
+static bool log_is_stalled(const struct spool *spool)
+{
+    return spool->flying && io_now(spool->io)->mono_ms - spool->flying_since_ms > SPOOL_STALLED_MS;
+}
+
 bool spool_ready(const struct spool *spool)
 {
     enum spool_append verdict = spool_takes_mail(spool);
-    return spool->state == SPOOL_STATE_READY &&
+    return spool->state == SPOOL_STATE_READY && !log_is_stalled(spool) &&
            (verdict == SPOOL_APPENDED || verdict == SPOOL_WAIT);
 }
 
 const char *spool_health_name(enum spool_health health)
 {
     static const char *const names[] = {
-        [SPOOL_HEALTH_READY] = "ready",       [SPOOL_HEALTH_STARTING] = "starting",
-        [SPOOL_HEALTH_MAX_SIZE] = "max_size", [SPOOL_HEALTH_MIN_FREE] = "min_free",
-        [SPOOL_HEALTH_FULL] = "full",         [SPOOL_HEALTH_READ_ONLY] = "read-only",
-        [SPOOL_HEALTH_FENCED] = "fenced",
+        [SPOOL_HEALTH_READY] = "ready",         [SPOOL_HEALTH_STARTING] = "starting",
+        [SPOOL_HEALTH_MAX_SIZE] = "max_size",   [SPOOL_HEALTH_MIN_FREE] = "min_free",
+        [SPOOL_HEALTH_FULL] = "full",           [SPOOL_HEALTH_STALLED] = "stalled",
+        [SPOOL_HEALTH_READ_ONLY] = "read-only", [SPOOL_HEALTH_FENCED] = "fenced",
     };
     must((size_t)health < ARRAY_COUNT(names));
     return names[health];
@@ -30,6 +35,9 @@ const char *spool_health_name(enum spool_health health)
 
 static enum spool_health log_health(const struct spool *spool)
 {
+    if (log_is_stalled(spool)) {
+        return SPOOL_HEALTH_STALLED;
+    }
     switch (spool_takes_mail(spool)) {
     case SPOOL_APPENDED:
     case SPOOL_WAIT:

@@ -113,6 +113,7 @@ struct spool {
     struct list waiting; /* closed, in order */
     struct spool_group *filling;
     struct spool_group *flying;
+    uint64_t flying_since_ms;
     struct spool_frame frame;
     struct spool_memos memos;
     uint64_t lsn_next;

@@ -2,7 +2,8 @@
  *
  * Making the next segment, ahead of need, so that neither ENOSPC nor a slow allocation ever meets a
  * commit. Everything that can wait for the disk is a ring operation; opening, renaming and unlinking
- * one name are not worth one.
+ * one name are not worth one. But on a file system that is frozen or hangs they would hold the loop: so they are
+ * done only right behind a write or flush that came back.
  *
  *   a new file:  create make-N.tmp ► fallocate ► zero-fill ► headers ► fsync ► rename ► fsync dir ► ready
  *   a spare:     rename spare-M to make-N.tmp ────────────────► headers ► fsync ► rename ► fsync dir ► ready
@@ -124,6 +125,9 @@ static bool make_wanted(const struct spool *spool)
 {
     if (spool->next || spool->make.step != SPOOL_MAKE_IDLE || spool->state == SPOOL_STATE_FENCED) {
         return false;
+    }
+    if (spool->flying) {
+        return false; /* its completion comes back to here, and says that the disk does not hang */
     }
     if (spool->stopping) {
         return spool->state == SPOOL_STATE_SEALING; /* somebody waits for the end of it */

@@ -128,7 +128,8 @@ void spool_reclaim(struct spool *spool)
 {
     if (spool->op_busy[SPOOL_OP_RECLAIM] || !spool->adopted || spool->stopping ||
         spool->state == SPOOL_STATE_FENCED || atomic_load(&spool->dir->reclaim_stopped) ||
-        io_now(spool->io)->mono_ms < spool->reclaim_after_ms) {
+        io_now(spool->io)->mono_ms < spool->reclaim_after_ms ||
+        spool->flying) { /* as in make.c: names change when a write has just come back */
         return;
     }
     spool_segments_forget_past(spool);
@@ -143,8 +144,8 @@ void spool_reclaim_done(struct spool *spool, const struct io_event *ev)
     struct spool_segment *s = spool->leaving;
     struct spool_past *p = s ? NULL : past_first(spool);
     must(s || p);
-    uint64_t number = s ? s->number : p->number;
-    uint64_t bytes = s ? s->file_bytes : p->file_bytes;
+    uint64_t number = p ? p->number : s->number;
+    uint64_t bytes = p ? p->file_bytes : s->file_bytes;
     bool ok = ev->status == IO_OK;
     if (!ok) {
         atomic_store(&dir->reclaim_stopped, true);

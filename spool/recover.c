@@ -99,25 +99,40 @@ static bool head_header(const struct spool_past *p, struct slice head, int64_t s
            spool_segment_header_decode(slice_of(block, sizeof(block)), h) && h->number == p->number;
 }
 
+/* Set aside for a person. It must not stay under its name: what ended its messages may be in younger segments, which are
+ * given back in the meantime; readable again, it would bring back mail that was delivered long ago. */
+static void head_set_aside(struct spool_recovering *r, struct spool_past *p)
+{
+    char bad[DISK_NAME_MAX];
+    spool_name_make(bad, SPOOL_NAME_BAD, p->number);
+    (void)disk_rename(r->dir->fd, r->file, bad);
+    if (p->fd >= 0) {
+        disk_close(p->fd);
+    }
+    p->fd = -1;
+}
+
 /* Opens it and reads its header and seals. False: the start must be refused. */
 static bool head_read(struct spool_recovering *r, struct spool_past *p, char *head)
 {
     p->fd = disk_open(r->dir->fd, r->file, DISK_READ, false);
+    if (p->fd == -EMFILE || p->fd == -ENFILE || p->fd == -ENOMEM || p->fd == -EACCES) {
+        buf_addf(r->error, "%s/%s cannot be opened: %s", r->dir->path, r->file, strerror(-p->fd));
+        return false; /* nothing is wrong with the disk: the mail in it must not be left behind */
+    }
     int64_t size = p->fd < 0 ? p->fd : disk_size(p->fd);
     if (size < 0) {
         spool_recovery_report(r, SPOOL_DAMAGE_UNREADABLE, 0, 0);
+        head_set_aside(r, p);
         return true;
     }
     int64_t n = disk_pread(p->fd, head, HEAD_BYTES, 0);
     struct slice bytes = slice_of(head, n < 0 ? 0 : (size_t)n);
     struct spool_segment_header h;
     if (!head_header(p, bytes, size, &h)) {
-        char bad[DISK_NAME_MAX];
-        spool_name_make(bad, SPOOL_NAME_BAD, p->number);
-        spool_recovery_report(r, SPOOL_DAMAGE_SEGMENT, 0, (uint64_t)size);
-        (void)disk_rename(r->dir->fd, r->file, bad);
-        disk_close(p->fd);
-        p->fd = -1;
+        spool_recovery_report(r, n < 0 ? SPOOL_DAMAGE_UNREADABLE : SPOOL_DAMAGE_SEGMENT, 0,
+                              (uint64_t)size);
+        head_set_aside(r, p);
         return true;
     }
     if (h.major > SPOOL_FORMAT_MAJOR) {
@@ -149,10 +164,8 @@ static bool recover_heads(struct spool_recovering *r)
     }
     bool ok = true;
     for (size_t i = 0; ok && i < r->past_count; i++) {
-        char name[DISK_NAME_MAX];
         r->at = &r->past[i];
-        r->file = name;
-        spool_name_make(name, SPOOL_NAME_SEGMENT, r->at->number);
+        spool_name_make(r->file, SPOOL_NAME_SEGMENT, r->at->number);
         ok = head_read(r, r->at, head);
     }
     free(head);
@@ -263,7 +276,15 @@ static bool recover_segment(struct spool_recovering *r, struct spool_past *p)
                               file->unreadable_bytes);
     }
     if (e < 0 || !file->header_ok) {
-        return true; /* it was readable a moment ago */
+        /* It was readable a moment ago. Not known to be empty: tidy must leave it. */
+        p->valid_end = p->valid_end ? p->valid_end : SPOOL_DATA_OFFSET;
+        spool_recovery_report(r, SPOOL_DAMAGE_SEGMENT, 0, p->file_bytes);
+        return true;
+    }
+    if (file->len < file->header.segment_bytes) {
+        r->broken++;
+        spool_recovery_report(r, SPOOL_DAMAGE_SHORT, file->len,
+                              file->header.segment_bytes - file->len);
     }
     uint32_t end = spool_file_end(file);
     struct spool_scan scan = {
@@ -293,10 +314,8 @@ static bool recover_segment(struct spool_recovering *r, struct spool_past *p)
 static bool recover_scan(struct spool_recovering *r)
 {
     for (size_t i = 0; i < r->past_count; i++) {
-        char name[DISK_NAME_MAX];
         r->at = &r->past[i];
-        r->file = name;
-        spool_name_make(name, SPOOL_NAME_SEGMENT, r->at->number);
+        spool_name_make(r->file, SPOOL_NAME_SEGMENT, r->at->number);
         if (r->at->fd >= 0 && !recover_segment(r, r->at)) {
             break;
         }
@@ -327,10 +346,8 @@ static void recover_tidy(struct spool_recovering *r)
     size_t kept = 0;
     uint64_t bytes = 0;
     for (size_t i = 0; i < r->past_count; i++) {
-        char name[DISK_NAME_MAX];
         struct spool_past *p = r->at = &r->past[i];
-        r->file = name;
-        spool_name_make(name, SPOOL_NAME_SEGMENT, p->number);
+        spool_name_make(r->file, SPOOL_NAME_SEGMENT, p->number);
         if (p->fd >= 0 && p->valid_end == 0) {
             tidy_empty(r, p);
         } else if (p->fd >= 0 && !p->sealed && disk_fsync(p->fd) < 0) {

@@ -26,7 +26,7 @@ struct spool_recovering {
 
     /* of the segment being scanned */
     struct spool_past *at;
-    const char *file;
+    char file[DISK_NAME_MAX];
     struct spool_file bytes; /* used again for each */
     struct spool_ahead ahead;
     uint64_t broken;

@@ -114,11 +114,9 @@ static bool replay_lists(struct spool_recovering *r, const struct spool_found *m
 
 static bool replay_one(struct spool_recovering *r, const struct spool_found *m)
 {
-    char name[DISK_NAME_MAX];
     r->at = spool_recovery_past(r, m->ref.segment);
     must(r->at != NULL);
-    r->file = name;
-    spool_name_make(name, SPOOL_NAME_SEGMENT, m->ref.segment);
+    spool_name_make(r->file, SPOOL_NAME_SEGMENT, m->ref.segment);
     struct spool_message_view v;
     struct slice raw;
     bool no_memory = false;

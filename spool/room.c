@@ -56,6 +56,9 @@ void spool_dir_look(struct spool_dir *dir, const struct spool_room_limits *limit
     enum spool_room now = spool_room_decide(before, limits, &sizes);
     atomic_store(&dir->room_size_max, room_size_max(limits->size_max, &sizes));
     atomic_store(&dir->room, (unsigned)now);
+    if (spool_dir_fence(dir) == SPOOL_FENCE_TAKEN) {
+        atomic_store(&dir->taken, true);
+    }
     bool changed = dir->room_told != (unsigned)now;
     dir->room_told = (unsigned)now;
     *out = (struct spool_room_look){

@@ -4,7 +4,8 @@
  * (zeros up to the block's end), or broken. Broken bytes are first only noted: they are damage when a
  * frame of a later group follows, or when a seal says that all of it was durable; in the last group
  * they are the torn end of a crash. Bytes behind the last frame are of no interest unless they begin
- * with a frame header of this segment (a re-used file is full of old frames, with other salts).
+ * with a frame header of this segment, be it a damaged one (a re-used file is full of old frames, with other
+ * numbers and salts).
  *
  * A block that came back as zeros would look like padding: the lsn of the frames, which has no gaps
  * within a segment, gives it away.
@@ -25,7 +26,7 @@ struct scan_state {
     uint64_t lsn_expect; /* 0: none seen yet */
     uint32_t bad_from;   /* noted, not decided; bad_to == 0: nothing */
     uint32_t bad_to;
-    bool bad_frame; /* among it a frame whose header is right */
+    bool bad_frame; /* among it a frame whose header is right, or nearly so */
     struct spool_scanned *out;
 };
 
@@ -90,7 +91,8 @@ static void scan_none(struct scan_state *s)
         return;
     }
     uint32_t to = s->pos + SPOOL_FRAME_ALIGN;
-    scan_note(s, s->pos, to, false);
+    struct slice here = slice_of(s->scan->bytes.ptr + s->pos, s->limit - s->pos);
+    scan_note(s, s->pos, to, spool_frame_was_here(here, s->scan->number, s->pos));
     s->pos = to;
 }
 

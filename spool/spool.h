@@ -206,7 +206,8 @@ enum spool_damage {
     SPOOL_DAMAGE_ROW,     /* the frame's checksum is right but a row makes no sense */
     SPOOL_DAMAGE_SEGMENT, /* both header blocks of a segment are broken: it is set aside */
     SPOOL_DAMAGE_UNREADABLE, /* the disk refuses to read it */
-    SPOOL_DAMAGE_TORN,       /* not damage: the unacknowledged end of a crash, ignored */
+    SPOOL_DAMAGE_SHORT, /* the file ends before its segment does: a segment is made at full length */
+    SPOOL_DAMAGE_TORN,  /* not damage: the unacknowledged end of a crash, ignored */
 };
 
 struct spool_damage_report {
@@ -393,12 +394,15 @@ enum spool_health {
     SPOOL_HEALTH_STARTING,
     SPOOL_HEALTH_MAX_SIZE, /* 452: enum spool_room */
     SPOOL_HEALTH_MIN_FREE,
-    SPOOL_HEALTH_FULL,      /* 452: no room for another segment on the disk */
+    SPOOL_HEALTH_FULL, /* 452: no room for another segment on the disk */
+    SPOOL_HEALTH_STALLED, /* a commit takes longer than SPOOL_STALLED_MS: the disk hangs, who sends waits */
     SPOOL_HEALTH_READ_ONLY, /* 451: the disk refuses writes */
     SPOOL_HEALTH_FENCED,
 };
 
-/* "ready", "starting", "max_size", "min_free", "full", "read-only", "fenced" */
+enum { SPOOL_STALLED_MS = 3000 };
+
+/* "ready", "starting", "max_size", "min_free", "full", "stalled", "read-only", "fenced" */
 const char *spool_health_name(enum spool_health health);
 
 struct spool_stats {

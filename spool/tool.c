@@ -196,6 +196,10 @@ int spool_tool_cat(const char *path, uint64_t id, FILE *out, FILE *err)
     if (status == TOOL_OK) {
         status = spool_tool_scan(&t);
         const struct spool_tool_message *m = spool_tool_find(&t, id);
+        if (!m && status == TOOL_UNREADABLE) {
+            spool_tool_close(&t); /* it was said why */
+            return status;
+        }
         if (!m) {
             fprintf(err, "%s: no message %s\n", path, id_text(id, text).ptr);
             status = TOOL_DAMAGE;

@@ -257,6 +257,10 @@ static void tool_segment_scan(struct spool_tool *t, const struct spool_tool_segm
                 ours ? "written by a newer ringpost" : "no readable header");
     } else {
         t->damaged += file.unreadable_bytes ? 1 : 0;
+        if (file.len < file.header.segment_bytes) {
+            t->damaged++;
+            fprintf(t->err, "%s/%s: cut short\n", t->path, t->name);
+        }
         uint32_t end = spool_file_end(&file);
         const struct spool_scan scan = {
             .bytes = slice_of(file.bytes, file.len),

@@ -267,6 +267,7 @@ static void try_anchors(struct search *s, size_t n)
     }
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): PATH_MAX_CERTIFICATES */
 static void extend(struct search *s, size_t n)
 {
     const struct x509 *last = s->path[n - 1];

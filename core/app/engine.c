@@ -157,17 +157,19 @@ static void engine_on_signal(void *ctx, const struct io_event *ev)
     if (ev->status == IO_CANCELLED) {
         return;
     }
+    bool reload = false; /* once for all that have come: they may come faster than it is done */
     while ((signo = signals_read(e->signal_fd))) {
         if (signo == SIGHUP) {
-            if (e->stop_signals == 0) {
-                engine_reload(e);
-            }
+            reload = true;
         } else if (++e->stop_signals == 1) {
             engine_stop(e);
         } else {
             obs_log_deinit(&e->log);
             _exit(1); /* a second one: at once; what was acknowledged is in the spool */
         }
+    }
+    if (reload && e->stop_signals == 0) {
+        engine_reload(e);
     }
     engine_arm_signals(e);
 }

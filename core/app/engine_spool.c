@@ -37,6 +37,7 @@ static void engine_on_damage(void *ctx, const struct spool_damage_report *report
         [SPOOL_DAMAGE_ROW] = SLICE_INIT("a stored record makes no sense"),
         [SPOOL_DAMAGE_SEGMENT] = SLICE_INIT("a segment's header is damaged; it is set aside"),
         [SPOOL_DAMAGE_UNREADABLE] = SLICE_INIT("the disk cannot read it"),
+        [SPOOL_DAMAGE_SHORT] = SLICE_INIT("the file has been cut short"),
         [SPOOL_DAMAGE_TORN] = SLICE_INIT("the unacknowledged end of a crash, ignored"),
     };
     struct engine *e = ctx;

@@ -88,6 +88,10 @@ static const struct sandbox_call calls[] = {
     SANITIZER("mprotect"),
     SANITIZER("sysinfo"),
     SANITIZER("rt_sigreturn"),
+    SANITIZER("rt_sigaction"),
+    SANITIZER("rt_sigprocmask"),
+    SANITIZER("set_robust_list"),
+    SANITIZER("rseq"),
 
     ALLOW("io_uring_enter", "all reading, writing, sending, receiving of the workers"),
 
@@ -144,6 +148,7 @@ static const struct sandbox_call calls[] = {
     ALLOW("setsockopt", "sockets"),
     ALLOW("shutdown", "sockets"),
     ALLOW_IF("ioctl", SCMP_A1(SCMP_CMP_EQ, SIOCOUTQ), "bytes a peer has not acknowledged"),
+    ALLOW_IF("ioctl", SCMP_A1(SCMP_CMP_EQ, SIOCINQ), "bytes of a peer that were not read yet"),
     ALLOW("poll", "the log's reader"),
     OTHERWISE("ppoll", "the log's reader"),
 
@@ -297,6 +302,9 @@ bool sandbox_calls_load(unsigned extras, struct buf *why)
     int rc = ctx ? 0 : -ENOMEM;
     rc = rc ? rc : seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
     rc = rc ? rc : seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree, not a list */
+    /* Calls of another architecture (int 0x80, x32). libseccomp would end the thread only, and the engine
+     * would live on without a worker. */
+    rc = rc ? rc : seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     rc = rc ? rc : calls_add(ctx, extras);
     rc = rc ? rc : seccomp_load(ctx);
     if (ctx) {
@@ -359,6 +367,7 @@ void sandbox_calls_print(struct buf *out)
     print_allowed(out, SANDBOX_EPOLL);
     buf_add(out, SLICE("\n## The process is ended\n\n"));
     print_verdict(out, SANDBOX_KILL);
+    buf_add(out, SLICE("\nAlso every call of another architecture (32-bit and x32 on x86-64).\n"));
     buf_add(out, SLICE("\n## ENOSYS\n\n"));
     print_verdict(out, SANDBOX_ABSENT);
     buf_add(out, SLICE("\n## EPERM\n\nAll others, and other arguments.\n"));

@@ -43,6 +43,7 @@ enum {
     /* A body above this is spooled in fragments while it arrives (spool/format.h). */
     LIMIT_BODY_INLINE_BYTES = 128 * 1024,
     LIMIT_BODY_FRAGMENT_BYTES = 128 * 1024,
+    LIMIT_BODY_EARLY_FRAGMENTS = 256, /* smaller ones, while memory is short */
 
     LIMIT_WORKERS = 256,
     LIMIT_LISTENERS = 64,

@@ -59,7 +59,6 @@ struct map_node *map_find(const struct map *m, uint64_t hash, map_equal_fn *equa
 static void map_grow(struct map *m)
 {
     size_t count = m->bucket_count ? m->bucket_count * 2 : MAP_BUCKETS_FIRST;
-    /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what is in it */
     struct map_node **buckets = calloc(count, sizeof(*buckets));
     if (!buckets) {
         return;

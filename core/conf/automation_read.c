@@ -302,6 +302,7 @@ static void tree_read(struct reader *r, const struct conf_node *tree)
 /* ---- all of it ----------------------------------------------------------------------------- */
 
 /* Texts of this tree, each copied at most once; a list's items are joined. */
+/* NOLINTNEXTLINE(misc-no-recursion): CONF_YAML_DEPTH_MAX */
 static size_t texts_cost(const struct conf_node *n)
 {
     size_t cost = conf_arena_cost(n->key.len) + conf_arena_cost(n->text.len + 1);

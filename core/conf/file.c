@@ -153,6 +153,7 @@ bool conf_folder_find(const char *folder, const char *suffix, char ***names, siz
 }
 
 /* Two levels: the folder and those in it. */
+/* NOLINTNEXTLINE(misc-no-recursion): depth counts down */
 static bool folder_has_file(int folder_fd, int depth)
 {
     DIR *dir = fdopendir(folder_fd);

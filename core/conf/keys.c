@@ -436,7 +436,8 @@ static const struct conf_key keys[] = {
      DOC("Tell the sender once when a recipient still waits after this time; 0: never.")},
     {KEY("dsn.original_size_max"), SIZE(1 * KIB, 10 * MIB, "50KiB"),
      .flags = CONF_RELOAD | CONF_ZERO_OFF, AT(dsn.original_bytes_max),
-     DOC("A report holds the whole original up to this size, only its header above.")},
+     DOC("A report holds the whole original up to this size and 128 KiB, only its header "
+         "above.")},
 
     {KEY("log.format"), ENUM("json", "json"), AT(log.format), DOC("One JSON object per line.")},
     {KEY("log.level"), ENUM("debug|info|warn|error", "info"), .flags = CONF_RELOAD, AT(log.level),

@@ -161,6 +161,7 @@ static void key_add(struct buf *out, const struct conf_key *key, unsigned depth)
     buf_add_byte(out, '}');
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the table of groups */
 static void members_add(struct buf *out, const struct conf_table *t, const struct conf_group *g,
                         unsigned depth)
 {

@@ -166,7 +166,7 @@ static struct slice literal_plain(struct slice host)
 /* "[mailhog:1025]": the port inside the brackets stands in a compose file of the original. */
 void conf_relay_add(struct buf *out, struct slice text)
 {
-    struct slice host = text, port = {"", 0}, rest = text;
+    struct slice host, port = {"", 0}, rest = text;
     struct ip_addr addr;
     bool bracketed = text.len > 1 && text.ptr[0] == '[';
     int close = bracketed ? slice_find_byte(text, ']') : -1;

@@ -197,6 +197,7 @@ static void config_value(struct conf_profile_load *p, struct conf_postfix *m, st
 }
 
 /* Depth: CONF_YAML_DEPTH_MAX, and unknown groups are not entered. */
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the table of groups */
 static void config_group(struct conf_profile_load *p, struct conf_postfix *m, struct slice prefix,
                          const struct conf_node *group)
 {

@@ -60,6 +60,7 @@ static void settings_add(struct buf *out, const struct conf_shaping_rule *rule, 
     buf_add(out, open.len ? SLICE("}") : SLICE(""));
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): sources of a rule have none */
 static void rule_add(struct buf *out, const struct conf_shaping_rule *rule)
 {
     bool first = true;

@@ -153,6 +153,7 @@ static struct conf_shaping_draft *nested_find(struct conf_shaping_reader *r,
 static void rule_read(struct conf_shaping_reader *r, struct conf_shaping_draft *d,
                       const struct conf_node *n);
 
+/* NOLINTNEXTLINE(misc-no-recursion): sources of a rule have none */
 static void sources_read(struct conf_shaping_reader *r, struct conf_shaping_draft *parent,
                          const struct conf_node *map)
 {
@@ -194,6 +195,7 @@ static void replace_read(struct conf_shaping_reader *r, struct conf_shaping_draf
     }
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): sources of a rule have none */
 static bool member_read(struct conf_shaping_reader *r, struct conf_shaping_draft *d,
                         const struct conf_node *n)
 {
@@ -224,6 +226,7 @@ static bool member_read(struct conf_shaping_reader *r, struct conf_shaping_draft
 }
 
 /* The members of one rule; d may be new, or known from an earlier file. */
+/* NOLINTNEXTLINE(misc-no-recursion): sources of a rule have none */
 static void rule_read(struct conf_shaping_reader *r, struct conf_shaping_draft *d,
                       const struct conf_node *n)
 {

@@ -94,6 +94,7 @@ static void match_add(struct buf *out)
 }
 
 /* nested: for one source inside another rule. */
+/* NOLINTNEXTLINE(misc-no-recursion): sources of a rule have none */
 static void rule_add(struct buf *out, enum conf_shaping_scope scope, bool nested)
 {
     buf_add(out, SLICE("{\"anyOf\": [" SCHEMA_UNSET ", {\"type\": \"object\", "

@@ -63,6 +63,7 @@ void conf_node_replace(struct conf_node *parent, struct conf_node *old, struct c
 }
 
 /* Two levels only (groups and their keys), so the recursion is bounded by the table. */
+/* NOLINTNEXTLINE(misc-no-recursion): CONF_YAML_DEPTH_MAX */
 void conf_node_merge(struct conf_node *base, struct conf_node *over)
 {
     must(base->kind == CONF_NODE_MAP && over->kind == CONF_NODE_MAP);

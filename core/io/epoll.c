@@ -167,14 +167,11 @@ static int epoll_loop_timeout(const struct epoll *e, uint64_t deadline_ms)
     return deadline_ms == UINT64_MAX ? -1 : wait_ms < INT32_MAX ? (int)wait_ms : INT32_MAX;
 }
 
-static void epoll_loop_wait(struct io *io, uint64_t deadline_ms)
+static void epoll_loop_look(struct epoll *e, int timeout_ms)
 {
-    struct epoll *e = epoll_of(io);
-    io->now = clock_read();
-    epoll_loop_start(e);
-    int n = epoll_wait(e->epoll_fd, e->ready, EPOLL_READY_MAX, epoll_loop_timeout(e, deadline_ms));
+    int n = epoll_wait(e->epoll_fd, e->ready, EPOLL_READY_MAX, timeout_ms);
     must(n >= 0 || errno == EINTR);
-    io->counters.submits++;
+    e->io.counters.submits++;
     for (int i = 0; i < n; i++) {
         const struct epoll_event *ev = &e->ready[i];
         if (ev->data.u64 == epoll_token_wake) {
@@ -185,7 +182,19 @@ static void epoll_loop_wait(struct io *io, uint64_t deadline_ms)
             epoll_ready_told(e, (int)ev->data.u64, ev->events);
         }
     }
+}
+
+static void epoll_loop_wait(struct io *io, uint64_t deadline_ms)
+{
+    struct epoll *e = epoll_of(io);
     io->now = clock_read();
+    epoll_loop_start(e);
+    int timeout_ms = epoll_loop_timeout(e, deadline_ms);
+    epoll_loop_look(e, timeout_ms);
+    io->now = clock_read();
+    if (timeout_ms > 0 && deadline_ms <= io->now.mono_ms) {
+        epoll_loop_look(e, 0); /* what came while we were stopped, before timers run: uring.c */
+    }
 }
 
 /* ---- dispatch ---- */

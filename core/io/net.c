@@ -127,6 +127,12 @@ int net_unacked(int fd)
     return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : -1;
 }
 
+int net_unread(int fd)
+{
+    int bytes;
+    return ioctl(fd, SIOCINQ, &bytes) == 0 ? bytes : -1;
+}
+
 void net_refuse(int fd, struct slice line)
 {
     if (net_say(fd, line)) {

@@ -29,6 +29,8 @@ void net_no_delay(int fd);
 bool net_peer(int fd, struct ip_endpoint *out);
 /* Bytes of ours that the peer has not acknowledged yet; negative: not known. */
 int net_unacked(int fd);
+/* Bytes of the peer that nobody has read yet; negative: not known. */
+int net_unread(int fd);
 /* Sends what the socket takes without waiting; returns whether it took anything. */
 bool net_say(int fd, struct slice text);
 /* Says one line, and closes. */

@@ -313,9 +313,9 @@ static bool entry_domains(const struct dkim_entry *e, char pattern[LIMIT_DOMAIN_
 bool dkim_table_add(struct dkim_table *t, const struct dkim_entry *e, struct buf *errors,
                     struct buf *warnings)
 {
-    char pattern[LIMIT_DOMAIN_BYTES + 2];
-    size_t len;
-    struct dkim_domain signing;
+    char pattern[LIMIT_DOMAIN_BYTES + 2] = "";
+    size_t len = 0;
+    struct dkim_domain signing = {0};
     must(atomic_load(&t->refs) == 1); /* nobody reads it yet */
     must(e->domain.len == 0 || e->names || e->subdomains);
     if (!dkim_selector_valid(e->selector)) {

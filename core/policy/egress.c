@@ -283,6 +283,7 @@ static bool rule_matches(const struct conf_egress_rule *r, const struct egress_m
 
 const struct egress_pool *egress_pool_of(const struct egress_table *t, const struct egress_mail *m)
 {
+    must(t != NULL);
     const struct egress_pool *p = m->named.len ? egress_pool_find(t, m->named) : NULL;
     for (size_t i = 0; !p && i < t->conf->source_rules.count; i++) {
         p = rule_matches(&t->conf->source_rules.items[i], m) ? t->rules[i] : NULL;

@@ -159,6 +159,7 @@ void shaping_table_free(struct shaping_table *t)
     }
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): sources of a rule have none */
 static bool rule_names(const struct conf_shaping_rule *rule, enum conf_shaping_option o,
                        uint64_t number)
 {

@@ -137,6 +137,7 @@ static void brake_shed_no_more(struct queue *q, struct queue_sched *d)
 }
 
 /* Each worker keeps about as many as the others. */
+/* NOLINTNEXTLINE(misc-no-recursion): the brake is fresh by then: queue_brake_of makes none */
 static void brake_shed(struct queue *q, struct queue_sched *d)
 {
     uint64_t limit = queue_brake_connections(q, d->site,
@@ -172,6 +173,7 @@ static void brake_shed(struct queue *q, struct queue_sched *d)
 
 /* ---- a site ---- */
 
+/* NOLINTNEXTLINE(misc-no-recursion): see brake_shed */
 static void brake_site_make(struct queue *q, struct queue_site *s)
 {
     struct automation_keys keys;
@@ -184,6 +186,7 @@ static void brake_site_make(struct queue *q, struct queue_site *s)
     }
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): see brake_shed */
 const struct automation_effect *queue_brake_of(struct queue *q, struct queue_site *s)
 {
     if (!q->lessons.automation || !s->plan) {
@@ -203,6 +206,7 @@ void queue_brake_free(struct queue_site *s)
     s->brake = (struct queue_brake){0};
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): see brake_shed */
 uint64_t queue_brake_connections(struct queue *q, struct queue_site *s, uint64_t limit)
 {
     const struct automation_effect *e = queue_brake_of(q, s);

@@ -361,6 +361,7 @@ static void far_on_credit(struct queue *q, struct mail *m)
 static const struct {
     void (*read)(struct queue *q, struct mail *m);
 } far_types[] = {
+    /* NOLINTNEXTLINE(misc-redundant-expression): the first */
     [QUEUE_MAIL_OFFER - QUEUE_MAIL_OFFER] = {far_on_offer},
     [QUEUE_MAIL_ASSIGN - QUEUE_MAIL_OFFER] = {far_on_assign},
     [QUEUE_MAIL_RETURN - QUEUE_MAIL_OFFER] = {far_on_return},

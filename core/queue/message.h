@@ -68,6 +68,8 @@ enum {
 
 /* Why a message whose content is not what was stored has bounced (5.3.0). */
 #define QUEUE_TEXT_DAMAGED SLICE("the stored message is damaged and was not sent")
+/* Why one waits that the disk will not read (4.3.0). */
+#define QUEUE_TEXT_UNREADABLE SLICE("the stored message cannot be read at present")
 
 /* A hold that knows its message: compaction is given holds. */
 struct queue_hold {

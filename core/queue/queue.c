@@ -18,7 +18,7 @@
 enum {
     QUEUE_SWEEP_MS = 15 * 1000,
     /* A record's share for fragments: a message of 1 GiB, the most limits.message_size allows. */
-    QUEUE_FRAGMENTS_BYTES = 1024 * 1024 / 128 * 20,
+    QUEUE_FRAGMENTS_BYTES = (1024 * 1024 / 128 + LIMIT_BODY_EARLY_FRAGMENTS) * 20,
 };
 /* A recipient takes 16 bytes and its text there, 12 and its text in the envelope. */
 must_static(LIMIT_ENVELOPE_BYTES / 3 * 4 + LIMIT_BODY_INLINE_BYTES + QUEUE_FRAGMENTS_BYTES + 4096 <=

@@ -154,6 +154,16 @@ void queue_reader_on_piece(struct queue *q, struct handle reader, enum queue_rea
     r->done(r->ctx, r->owner, status, piece);
 }
 
+static void queue_reader_say(struct queue *q, const struct queue_reader *r, struct slice reason)
+{
+    if (obs_begin(q->log, OBS_SPOOL_DAMAGE, io_now(q->io)->wall_us)) {
+        char id[QUEUE_ID_TEXT_BYTES + 1];
+        obs_str(q->log, OBS_F_ID, queue_id_text(r->message->id, id));
+        obs_str(q->log, OBS_F_REASON, reason);
+        obs_end(q->log, io_now(q->io)->mono_ms);
+    }
+}
+
 static enum queue_read_status queue_reader_check(struct queue *q, struct queue_reader *r,
                                                  struct slice *piece)
 {
@@ -161,12 +171,23 @@ static enum queue_read_status queue_reader_check(struct queue *q, struct queue_r
         return QUEUE_READ_OK;
     }
     q->counters.damaged++;
-    if (obs_begin(q->log, OBS_SPOOL_DAMAGE, io_now(q->io)->wall_us)) {
-        char id[QUEUE_ID_TEXT_BYTES + 1];
-        obs_str(q->log, OBS_F_ID, queue_id_text(r->message->id, id));
-        obs_str(q->log, OBS_F_REASON, SLICE("the stored content fails its checksum"));
-        obs_end(q->log, io_now(q->io)->mono_ms);
+    queue_reader_say(q, r, SLICE("the stored content fails its checksum"));
+    return QUEUE_READ_DAMAGED;
+}
+
+/* What was durable is gone for good when the file ends before it (somebody cut it); an error may pass. */
+static enum queue_read_status queue_reader_failed(struct queue *q, const struct queue_reader *r,
+                                                  const struct io_event *ev)
+{
+    if (r->place.fd < 0) {
+        return QUEUE_READ_FAILED; /* not asked for: no such segment, or no memory */
     }
+    if (ev->status != IO_OK) {
+        queue_reader_say(q, r, SLICE("the disk cannot read the stored content"));
+        return QUEUE_READ_FAILED;
+    }
+    q->counters.damaged++;
+    queue_reader_say(q, r, SLICE("the file ends before the stored content"));
     return QUEUE_READ_DAMAGED;
 }
 
@@ -184,7 +205,7 @@ void queue_reader_on_io(struct queue *q, const struct io_event *ev)
         return;
     }
     struct slice piece = {NULL, 0};
-    enum queue_read_status status = QUEUE_READ_FAILED;
+    enum queue_read_status status;
     if (ev->status == IO_RETRY) {
         queue_reader_continue(q, r);
         return;
@@ -196,6 +217,8 @@ void queue_reader_on_io(struct queue *q, const struct io_event *ev)
             return;
         }
         status = queue_reader_check(q, r, &piece);
+    } else {
+        status = queue_reader_failed(q, r, ev);
     }
     r->done(r->ctx, r->owner, status, piece);
 }

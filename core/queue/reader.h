@@ -20,7 +20,7 @@ enum { QUEUE_READERS_MAX = 4096 };
 enum queue_read_status {
     QUEUE_READ_OK,
     QUEUE_READ_FAILED,  /* the disk would not, this time */
-    QUEUE_READ_DAMAGED, /* the bytes are not what was stored */
+    QUEUE_READ_DAMAGED, /* the bytes are not what was stored, or the file ends before them */
 };
 
 struct queue_reader;

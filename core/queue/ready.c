@@ -212,7 +212,9 @@ void ready_remove(struct ready *r, struct ready_item *item)
 static struct ready_node *ready_turn(struct ready *r, struct list *round)
 {
     for (;;) {
-        struct ready_node *n = LIST_ENTRY(list_first(round), struct ready_node, turn);
+        struct list *first = list_first(round);
+        must(first != NULL);
+        struct ready_node *n = LIST_ENTRY(first, struct ready_node, turn);
         bool alone = n->turn.next == round;
         if (n->may_go && (n->credit > 0 || alone)) {
             return n;

@@ -80,6 +80,7 @@ struct warmup_writing {
 
 static void write_down(struct warmup_writing *w, bool final);
 
+/* NOLINTNEXTLINE(misc-no-recursion): after a failure nothing is written for WARMUP_FAILED_MS */
 static void on_written(void *ctx, enum queue_memo_end end)
 {
     struct warmup_writing *w = ctx;
@@ -97,6 +98,7 @@ static void on_written(void *ctx, enum queue_memo_end end)
 }
 
 /* Takes w. */
+/* NOLINTNEXTLINE(misc-no-recursion): see on_written */
 static void write_down(struct warmup_writing *w, bool final)
 {
     struct buf key, value;

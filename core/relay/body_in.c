@@ -8,6 +8,7 @@
 
 enum {
     BODY_IN_FIRST_BYTES = 4096,
+    BODY_IN_EARLY_BYTES = LIMIT_BODY_FRAGMENT_BYTES / 8,
     BODY_IN_AUTHORS_BYTES = LIMIT_HEADER_BYTES + IO_RECV_BUFFER_BYTES,
     BODY_IN_SIGNATURES_BYTES = DKIM_SIGNATURES_MAX * 4096,
     BODY_IN_BYTES_MAX = LIMIT_BODY_INLINE_BYTES + IO_RECV_BUFFER_BYTES + LIMIT_HEADER_BYTES +
@@ -183,10 +184,35 @@ static enum spool_append body_in_write_fragment(struct body_in *b, uint32_t inde
     return SPOOL_APPENDED;
 }
 
+/* So much waits in memory until it becomes a fragment: less where memory is short. */
+static size_t body_in_keeps(const struct body_in *b)
+{
+    bool early = b->header_over && b->fragment_count < LIMIT_BODY_EARLY_FRAGMENTS &&
+                 queue_memory_short(b->relay->queue, b->relay->inflight_bytes);
+    return early ? BODY_IN_EARLY_BYTES : LIMIT_BODY_FRAGMENT_BYTES;
+}
+
+/* Gives back what the buffer has grown to. Without memory for a smaller one it stays. */
+static void body_in_shrink(struct body_in *b)
+{
+    struct buf rest;
+    buf_init(&rest, BODY_IN_BYTES_MAX);
+    buf_add(&rest, buf_slice(&b->bytes));
+    if (rest.overflow || rest.cap >= b->bytes.cap) {
+        buf_deinit(&rest);
+        return;
+    }
+    body_in_count(b, false);
+    buf_deinit(&b->bytes);
+    b->bytes = rest;
+    b->relay->inflight_bytes += b->bytes.cap;
+    b->counted = true;
+}
+
 enum spool_append body_in_flush(struct body_in *b)
 {
-    while (b->bytes.len > LIMIT_BODY_FRAGMENT_BYTES) {
-        struct slice piece = slice_first(buf_slice(&b->bytes), LIMIT_BODY_FRAGMENT_BYTES);
+    for (size_t keeps; b->bytes.len > (keeps = body_in_keeps(b));) {
+        struct slice piece = slice_first(buf_slice(&b->bytes), keeps);
         if (!body_in_grow(b)) {
             return SPOOL_FULL;
         }
@@ -200,6 +226,9 @@ enum spool_append body_in_flush(struct body_in *b)
         }
         b->fragment_count++;
         buf_consume(&b->bytes, piece.len);
+        if (keeps == BODY_IN_EARLY_BYTES) {
+            body_in_shrink(b);
+        }
     }
     return SPOOL_APPENDED;
 }
@@ -260,8 +289,18 @@ static bool body_in_filter(struct body_in *b, struct slice data, bool finish)
     }
 }
 
+/* A header cannot become a fragment, and the disk may be slower than the clients. */
+static bool body_in_too_much(const struct body_in *b)
+{
+    return b->relay->inflight_bytes / 2 >
+           b->settings->conf->limits.memory_bytes / b->relay->workers;
+}
+
 enum spool_append body_in_add(struct body_in *b, struct slice data)
 {
+    if (body_in_too_much(b)) {
+        return SPOOL_FULL;
+    }
     bool ok = b->header_over && mail_headers_passing(&b->filter) ? body_in_store(b, data)
                                                                  : body_in_filter(b, data, false);
     return ok ? body_in_flush(b) : SPOOL_FULL;

@@ -8,7 +8,8 @@
  * Owner:     the session; body_in_open … body_in_close (drops what was stored) or body_in_submit
  *            (the queue took it over).
  * Thread:    the worker's.
- * Limits:    LIMIT_BODY_INLINE_BYTES plus one receive buffer in memory.
+ * Limits:    LIMIT_BODY_INLINE_BYTES plus one receive buffer in memory; where limits.memory is used up, an eighth
+ *            of it, and nothing more (FULL) when all bodies together are at twice that limit.
  * Errors:    body_in_add: SPOOL_WAIT: call body_in_flush later, before the next add; FULL, FAILED: as
  *            spool_frame_begin.
  */

@@ -271,7 +271,7 @@ static void maildir_next(struct maildir_delivery *d)
         d->abort = false;
         if (!d->damaged) {
             maildir_outcome(d, OUTCOME_TEMPORARY, 451, (struct enhanced){4, 3, 0},
-                            SLICE("the stored message could not be read"));
+                            QUEUE_TEXT_UNREADABLE);
         }
     }
     maildir_leave_rest(d);

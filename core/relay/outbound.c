@@ -284,6 +284,16 @@ static bool outbound_is_taken(struct outbound *o)
     return true;
 }
 
+/* The time is over, but the answer lies in the socket, and only buffers to read it are missing: it counts. */
+static bool outbound_is_heard(struct outbound *o)
+{
+    if (!(o->ops & OUTBOUND_OP_RECV) || net_unread(o->fd) <= 0) {
+        return false;
+    }
+    timer_start(o->relay->timers, &o->deadline, outbound_now(o) + OUTBOUND_HEARD_MS);
+    return true;
+}
+
 /* Nothing to do for it now: idle, or QUIT when it has had enough. */
 static void outbound_rest(struct outbound *o)
 {
@@ -330,6 +340,10 @@ static bool outbound_step(struct outbound *o, struct slice *in)
     for (;;) {
         switch (o->taps ? outbound_step_tapped(o, in) : smtp_client_step(&o->smtp, in, &o->out)) {
         case SMTP_CLIENT_WANT_REPLY:
+            if (outbound_body_is_hopeless(o)) {
+                smtp_client_fail(&o->smtp, SMTP_FAIL_LOCAL);
+                break;
+            }
             if (outbound_has_room(o) && queue_site_work(o->site) && outbound_begin(o)) {
                 break;
             }
@@ -438,7 +452,7 @@ void outbound_on_deadline(struct timer *t, void *ctx)
         return;
     case OUTBOUND_UP:
     case OUTBOUND_QUITTING:
-        if (outbound_is_taken(o)) {
+        if (outbound_is_taken(o) || outbound_is_heard(o)) {
             return;
         }
         if (secure_is_open(&o->tls) && !o->tls.up) {

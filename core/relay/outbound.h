@@ -40,7 +40,8 @@ struct outbound_tx {
     uint64_t began_ms;
     uint64_t
         end_at; /* of what is sent on the connection: behind the last byte of the message; 0: not yet */
-    bool damaged; /* the stored body failed its check */
+    bool damaged;    /* the stored body failed its check */
+    bool unreadable; /* the disk would not read it, this time */
     struct smtp_client_rcpt rcpts[];
 };
 

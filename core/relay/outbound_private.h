@@ -19,6 +19,7 @@
 #include "core/relay/outbound.h"
 
 enum {
+    OUTBOUND_HEARD_MS = 100, /* an answer that is there is read by then, or looked for again */
     OUTBOUND_KEEP_BYTES = 4096,
     OUTBOUND_CANDIDATES_MAX = 10,
     /* Bodies in memory up to this are copied behind their commands, so that several go in one send … */
@@ -110,6 +111,8 @@ bool outbound_body_end_tapped(struct outbound *o);
 /* ---- outbound_send.c ---- */
 
 void outbound_body_begin(struct outbound *o);
+/* The body of the moment cannot be had, and nothing on the connection waits for an answer any more. */
+bool outbound_body_is_hopeless(struct outbound *o);
 void outbound_release_body(struct outbound *o);
 /* The end of this transaction's message may have reached the peer: the kernel has taken all of it, or may
  * have. */

@@ -18,7 +18,7 @@ static void outbound_on_piece(void *ctx, struct handle owner, enum queue_read_st
     must(o != NULL && o->body != NULL); /* closing the reader ends its callbacks */
     if (status != QUEUE_READ_OK) {
         o->body->damaged = status == QUEUE_READ_DAMAGED;
-        smtp_client_fail(&o->smtp, SMTP_FAIL_LOCAL);
+        o->body->unreadable = status == QUEUE_READ_FAILED;
         outbound_drive(o, (struct slice){NULL, 0});
         return;
     }
@@ -86,10 +86,22 @@ void outbound_body_begin(struct outbound *o)
         return;
     }
     if (!queue_reader_open(o->relay->queue, m, outbound_on_piece, o->relay, o->self, &o->reader)) {
-        smtp_client_fail(&o->smtp, SMTP_FAIL_LOCAL);
+        o->body->unreadable = true;
         return;
     }
     queue_reader_read(o->relay->queue, o->reader, 0);
+}
+
+static bool outbound_body_is_lost(const struct outbound *o)
+{
+    return o->body && (o->body->damaged || o->body->unreadable);
+}
+
+/* A message cannot be broken off but by ending the connection. The peer has perhaps taken those before it, and says so
+ * next: not to listen would mean a second copy of each (P4). */
+bool outbound_body_is_hopeless(struct outbound *o)
+{
+    return outbound_body_is_lost(o) && smtp_client_body_is_next(&o->smtp);
 }
 
 void outbound_release_body(struct outbound *o)
@@ -307,7 +319,7 @@ void relay_on_outbound_send(struct relay *r, const struct io_event *ev)
     } else {
         buf_clear(&o->sending);
     }
-    if (o->body && o->reader.gen && !o->data_ready && o->piece > 0) {
+    if (o->body && o->reader.gen && !o->data_ready && o->piece > 0 && !outbound_body_is_lost(o)) {
         queue_reader_read(r->queue, o->reader, o->piece);
     }
     outbound_drive(o, (struct slice){NULL, 0});

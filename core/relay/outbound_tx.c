@@ -152,7 +152,7 @@ static bool outbound_return_part(struct outbound *o, struct outbound_tx *t)
 {
     bool blameless = outbound_is_blameless(o, t);
     bool unheard = !t->txn.answered && (!o->suspect || o->served);
-    if (!(unheard || t->txn.again) || t->damaged || o->relay->stopping ||
+    if (!(unheard || t->txn.again) || t->damaged || t->unreadable || o->relay->stopping ||
         (t->part->returns >= RELAY_PART_RETURNS_MAX && !blameless) ||
         outbound_is_pinned(o, t->part)) {
         return false;
@@ -232,6 +232,9 @@ void outbound_finish(struct outbound *o, struct outbound_tx *t)
         if (t->damaged) {
             outcomes[i] = outcome_local(OUTCOME_PERMANENT, OUTCOME_MESSAGE, OUTCOME_STAGE_BODY,
                                         (struct enhanced){5, 3, 0}, QUEUE_TEXT_DAMAGED);
+        } else if (t->unreadable && !outcomes[i].remote) {
+            outcomes[i] = outcome_local(OUTCOME_TEMPORARY, OUTCOME_MESSAGE, OUTCOME_STAGE_BODY,
+                                        (struct enhanced){4, 3, 0}, QUEUE_TEXT_UNREADABLE);
         }
     }
     for (uint32_t i = t->txn.rcpt_count; i < t->part->count; i++) {

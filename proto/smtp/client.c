@@ -387,6 +387,15 @@ struct smtp_client_body smtp_client_body(const struct smtp_client *c)
                                      .end_bytes = s->bdat ? 0 : 3};
 }
 
+bool smtp_client_body_is_next(struct smtp_client *c)
+{
+    unsigned i = 0;
+    while (i < c->slot_count && smtp_client_slot_at(c, i)->state == SMTP_SLOT_DONE) {
+        i++;
+    }
+    return i < c->slot_count && smtp_client_slot_at(c, i)->state == SMTP_SLOT_BODY;
+}
+
 /* --- the step -------------------------------------------------------------------------------- */
 
 static void input_take(struct smtp_client *c, struct slice *in, struct buf *out)

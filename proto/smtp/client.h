@@ -362,6 +362,9 @@ struct smtp_client_body {
 
 /* The body to send; only between SEND_BODY and smtp_client_body_end. */
 struct smtp_client_body smtp_client_body(const struct smtp_client *c);
+/* Likewise: every transaction before it has its outcome, so that giving up the connection makes no other one
+ * unknown. */
+bool smtp_client_body_is_next(struct smtp_client *c);
 /* See above. False: the connection failed meanwhile, do not send the rest of the body; step. */
 bool smtp_client_body_end(struct smtp_client *c, struct buf *out);
 

@@ -402,6 +402,7 @@ static void answer_closing(struct smtp_client *c, enum smtp_expect_kind kind,
     }
     bool end = kind == SMTP_EXPECT_END || kind == SMTP_EXPECT_BDAT;
     if (is_verdict(kind)) {
+        must(s != NULL);
         s->settled = true;
     }
     c->closing = c->served > 0 && (!end || c->hint == SMTP_HINT_FULL);

@@ -37,14 +37,16 @@ def number_of(ident):
 class Case:
     """An engine whose far end is shut until it is told; everything that was promised, and by which number."""
 
-    def __init__(self, make, conf=None, disk=None):
+    def __init__(self, make, disk=None):
         self.rng = random.Random(SEED)
         self.sink = make.add(RecordingSink(SEED).start())
         self.sink.script.update(connect=None, rcpt=self.on_rcpt, dot=None)
         self.open = False
         place = {"spool": {"dir": os.path.join(disk.path, "spool")},
                  "admin": {"socket": os.path.join(str(make.folder), "admin.sock")}} if disk else {}
-        self.engine = make.engine({**CONF, "log": {"level": "info"}, "workers": 2, "relay": {"host": self.sink.endpoint}, **place, **(conf or {})})
+        # Nothing happens by itself: attempts are ordered, so that the spool is at rest when it is looked at.
+        self.engine = make.engine({**CONF, "log": {"level": "info"}, "workers": 2, "queue": {"schedule": ["1h"]},
+                                   "relay": {"host": self.sink.endpoint}, **place})
         self.lines = []
         self.numbers = {}   # of the spool: id of ours
 
@@ -71,12 +73,17 @@ class Case:
 
     def wait_deferred(self):
         wait_until(lambda: (s := self.stats())["deferred"] == s["queued"] > 0, 60, "an attempt at each", interval=0.1)
+        self.engine.wait_durable()
 
     def wait_ended(self, timeout=60):
+        self.open = True
+
         def ended():
             s = self.stats()
+            if s["queued"] and s["deferred"] == s["queued"]:
+                ask(self.engine.socket, "queue retry all=1")
             return s["queued"] == 0 and s["messages"] == 0
-        wait_until(ended, timeout, "an empty queue", interval=0.1)
+        wait_until(ended, timeout, "an empty queue", interval=0.2)
 
     def judge(self, damaged=()):
         checker = Checker(Journal.read(self.lines), self.sink.copies(), damaged=damaged)
@@ -90,10 +97,6 @@ class Case:
         """Our ids of the messages that have a record in them."""
         return {self.numbers[n] for f in frames for kind, n in f.rows
                 if kind in (MESSAGE, FRAGMENT, RESULT) and n in self.numbers}
-
-
-def big(rng):
-    return lambda ident: content_of(ident, rng) + b"x" * 70 + b"\r\n" + b"y" * 300_000 + b"\r\n"
 
 
 def lines(size):
@@ -135,7 +138,6 @@ def test_flipped_bits(make, capsys):
     case.take(120)
     case.take(4, of_size(400_000))
     case.wait_deferred()
-    engine.wait_durable()
     engine.kill()
     whole = os.path.join(str(make.folder), "whole")
     shutil.copytree(engine.spool, whole, ignore=shutil.ignore_patterns("*.sock"))
@@ -153,7 +155,6 @@ def test_flipped_bits(make, capsys):
         for path in segments(engine.spool):
             size = os.path.getsize(path)
             flip(path, case.rng.choice([0, size - BLOCK]) + case.rng.randrange(BLOCK), case.rng.randrange(8))
-        case.open = True
         engine.start()
         case.wait_ended()
         case.judge(case.hit(chosen))
@@ -176,6 +177,7 @@ def test_the_disk_cannot_read_while_mail_is_delivered(make):
               *case.rng.sample([f for f in frames if f.end - f.begin > 10_000], 4)]
     hit = case.hit(break_blocks(disk, frames, chosen))
     case.open = True
+    ask(case.engine.socket, "queue retry all=1")
     everybody = set(case.numbers.values())
     wait_until(lambda: case.arrived() >= everybody - hit, 60, "all others")
     assert not case.arrived() & hit
@@ -203,12 +205,10 @@ def test_the_disk_cannot_read_while_the_spool_is_recovered(make):
     case = Case(make, disk=disk)
     case.take(40, of_size(9_000))
     case.wait_deferred()
-    case.engine.wait_durable()
     case.engine.kill()
     frames = all_frames(case.engine.spool)
     chosen = case.rng.sample(once_durable(frames), 5)
     hit = break_blocks(disk, frames, chosen)
-    case.open = True
     case.engine.start()
     case.wait_ended()
     case.judge(case.hit(hit))
@@ -224,7 +224,6 @@ def test_a_segment_that_cannot_be_read_at_all(make):
     while len(segments(case.engine.spool)) < 6:
         case.take(20, of_size(9_000))
     case.wait_deferred()
-    case.engine.wait_durable()
     case.engine.kill()
     frames = all_frames(case.engine.spool)
     # The oldest: results in it are about messages in it.
@@ -232,7 +231,6 @@ def test_a_segment_that_cannot_be_read_at_all(make):
     hit = case.hit([f for f in frames if f.path == path])
     assert hit and hit < set(case.numbers.values())
     disk.unreadable(path, [(0, os.path.getsize(path))])
-    case.open = True
     case.engine.start()
     case.wait_ended()
     case.judge(hit)
@@ -260,7 +258,6 @@ def test_a_segment_is_cut_short_while_the_engine_runs(make):
     cut = mine[len(mine) // 2].begin + 100
     hit = case.hit([f for f in mine if f.end > cut])
     os.truncate(path, cut)
-    case.open = True
     case.wait_ended()
     case.judge(hit)
     assert case.engine.events("spool_damage"), "in silence"
@@ -272,7 +269,6 @@ def test_a_segment_was_cut_short_while_the_engine_was_down(make):
     case = Case(make)
     case.take(60, of_size(15_000))
     case.wait_deferred()
-    case.engine.wait_durable()
     case.engine.kill()
     frames = all_frames(case.engine.spool)
     path = max({f.path for f in frames}, key=lambda p: sum(f.path == p for f in frames))
@@ -281,7 +277,6 @@ def test_a_segment_was_cut_short_while_the_engine_was_down(make):
     lost = [f for f in mine if f.end > cut]
     os.truncate(path, cut)
     assert run("spool", "verify", case.engine.spool).returncode == 1
-    case.open = True
     case.engine.start()
     case.wait_ended()
     case.judge(case.hit(lost))

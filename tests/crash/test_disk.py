@@ -152,7 +152,7 @@ def full(make):
 
 
 def test_a_full_file_system_drains_and_takes_mail_again(full):
-    """Some rounds of deferrals come first: they must leave the last bytes to the results that end mail."""
+    """J5: Some rounds of deferrals come first: they must leave the last bytes to the results that end mail."""
     rounds = full.gate.refused + 6 * len(full.accepted)
     wait_until(lambda: full.gate.refused > rounds, 30, "six rounds of attempts")
     full.gate.is_open = True
@@ -190,6 +190,7 @@ def test_a_start_on_a_full_disk_sends_nothing_it_could_not_remember(full):
 
 
 def test_spool_min_free(make):
+    """J5."""
     disk = make.add(LoopDisk(make.folder, 64))
     case = Case(make, os.path.join(disk.path, "spool"), {"min_free": "20MiB"}, prefix=as_nobody(make.folder))
     for _ in range(5):
@@ -230,6 +231,7 @@ def test_spool_min_free(make):
 
 
 def test_spool_max_size(make):
+    """J5."""
     spool = os.path.join(make.folder, "spool")
     case = Case(make, spool, {"max_size": "16MiB"}, name="limited")
     case.fill(FULL, size=200000)

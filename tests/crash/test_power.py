@@ -81,7 +81,7 @@ def check_state(replay, promises, flushes, index):
     return len(must)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(350 + 2 * STATES)
 @pytest.mark.parametrize("kind", ["ext4", "xfs"])
 def test_what_was_answered_is_in_every_state_of_the_disk(make, capsys, kind):
     disk = make.add(LoggedDisk(str(make.folder), kind, MIB[kind]))

@@ -185,6 +185,12 @@ class World:
         assert not self.engine.events("spool_damage"), "a crash is no damage"
         self.sink.client_died(at, before)
 
+    def crashed(self, at, before):
+        """It has died at that time by another hand (before: sink.open_now() then)."""
+        self.crashes.append(at)
+        self.engine.kill()  # there is nothing left to kill, but ports to wait for
+        self.sink.client_died(at, before)
+
     def stats(self):
         return ask(self.engine.socket, "queue stats")
 
@@ -193,8 +199,9 @@ class World:
         found = check_counters(self.stats())
         assert not found, found
 
-    def finish(self, timeout=90):
-        """Lets everything come to its end, then checks the history. Returns the summary."""
+    def finish(self, timeout=90, retry=False):
+        """Lets everything come to its end, then checks the history. Returns the summary.
+        retry: attempts are ordered, they would not come by themselves."""
         self.stop_load()
         if not self.engine.running:
             self.engine.spawn().wait_for_port()
@@ -202,6 +209,8 @@ class World:
         def empty():
             stats = self.stats()
             assert not check_counters(stats), stats
+            if retry and stats["queued"] and stats["queued"] == stats["deferred"]:
+                ask(self.engine.socket, "queue retry all=1")
             # A report is counted when its bounce is durable: until then only the message is still there.
             return stats["queued"] == 0 and stats["messages"] == 0
         try:

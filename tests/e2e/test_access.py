@@ -199,7 +199,7 @@ def sender_status(c, sender):
 
 
 def test_restrict_domain(make):
-    """003-14, traps 13 and 14: listed domains and those below; the null sender is refused."""
+    """D6: 003-14, traps 13 and 14: listed domains and those below; the null sender is refused."""
     e = make.relay({**LOGINS, "sender": {"restrict": "domain"}, "domains": [{"name": "own.test"}, {"name": "b.test"}]})
     with connect(e.port) as c:
         for sender in ("a@own.test", "a@OWN.Test", "a@x.y.own.test", "a@b.test", '"own.test"@b.test'):

@@ -97,7 +97,7 @@ def test_normalised_text_is_signed_as_it_leaves(make, tmp_path, port):
     with submitter(e, port) as c:
         for name in FAKE_ENDS:
             subject = tag()
-            text = message(subject, b"one" + FAKE_ENDS[name] + b"MAIL FROM:<evil@example.test>\nDATA\n.\n..two\n")
+            text = message(subject, b"one" + FAKE_ENDS[name] + b"MAIL FROM:<evil@example.test>\nDATA\n.\n..two\nend\r\n")
             c.envelope()
             assert c.cmd("DATA").code == 354
             c.send(text + b".\r\n")

@@ -223,6 +223,7 @@ def test_words(make):
 
 
 def test_off(make):
+    """D5."""
     with Client(make.relay().port) as c:
         c.ehlo()
         assert c.cmd("AUTH PLAIN " + plain("ann", PASSWORD)).status == "503 5.5.1"
@@ -321,7 +322,7 @@ def smtplib_login(port, user, password, source="127.0.0.1"):
 
 
 def test_throttle(make):
-    """Trap 17: smtplib tries CRAM-MD5, PLAIN and LOGIN with one password: that is one failure. A lockout is of
+    """D3: Trap 17: smtplib tries CRAM-MD5, PLAIN and LOGIN with one password: that is one failure. A lockout is of
     one user at one address, whatever the password (421), and ends."""
     e = make.relay({**OPEN, "auth": {**OPEN["auth"], "failures_max": 3, "lockout": "2s"}})
 
@@ -342,7 +343,7 @@ def test_throttle(make):
 
 
 def test_throttle_within_a_session(make):
-    """One session is no place to guess without end: a mechanism that comes again counts again."""
+    """D3: One session is no place to guess without end: a mechanism that comes again counts again."""
     e = make.relay({**OPEN, "auth": {**OPEN["auth"], "failures_max": 3, "lockout": "1h", "session_failures_max": 0}})
     with Client(e.port) as c:
         c.ehlo()
@@ -625,7 +626,7 @@ class Listening(Client):
 
 
 def test_canary(make, tmp_path):
-    """Right and wrong ones, in every mechanism, at log level debug: in no log, no reply, no output, no file but its
+    """D8: Right and wrong ones, in every mechanism, at log level debug: in no log, no reply, no output, no file but its
     own, and nothing that the kernel tells of the process, though some came by the environment and the command line."""
     wrong, filed, hashed = "zq8wrongCanary", "zq9filedCanary", "zq6hashedCanary"
     users = tmp_path / "users"
@@ -700,7 +701,7 @@ def way_fits(way, user):
 
 @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGQUIT, signal.SIGTRAP])
 def test_no_core_file(make, number):
-    """However it dies, and whatever core files it is allowed when it starts."""
+    """D8: However it dies, and whatever core files it is allowed when it starts."""
     unlimited = ["prlimit", "--core=unlimited:unlimited"]
     e = make.relay({"users": [{"name": "ann", "password": SECRET}]}, prefix=unlimited)
     before = set(os.listdir(e.folder))
@@ -728,7 +729,7 @@ class Folder:
 
 
 def test_others_cannot_look_in(make, monkeypatch):
-    """Another process of the same user reads neither memory nor environment of the engine."""
+    """D8: Another process of the same user reads neither memory nor environment of the engine."""
     require_root()
     uid, gid = nobody()
     folder = tempfile.mkdtemp(prefix="ringpost-nobody-")  # not below pytest's private folder
@@ -746,6 +747,7 @@ def test_others_cannot_look_in(make, monkeypatch):
 
 
 def test_config_shows_no_password(tmp_path):
+    """D8."""
     file = tmp_path / "c.yaml"
     file.write_text(json.dumps({"users": [{"name": "ann", "password": SECRET}]}))
     done = run("config", "-c", file)

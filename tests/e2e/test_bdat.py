@@ -17,15 +17,24 @@ def c(shared):
         yield client
 
 
+STATES = {"connected": [], "greeted": ["EHLO a.test"], "mail": ["EHLO a.test", "MAIL FROM:<a@example.test>"],
+          "rcpt": ["EHLO a.test", "MAIL FROM:<a@example.test>", "RCPT TO:<b@example.test>"],
+          "chunks": ["EHLO a.test", "MAIL FROM:<a@example.test>", "RCPT TO:<b@example.test>", "BDAT 2\r\nS:"],
+          "spoilt": ["EHLO a.test", "MAIL FROM:<a@example.test>", "RCPT TO:<b@example.test>", "BDAT 2\r\n\n\n"]}
+
+
 @pytest.mark.parametrize("argument", [
     "", "x", "-1", "+1", "0x10", "1.5", "1e3", "9223372036854775808x", "18446744073709551616",
     "99999999999999999999999", "1 LASST", "1 LAST x", "1 FIRST", "LAST", "LAST 1", "1 1", ",", "\0"])
-def test_malformed_lengths_end_the_session(c, argument):
-    """A12: the next bytes are payload and must never be taken for commands."""
-    c.envelope()
-    c.send(b"BDAT " + argument.encode() + b"\r\nMAIL FROM:<payload@example.test>\r\nQUIT\r\n")
-    replies = c.rest()
-    assert len(replies) == 1 and replies[0].status == "501 5.5.4", replies
+def test_malformed_lengths_end_the_session(shared, argument):
+    """A12: in every state; the next bytes are payload and must never be taken for commands."""
+    for state, lines in STATES.items():
+        with Client(shared.port) as c:
+            for line in lines:
+                c.send(line + ("" if line.startswith("BDAT") else "\r\n"))
+                c.reply()
+            c.send(b"BDAT " + argument.encode() + b"\r\nMAIL FROM:<payload@example.test>\r\nQUIT\r\n")
+            assert [r.status for r in c.rest()] == ["501 5.5.4"], state
 
 
 @pytest.mark.parametrize("size", [26214401, 2**31, 2**32, 2**32 + 1, 2**63 - 1, 2**63, 2**64 - 1])

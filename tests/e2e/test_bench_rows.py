@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What ./dev bench says of its own rows: a line that lost mail is never a figure."""
 import glob
+import math
+import random
 import socket
 import subprocess
 import sys
@@ -62,3 +64,19 @@ def test_sink_on_many_addresses_and_source_with_a_field(tmp_path):
     for path in glob.glob(f'{tmp_path}/new/*.eml'):
         with open(path, 'rb') as file:
             assert b'\r\nX-One: 1\r\nX-Two: 2\r\n\r\n' in file.read()
+
+
+def test_a_soak_sees_what_grows():
+    """A leak of a hundredth in noise of a tenth is seen; noise, waves and what shrinks are no growth."""
+    line = bench_module('soak_line').Line
+    noise = random.Random(1)
+    times = [2.0 * i for i in range(240)]
+
+    def grows(at):
+        return line(times, [at(i) + noise.uniform(-50, 50) for i in range(240)]).grows()
+    assert grows(lambda i: 1000 + i / 5) and grows(lambda i: 1000 + (50 if i > 120 else 0))
+    assert sum(grows(lambda i: 1000) for _ in range(200)) <= 2
+    assert not grows(lambda i: 1000 + 100 * math.sin(i / 9)) and not grows(lambda i: 1000 - i / 5)
+    assert not line(times, [7] * 240).grows() and line(times, [7 + i // 100 for i in range(240)]).grows()
+    with pytest.raises(ValueError):
+        line(times[:10], [1] * 10)

@@ -12,6 +12,7 @@ import pytest
 from harness.client import Client, submit
 from harness.engine import binary, clean_environment, run
 from harness.message import message, tag
+from harness.peers import ROOT
 from harness.ports import free_port
 from harness.refuse import ring_refusal
 from harness.wait import stays_false, wait_until
@@ -418,6 +419,22 @@ def test_version():
     assert done.returncode == 0 and re.search(r"ringpost +\d+\.\d+", done.stdout, re.IGNORECASE)
     data = json.loads(run("version", "--json").stdout)
     assert "uring" in json.dumps(data).lower()
+
+
+@pytest.mark.parametrize("library", ["c-ares", "wolfSSL"])
+def test_l1_what_is_inside_is_what_was_looked_through(library):
+    """L1: the version in SECURITY.md's table, or a newer one; an older one has holes that the table calls mended."""
+    with open(os.path.join(ROOT, "SECURITY.md"), encoding="utf-8") as f:
+        looked_at = re.search(rf"(?m)^\| {library} (\S+) \|", f.read())[1]
+    inside = json.loads(run("version", "--json").stdout)[library]
+    built = os.path.basename(subprocess.run([os.path.join(ROOT, "dev"), "prefix", library.lower()], text=True,
+                                            capture_output=True, check=True).stdout.strip())
+    package = built.removeprefix(library.lower() + "-").rpartition("-")[0]  # a hash of the recipe stands last
+    if os.environ.get("RINGPOST_WOLFSSL") != "system" or library != "wolfSSL":
+        assert package.split("-")[0] == inside, f"built from {package}: ./dev build"
+    for has, needed in ((inside, looked_at.split("-")[0]), (package or inside, looked_at)):
+        older = subprocess.run(["dpkg", "--compare-versions", has, "lt", needed], check=False).returncode == 0
+        assert not older, f"{library} {has} is inside, {needed} was looked through: ./dev deps --update"
 
 
 def test_doctor_finds_out_and_names_what_to_change(tmp_path):

@@ -46,6 +46,7 @@ def from_(author, subject=None, body=b"hello\r\n", more=b""):
 # ---- it verifies ----
 
 def test_signed_by_both(served, keys):
+    """G2: each name once more than there are fields of it."""
     got = through(served, from_("Joe <joe@example.org>"))[0]
     verify(got, [keys["rsa"], keys["ed"]])
     assert got.startswith(b"DKIM-Signature: ")
@@ -83,7 +84,7 @@ def test_big(served, keys):
 
 @pytest.mark.parametrize("canon", CANONS)
 def test_every_trap(make, keys, canon):
-    """The corpus through SMTP. What SMTP refuses (NUL, bare CR) is not there."""
+    """G3: the corpus through SMTP. What SMTP refuses (NUL, bare CR) is not there."""
     e = make.relay({"domains": [keys["ed"].listed(dkim_canonicalization=canon)], **EVERYTHING})
     names, contents = zip(*[m for m in dkim_corpus.messages() if m[0] not in REFUSED_BY_SMTP])
     failed = []

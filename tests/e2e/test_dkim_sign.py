@@ -70,6 +70,7 @@ def fields(signed):
 
 @pytest.mark.parametrize("canon", CANONS)
 def test_every_trap(keys, canon):
+    """G3."""
     pair = [keys["rsa2048"], keys["ed25519"]]
     failed = []
     for name, message in dkim_corpus.messages():
@@ -83,6 +84,7 @@ def test_every_trap(keys, canon):
 @pytest.mark.parametrize("kind", ["rsa2048", "rsa3072", "rsa4096", "ed25519"])
 @pytest.mark.parametrize("canon", CANONS)
 def test_every_key(keys, kind, canon):
+    """G1: SHA-256, and no l= (verify)."""
     message = dkim_corpus.HEAD + b"\r\nhello \r\n\r\n"
     signed = sign(message, [keys[kind]], canon)
     verify(signed, [keys[kind]])
@@ -103,6 +105,7 @@ def test_every_key(keys, kind, canon):
     (b"hello\r\n", b"hello\r\nappended\r\n"),                     # there is no l=
 ], ids=lambda c: c[1].split(b"\r\n")[-1].decode() or c[1].decode(errors="replace").strip())
 def test_changes_break_it(keys, change):
+    """G2: also a further field of each name that is signed, and of those that are not there."""
     pair = [keys["rsa2048"], keys["ed25519"]]
     signed = sign(dkim_corpus.HEAD + b"\r\nhello\r\n", pair, "relaxed/relaxed")
     verify(signed, pair)
@@ -118,7 +121,7 @@ def test_changes_break_it(keys, change):
 
 
 def test_canonicalisation_is_dkimpys(keys):
-    """bh= and verification of random messages, for some seconds."""
+    """G3: bh= and verification of random messages, for some seconds."""
     end = time.monotonic() + SECONDS
     seed = int.from_bytes(os.urandom(4), "big")
     count = 0

@@ -98,6 +98,7 @@ def test_several_failed_recipients_are_in_one_report(make):
 
 
 def test_no_report_for_the_null_sender(make):
+    """G5."""
     sink = make.sink(script=refuse_bob())
     engine = make.relay(sink=sink)
     submit(engine.port, sender="")
@@ -107,6 +108,7 @@ def test_no_report_for_the_null_sender(make):
 
 
 def test_a_report_that_cannot_be_delivered_is_dropped_and_counted(make):
+    """G5."""
     sink = make.sink(script={"rcpt": lambda s, a: "550 5.1.1 no"})
     engine = make.relay(sink=sink)
     submit(engine.port)
@@ -175,6 +177,7 @@ def test_big_originals_come_back_as_headers(make, size):
 
 
 def test_huge_header_is_cut_at_a_field(make):
+    """G7."""
     lines = [b"X-%04d: " % i + b"v" * 150 for i in range(550)]
     report, _ = one_report(make, message("big head", headers=lines))
     assert len(report.received.data) < 70 << 10

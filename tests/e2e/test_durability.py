@@ -142,6 +142,7 @@ def test_a_second_engine_on_the_same_spool_is_refused(make):
 
 
 def test_the_spool_is_private(relay):
+    """I3."""
     submit(relay.port)
     relay.sink.wait()
     assert os.stat(relay.spool).st_mode & 0o777 == 0o700

@@ -26,10 +26,12 @@ REFUSALS = [
     ("io_uring_setup=ENOSYS", "set-up: Function not implemented", "seccomp"),
     ("io_uring_setup=EACCES", "set-up: Permission denied", "seccomp"),
     ("io_uring_setup=ENOMEM", "set-up: Cannot allocate memory", "LimitMEMLOCK="),
-    ("io_uring_enter=EPERM", "set-up: Operation not permitted", "seccomp"),
 ]
-if not ring_refusal():  # else it is never asked for
-    REFUSALS.append(("io_uring_register/22=EINVAL", "set-up: Invalid argument", "Linux 6.1"))  # no ring of buffers
+if not ring_refusal():  # else these are never asked for
+    REFUSALS += [
+        ("io_uring_enter=EPERM", "set-up: Operation not permitted", "seccomp"),
+        ("io_uring_register/22=EINVAL", "set-up: Invalid argument", "Linux 6.1"),  # no ring of buffers
+    ]
 refusals = pytest.mark.parametrize("rule,why,cure", REFUSALS, ids=[r[0] for r in REFUSALS])
 
 
@@ -46,6 +48,7 @@ def doctor(rule, *settings):
 
 @refusals
 def test_refused_io_uring_is_replaced_and_named_once(make, rule, why, cure):
+    """K1."""
     engine = make.relay(env=AUTO, prefix=under(rule))
     assert engine.event("started")["io_backend"] == "epoll"
     said, = engine.events("io_fallback")
@@ -64,6 +67,7 @@ def test_refused_io_uring_is_replaced_and_named_once(make, rule, why, cure):
 
 @refusals
 def test_doctor_names_cause_and_cure(tmp_path, rule, why, cure):
+    """K1."""
     line = doctor(rule, f"spool.dir={tmp_path}/spool", "io.backend=auto")
     assert line.startswith("warn") and why in line and "a seccomp filter is active" in line
     assert "epoll and threads for the disk do its work" in line and cure in line.split(" — ")[1]

@@ -12,6 +12,7 @@ from harness.wait import wait_until
 
 
 def test_cap_per_address(make):
+    """J2."""
     engine = make.relay({"limits": {"connections_per_ip": 3}})
     held = [Client(engine.port) for _ in range(3)]
     with Client(engine.port, greeting=False) as c:
@@ -33,6 +34,7 @@ def accepted(port):
 
 
 def test_cap_of_all(make):
+    """J2."""
     engine = make.relay({"limits": {"connections": 5}})
     held = [Client(engine.port, source=f"127.0.0.{10 + i}") for i in range(5)]
     with Client(engine.port, greeting=False, source="127.0.0.20") as c:
@@ -45,6 +47,7 @@ def test_cap_of_all(make):
 
 
 def test_the_caps_hold_across_workers(make):
+    """J2."""
     engine = make.relay({"workers": 2, "limits": {"connections_per_ip": 10}})
     clients = [Client(engine.port, greeting=False) for _ in range(40)]
     codes = [c.reply().code for c in clients]
@@ -54,6 +57,7 @@ def test_the_caps_hold_across_workers(make):
 
 
 def test_silence_meets_the_command_timeout(make):
+    """J1."""
     engine = make.relay({"limits": {"command_timeout": "1s"}})
     start = time.monotonic()
     with Client(engine.port) as c:
@@ -80,6 +84,7 @@ def test_a_command_of_single_bytes_meets_the_same_deadline(make):
 
 
 def test_silence_in_data_meets_its_timeout(make):
+    """J1."""
     engine = make.relay({"limits": {"data_timeout": "1s"}})
     start = time.monotonic()
     with Client(engine.port) as c:

@@ -157,6 +157,7 @@ def test_a_reader_that_never_reads_does_not_stop_the_mail(make):
 
 
 def test_a_blocked_log_does_not_stop_the_end(make):
+    """J8."""
     read, write = os.pipe()
     engine = make.relay({"log": {"level": "debug"}}, stdout=write, start=False)
     engine.start()
@@ -173,7 +174,7 @@ def test_a_blocked_log_does_not_stop_the_end(make):
 
 @pytest.mark.parametrize("target", ["/dev/full", "closed pipe"])
 def test_a_log_that_cannot_be_written(make, target):
-    """Fault 28."""
+    """J8: Fault 28."""
     if target == "/dev/full":
         out = os.open(target, os.O_WRONLY)
     else:

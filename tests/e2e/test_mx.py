@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Delivery by MX (RFC 5321 5, RFC 7505, reliability F1–F10) with a scripted name server."""
+"""Delivery by MX (RFC 5321 5, RFC 7505, reliability F1–F8) with a scripted name server; what lies and breaks is in
+test_attack_f_dns.py."""
 from collections import Counter
 
 import pytest
@@ -99,6 +100,7 @@ def test_no_fallback_to_a_when_mx_hosts_are_down(world):
 
 @pytest.mark.parametrize("target", ["nxdomain", "no address"])
 def test_mx_target_without_address(world, target):
+    """F4: no fall-back to the A of the domain."""
     zone = {"dest.test": {"mx": [[10, "mx.dest.test"]], "a": ["127.0.0.2"]}, "back.test": {"a": ["127.0.0.2"]}}
     if target == "no address":
         zone["mx.dest.test"] = {"txt": ["x"]}
@@ -127,6 +129,7 @@ def test_null_mx(world):
 
 
 def test_nxdomain_is_permanent(world):
+    """F7: the one failure that is an answer."""
     w = world({"back.test": {"a": ["127.0.0.2"]}})
     send(w, "bob@nowhere.test")
     report = w.sinks["127.0.0.2"].wait()[0]
@@ -144,6 +147,7 @@ def test_one_of_two_name_servers_is_dead(make):
 
 
 def test_truncated_answers_are_asked_again_over_tcp(world):
+    """F7."""
     zone = mx()
     zone["dest.test"]["behave"] = "truncate"
     w = world(zone)
@@ -177,6 +181,7 @@ def test_thousands_of_mx_and_addresses_are_capped(world):
 
 @pytest.mark.parametrize("kind", ["mx target", "domain"])
 def test_cname(world, kind):
+    """F4."""
     zone = mx()
     zone["real.test"] = {"a": ["127.0.0.2"]}
     if kind == "mx target":
@@ -252,6 +257,7 @@ def test_we_are_the_best_mx(world):
 
 
 def test_we_are_a_backup_mx(world):
+    """F5."""
     zone = {"loop.test": {"mx": [[20, "relay.example.test"], [10, "mx.other.test"], [30, "mx.worse.test"]]},
             "relay.example.test": {"a": ["127.0.0.3"]}, "mx.other.test": {"a": ["127.0.0.2"]},
             "mx.worse.test": {"a": ["127.0.0.4"]}}
@@ -336,6 +342,7 @@ def test_forged_answers_are_ignored(world):
 
 
 def test_poisoned_extra_records_are_not_believed(world):
+    """F8."""
     zone = mx()
     zone["dest.test"]["behave"] = {"MX": "poison"}
     zone.update(mx("bank.test", [(10, "127.0.0.3")]))

@@ -184,6 +184,7 @@ def test_without_configuration_missing_headers_stay_missing(shared):
 
 
 def test_too_many_hops_is_a_loop(make):
+    """G6."""
     engine = make.relay({"limits": {"hops": 30}})
     hop = b"Received: from a by b; Fri, 21 Nov 2025 10:00:00 +0000\r\n"
     assert submit(engine.port, hop * 31 + b"Subject: s\r\n\r\nx\r\n", expect=554).enhanced == "5.4.6"

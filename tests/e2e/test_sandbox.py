@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 
 import pytest
@@ -43,7 +44,7 @@ def is_confined(engine, expected):
 
 @pytest.mark.parametrize("mode", ["auto", "enforce"])
 def test_in_force(make, mode):
-    """In every thread, those included that were there before; and the log says so."""
+    """K4: In every thread, those included that were there before; and the log says so."""
     e = make.engine({"workers": 2, "sandbox": {"mode": mode}})
     is_confined(e, True)
     told = e.event("sandbox")
@@ -91,7 +92,7 @@ KILLED = ["execve", "io_uring_setup", "process_vm_readv", "memfd_create", "setui
 
 
 def test_calls_from_inside(make, tmp_path):
-    """The running engine itself makes them. It goes on."""
+    """K4: The running engine itself makes them. It goes on."""
     require_root()
     (tmp_path / "secret").write_text("x")
     e = make.relay()
@@ -112,7 +113,7 @@ def test_calls_from_inside(make, tmp_path):
 
 @pytest.mark.parametrize("name", KILLED)
 def test_killed_from_inside(make, name):
-    """The process ends at once, as by kill -9: after the next start all mail is there."""
+    """K4: The process ends at once, as by kill -9: after the next start all mail is there."""
     require_root()
     e = make.engine({"relay": {"host": "[127.0.0.1]:9"}})
     submit(e.port)
@@ -193,6 +194,30 @@ def test_a_file_elsewhere(make, tmp_path):
     e.event("reloaded")
 
 
+def test_a_folder_that_is_mounted_over(make, tmp_path):
+    """Landlock knows the folder that was there at the start, not the one that a later mount lays over it: a reload is
+    refused with the remedy, as for a file elsewhere; a mount further down is read."""
+    require_root()
+    for name in ("over", "below"):
+        (tmp_path / name / "in").mkdir(parents=True)
+        (tmp_path / name / "in" / "users").write_text("joe:{PLAIN}secret\n")
+    files = [str(tmp_path / "below" / "users"), str(tmp_path / "below" / "in" / "users")]
+    (tmp_path / "below" / "users").write_text("jim:{PLAIN}secret\n")
+    e = make.engine({"auth": {"users_file": [*files, str(tmp_path / "over" / "in" / "users")]}},
+                    prefix=["unshare", "--mount", "--propagation", "private"])
+
+    def mount(folder):
+        subprocess.run(["nsenter", "-t", str(e.process.pid), "-m", "sh", "-c",
+                        'mount -t tmpfs tmpfs "$1" && echo "new:{PLAIN}secret" >"$1/users"', "sh", folder], check=True)
+    mount(str(tmp_path / "below" / "in"))
+    e.hup()
+    e.event("reloaded")
+    mount(str(tmp_path / "over" / "in"))
+    e.hup()
+    refused = e.event("reload_refused")["reason"]
+    assert str(tmp_path / "over") in refused and "restart it" in refused, refused
+
+
 def test_a_file_elsewhere_without_a_sandbox(make, tmp_path):
     far = tmp_path / "far" / "away"
     far.mkdir(parents=True)
@@ -232,6 +257,7 @@ def make_open_folder():
 
 
 def test_without_any_privilege(open_folder, make):
+    """K2."""
     require_root()
     uid, gid = nobody()
     home = os.path.join(open_folder, "engine")

@@ -33,6 +33,7 @@ def test_events_of_the_end(relay):
 
 
 def test_idle_sessions_get_421(relay):
+    """K5."""
     with Client(relay.port) as c:
         c.ehlo()
         relay.terminate()
@@ -43,7 +44,7 @@ def test_idle_sessions_get_421(relay):
 
 @pytest.mark.parametrize("way", ["DATA", "BDAT"])
 def test_a_message_on_its_way_is_finished(make, way):
-    """In DATA when SIGTERM comes: it gets its 250, is stored, and is delivered by the next engine."""
+    """K5: In DATA when SIGTERM comes: it gets its 250, is stored, and is delivered by the next engine."""
     engine = make.relay({"shutdown": {"deadline": "10s"}})
     content = message("in data", b"x" * 500 + b"\r\n")
     with Client(engine.port) as c:

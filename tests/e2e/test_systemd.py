@@ -81,7 +81,7 @@ def test_watchdog(make, manager):
 
 
 def test_watchdog_of_a_worker_that_hangs(make, manager):
-    """One worker stands still, the others and the control thread do not: no sign any more."""
+    """K7: One worker stands still, the others and the control thread do not: no sign any more."""
     require_root()
     m = manager(watchdog=1)
     e = make.relay({"workers": 2}, env=m.env)
@@ -162,7 +162,7 @@ def test_given_is_no_listener(make):
 
 
 def test_port_25_without_a_privilege(make):
-    """The manager, root, opens the port; the engine is nobody."""
+    """K3: The manager, root, opens the port; the engine is nobody."""
     require_root()
     uid, _ = nobody()
     folder = tempfile.mkdtemp(prefix="ringpost-nobody-", dir="/tmp")

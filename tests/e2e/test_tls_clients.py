@@ -73,7 +73,7 @@ def test_client_certificate(served, people, who, may, version):
 
 
 def test_client_certificate_needs_its_key(served, people, tmp_path):
-    """A certificate alone, signed for with another key, is no identity (s_client refuses to, so by hand)."""
+    """C10: A certificate alone, signed for with another key, is no identity (s_client refuses to, so by hand)."""
     tls = context(maximum=V12)
     mixed = tmp_path / "mixed.pem"
     mixed.write_bytes(people["good"].cert)
@@ -97,7 +97,7 @@ def test_before_starttls_no_identity(served):
 
 
 def test_clients_with_certificates_do_not_resume(served, certs, tmp_path):
-    """Each session shows its certificate again."""
+    """C7: Each session shows its certificate again."""
     words = ["-cert", certs.own.cert_file, "-key", certs.own.key_file, "-sess_out", tmp_path / "s"]
     for version in ("-tls1_2", "-tls1_3"):
         assert not was_reused(s_client(served.port, version, *words))

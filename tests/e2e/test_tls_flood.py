@@ -110,8 +110,8 @@ def listeners(make, rsa, conf=None):
 
 @pytest.mark.parametrize("version", [V12, V13], ids=["1.2", "1.3"])
 def test_a_crowd_holds_up_nobody(make, rsa, version):
-    """While it is being served, a plain and a TLS session have their commands answered again and again: each trip is
-    one turn of the loop, and a turn does a handful of handshakes. Without turns all would be done in two or three."""
+    """C6: While it is being served, a plain and a TLS session have their commands answered again and again: each trip
+    is one turn of the loop, and a turn does a handful of handshakes. Without turns all would be done in two or three."""
     e = listeners(make, rsa)
     with Client(e.ports[1]) as plain, SecureClient(e.port, True) as secure:
         crowd = Crowd(e.port, CROWD, version)
@@ -134,7 +134,7 @@ def test_a_crowd_holds_up_nobody(make, rsa, version):
 
 
 def test_a_new_client_among_them(make, rsa):
-    """Also who comes later is served soon: in clear at once, and mail goes through."""
+    """C6: Also who comes later is served soon: in clear at once, and mail goes through."""
     e = listeners(make, rsa)
     crowd = Crowd(e.port, CROWD, V13)
     wait_until(lambda: e.stats()["sessions"] == CROWD, 10, "the crowd")

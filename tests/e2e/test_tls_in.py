@@ -73,7 +73,7 @@ GOOD = [*(["-tls1_2", "-cipher", c] for c in (
 @pytest.mark.parametrize("listener, starttls", [(MAY, True), (IMPLICIT, False)], ids=["starttls", "implicit"])
 @pytest.mark.parametrize("half", [0, 1])
 def test_weak_is_refused(served, listener, starttls, half):
-    """Nothing below TLS 1.2, no cipher without forward secrecy and authentication."""
+    """C5: Nothing below TLS 1.2, no cipher without forward secrecy and authentication."""
     taken = []
 
     def one(words):
@@ -98,6 +98,7 @@ def test_good_is_taken(served, listener, starttls):
 
 
 def test_no_early_data_no_compression(served, tmp_path):
+    """C5."""
     session = tmp_path / "session"
     text = s_client(served.ports[IMPLICIT], "-tls1_3", "-sess_out", session, starttls=False)
     assert negotiated(text)[0] == "TLSv1.3" and "Compression: NONE" in text
@@ -212,6 +213,7 @@ def test_starttls_states(served):
 
 
 def test_starttls_not_there(make):
+    """C4."""
     with Client(make.relay().port) as c:
         assert "STARTTLS" not in c.keywords()
         assert c.cmd("STARTTLS").status == "502 5.5.1"
@@ -251,7 +253,7 @@ def test_injection(served, text):
 
 
 def test_injection_in_other_segments(served):
-    """The same bytes a moment later: the handshake has begun, so they are its ruin. Nothing runs them."""
+    """C1: The same bytes a moment later: the handshake has begun, so they are its ruin. Nothing runs them."""
     def one(pause):
         with Client(served.ports[MAY]) as c:
             c.ehlo()
@@ -271,7 +273,7 @@ def test_injection_in_other_segments(served):
 
 
 def test_injection_behind_finished(served):
-    """Plaintext records after the handshake are an error, too."""
+    """C1: Plaintext records after the handshake are an error, too."""
     with SecureClient(served.ports[MAY]) as c:
         c.starttls()
         c.ehlo()
@@ -287,7 +289,7 @@ KINDS = {"1.2 ticket": "-tls1_2", "1.3 psk": "-tls1_3"}
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_resumption(served, kind, tmp_path):
-    """By ticket, and only where it was made: not at another listener, not under another name."""
+    """C7: By ticket, and only where it was made: not at another listener, not under another name."""
     words = [KINDS[kind], "-servername", "relay.example.test"]
     session = tmp_path / "session"
 
@@ -305,7 +307,7 @@ def test_resumption(served, kind, tmp_path):
 
 
 def test_session_ids(served, tmp_path):
-    """There is no cache of sessions: without tickets there is no id to come back with, and an id that a client
+    """C7: There is no cache of sessions: without tickets there is no id to come back with, and an id that a client
     brings (here: the one openssl gives a ticket's session) is taken nowhere."""
     session = tmp_path / "session"
     text = s_client(served.ports[MAY], "-tls1_2", "-no_ticket", "-sess_out", session)

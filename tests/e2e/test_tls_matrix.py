@@ -203,6 +203,7 @@ def matrix(tmp_path_factory):
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("name", ROWS)
 def test_what_a_certificate_is_worth(matrix, name, policy):
+    """C8."""
     verdict, *columns = ROWS[name]
     expected = columns[POLICIES.index(policy)]
     result = matrix.result(policy, name)
@@ -224,6 +225,7 @@ def test_what_a_certificate_is_worth(matrix, name, policy):
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_nothing_bad_is_ever_called_trusted(matrix, policy):
+    """C8."""
     bad = {host_of(name) for name, row in ROWS.items() if row[0] != "trusted"}
     for name in ROWS:
         matrix.result(policy, name)

@@ -226,6 +226,7 @@ def test_broken_handshake(tls, name, policy):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1], ids=["1.0", "1.1"])
 def test_nothing_below_1_2(tls, ca, policy, version):
+    """C5."""
     e = tls(policy, ca.server(ca.good, minimum=version, maximum=version))
     subject = send(e)
     if policy == "may":
@@ -237,7 +238,7 @@ def test_nothing_below_1_2(tls, ca, policy, version):
 
 @pytest.mark.parametrize("ciphers", ["AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA", "AES256-SHA256", "aNULL"])
 def test_no_weak_cipher(tls, ca, ciphers):
-    """Key exchange without forward secrecy, CBC, no authentication."""
+    """C5: Key exchange without forward secrecy, CBC, no authentication."""
     leaf = ca.leaf(key=("rsa", 0)) if ciphers.startswith("AES") else ca.good
     e = tls("encrypt", ca.server(leaf, maximum=V12, ciphers=ciphers + ":@SECLEVEL=0"))
     send(e)

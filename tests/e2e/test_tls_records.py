@@ -48,7 +48,7 @@ def troubles(served, kind):
 # ---- records ----
 
 def test_empty_records(served, raw):
-    """RFC 8446 5.1: application data may be empty. Some are nothing; thousands are a flood."""
+    """C6: RFC 8446 5.1: application data may be empty. Some are nothing; thousands are a flood."""
     raw.put(*(raw.seal(b"") for _ in range(200)))
     raw.ok("NOOP")
     raw.put(*(raw.seal(b"") for _ in range(100)), raw.seal(b"NO"), raw.seal(b""), raw.seal(b"OP\r\n"))
@@ -139,14 +139,14 @@ def test_a_record_twice(served, raw):
 
 @pytest.mark.parametrize("kind", [CLIENT_HELLO, CERTIFICATE, FINISHED, 0, 4, 5, 8, 13, 15, 99])
 def test_handshake_messages_afterwards(raw, kind):
-    """Also the certificate of a client that nobody asked for (RFC 8446 4.6.2)."""
+    """C10: Also the certificate of a client that nobody asked for (RFC 8446 4.6.2)."""
     raw.put(raw.seal(struct.pack(">I", kind << 24 | 32) + bytes(32), HANDSHAKE))
     assert raw.ends() != "close_notify"
     assert not raw.buffer
 
 
 def test_a_handshake_message_without_an_end(served, raw):
-    """Announced with 16 MB, and begun: bounded, whatever it is."""
+    """C6: Announced with 16 MB, and begun: bounded, whatever it is."""
     before = served.memory()
     raw.put(raw.seal(struct.pack(">I", CERTIFICATE << 24 | 0xFFFFFF) + bytes(10000), HANDSHAKE))
     try:
@@ -159,7 +159,8 @@ def test_a_handshake_message_without_an_end(served, raw):
 
 
 def test_key_updates(served, raw):
-    """A few are honest, and mail goes on under the new keys; each that wants an answer gets one. Many are a flood."""
+    """C6: A few are honest, and mail goes on under the new keys; each that wants an answer gets one. Many are a
+    flood."""
     for i in range(8):
         raw.put(raw.key_update(wants_one=i % 2 == 0))
         raw.ok("NOOP")
@@ -178,7 +179,7 @@ def test_key_updates(served, raw):
 
 
 def test_warnings(served, raw):
-    """TLS 1.3 has two alerts that are no errors (RFC 8446 6.1); a flood of them ends in bounds, too."""
+    """C6: TLS 1.3 has two alerts that are no errors (RFC 8446 6.1); a flood of them ends in bounds, too."""
     raw.put(raw.seal(bytes([1, USER_CANCELED]), ALERT))
     try:
         for _ in range(100):
@@ -201,7 +202,7 @@ def renegotiate(machine):
 
 @pytest.mark.parametrize("where", ["idle", "in DATA"])
 def test_renegotiation(served, where):
-    """TLS 1.2 (CVE-2009-3555, and as a flood): ends the session; nothing that came before it is delivered."""
+    """C6: TLS 1.2 (CVE-2009-3555, and as a flood): ends the session; nothing that came before it is delivered."""
     before = troubles(served, "renegotiation")
     subject = tag()
     with SecureClient(served.ports[IMPLICIT], True, context(maximum=V12)) as c:
@@ -261,7 +262,7 @@ class Cut(SecureClient):
 @pytest.mark.parametrize("version", [V12, V13], ids=["1.2", "1.3"])
 @pytest.mark.parametrize("size", [1, 10, 100])
 def test_a_hello_in_many_records(served, version, size):
-    """RFC 8446 5.1 allows it; more than 64 are a trick."""
+    """C6: RFC 8446 5.1 allows it; more than 64 are a trick."""
     if size == 1:
         with pytest.raises(ssl.SSLError, match="DECODE_ERROR"):
             Cut(served.ports[IMPLICIT], True, context(maximum=version), size=size)

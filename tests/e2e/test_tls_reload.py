@@ -184,8 +184,8 @@ def test_kubernetes(make, certs, tmp_path):
 
 
 def test_kubernetes_with_a_secret_that_is_wrong(make, certs, tmp_path):
-    """A version whose halves do not belong together: the old pair stays, though its files are gone; the next version is
-    taken."""
+    """C11: A version whose halves do not belong together: the old pair stays, though its files are gone; the next
+    version is taken."""
     mount = Mount(tmp_path / "mount", certs.own)
     e = tls_engine(make, [{"tls": "implicit"}], {"tls": mount.files})
     mount.version("..2025_02", certs.mail.cert, certs.third.key)
@@ -257,7 +257,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_broken_pair_keeps_the_old(make, certs, place, how):
-    """Said in the log without a word of the key, and counted; when the pair is whole again it is taken."""
+    """C11: Said in the log without a word of the key, and counted; when the pair is whole again it is taken."""
     e = tls_engine(make, [{"tls": "implicit"}], {"tls": {**place.files, "on_missing": "self_signed"}})
     if how == "gone":
         os.unlink(place.cert_file)
@@ -300,7 +300,7 @@ def test_other_files_of_the_folder(make, certs, place):
 
 
 def test_rotation_under_load(make, certs, place):
-    """Many turns, also through broken files, while clients come and go: no session is dropped, none sees a pair
+    """C11: Many turns, also through broken files, while clients come and go: no session is dropped, none sees a pair
     that does not fit."""
     e = tls_engine(make, [{"tls": "implicit"}], {"tls": place.files})
     pairs = (certs.own, certs.mail, certs.third)

@@ -80,7 +80,7 @@ def read(report):
 @pytest.mark.timeout(SCAN_SECONDS * 2)
 @pytest.mark.parametrize("face", FACES)
 def test_scan(findings, face):
-    """The scan went to its end, knows of nothing weak, and what is taken is exactly what is meant to be."""
+    """C5: The scan went to its end, knows of nothing weak, and what is taken is exactly what is meant to be."""
     found = findings[face]
     # About the openssl that scans.
     found.pop("engine_problem", None)

@@ -103,12 +103,18 @@ static void play_judge(struct play *p, unsigned t, unsigned i)
     const struct outcome *o = &r->outcome;
     if (!o->remote && o->kind == OUTCOME_PERMANENT) {
         must(!model_client_find(&p->model, MODEL_RCPT, (int)t, (int)i)); /* decided here, unsent */
-        must(i == 1 && p->choices[1] & 16);
+        uint64_t size_max = p->client.caps.size_max;
+        must((i == 1 && p->choices[1] & 16) || (size_max && p->model.body.len > size_max));
         return;
     }
     if (i == 1 && p->choices[1] & 16) {
         must(o->kind ==
              OUTCOME_TEMPORARY); /* unsent all the same: the connection ended, or RCPTMAX */
+        return;
+    }
+    bool unsent = !model_client_find(&p->model, MODEL_RCPT, (int)t, (int)i);
+    if (!o->remote && o->code == 452) {
+        must(unsent && o->kind == OUTCOME_TEMPORARY); /* beyond RCPTMAX, RCPTDOMAINMAX */
         return;
     }
     struct model_fate fate = model_client_fate(&p->model, (int)t, (int)i);

@@ -14,7 +14,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { INPUT_BYTES_MAX = 64 * 1024 };
+enum { INPUT_BYTES_MAX = 16 * 1024, SINGLE_BYTES_MAX = 1024 };
 
 static void config_make(struct smtp_server_config *config, const uint8_t *choice)
 {
@@ -104,7 +104,7 @@ static void compare(const struct smtp_server_config *config, struct slice input,
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const size_t pieces[] = {0, 1, 40};
+    const size_t pieces[] = {0, size < SINGLE_BYTES_MAX ? 1 : 11, 40};
     struct smtp_server_config config;
     struct model_server model;
     if (size < 2 || size > INPUT_BYTES_MAX) {

@@ -6,6 +6,7 @@
 #include "core/base/must.h"
 #include "core/base/rng.h"
 #include "proto/smtp/client_caps.h"
+#include "proto/smtp/hint.h"
 #include "proto/smtp/reply.h"
 
 #include <stdlib.h>
@@ -20,6 +21,7 @@ static void note(struct buf *log, const struct smtp_reply *r)
     struct smtp_caps caps;
     must(r->lines >= 1 && r->lines <= LIMIT_REPLY_LINES && r->text.len <= LIMIT_REPLY_BYTES);
     smtp_caps_parse(&caps, r->text);
+    must(r->code >= 400 || smtp_hint_of(r->code, r->text) == SMTP_HINT_NONE);
     for (size_t i = 0; i < o.text.len; i++) {
         must(o.text.ptr[i] >= 0x20 && o.text.ptr[i] < 0x7f);
     }

@@ -354,7 +354,11 @@ static inline struct model_fate model_client_end_fate(struct model_client *m, in
     }
     bool taken = end->code / 100 == 2;
     if (taken && (end->word == MODEL_END || end->whole)) {
-        return (struct model_fate){.kinds = MODEL_DELIVERED, .code = end->code};
+        /* 221 is what QUIT is answered with: a reply may have been left out. */
+        unsigned also = end->code == 221 ? MODEL_TEMPORARY : 0U;
+        return (struct model_fate){.kinds = MODEL_DELIVERED | also,
+                                   .code = end->code,
+                                   .open_end = also != 0};
     }
     return model_refused(m, end);
 }

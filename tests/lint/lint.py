@@ -17,6 +17,8 @@ import shutil
 import subprocess
 import sys
 
+from attacks import rule_attacks
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 JOBS = os.cpu_count() or 2
 PRODUCT = ("core", "proto", "tls", "spool", "dns")  # what ends up in build/ringpost
@@ -434,8 +436,29 @@ def rule_shell(tree):
         yield found.group(1), int(found.group(2)), found.group(3)
 
 
+# ---- libraries: each one that is linked has a row in the table of known holes ----------------------
+
+TRIAGE = "SECURITY.md"
+LINKED = "cmake/libraries.cmake"
+OTHER_NAMES = {"libpcre2-8": "PCRE2", "libcrypt": "libxcrypt", "wolfssl": "wolfSSL"}
+ONLY_TESTS = {"check"}
+
+
+def rule_triage(tree):
+    if LINKED not in tree.files:
+        return
+    rows = [line.split("|")[1] for line in tree.text(TRIAGE).splitlines() if line.startswith("| ")] \
+        if TRIAGE in tree.files else []
+    listed = {word.strip(",") for row in rows for word in row.split()}
+    for hit in re.finditer(r"ringpost_(?:pkg|static)\(\w+ ([\w-]+)", tree.text(LINKED)):
+        name = OTHER_NAMES.get(hit[1], hit[1])
+        if hit[1] not in ONLY_TESTS and name not in listed:
+            yield (LINKED, line_of(tree.text(LINKED), hit.start()),
+                   f"{name} has no row in the table of {TRIAGE}: look through what is known of it")
+
+
 RULES = [rule_include, rule_banned, rule_global, rule_macro, rule_header, rule_alone,
-         rule_open_work, rule_place, rule_format, rule_shell]
+         rule_open_work, rule_place, rule_format, rule_shell, rule_triage]
 
 
 def check_tree(root):

@@ -26,6 +26,13 @@ CASES = [
     }, []),
     ("upward include", {"core/base/a.c": '\n#include "core/io/io.h"\n'},
      ["core/base/a.c:2: include"]),
+    ("attacks that name no test", {
+        "docs/ATTACKS.md": "| A1 | x | y | `e2e/test_a.py::test_one`, `unit/a.c::two`, `fuzz/b.c` |\n| A2 | x | y | none |\n"
+                           "| A2 | x | y | `e2e/test_a.py::test_on`, `unit/a.c::one` |\n| A3 | x | y | `e2e/test_b.py` |\n",
+        "tests/e2e/test_a.py": "def test_one(make):\n    pass\n", "tests/unit/a.c": "START_TEST(two)\n",
+        "tests/fuzz/b.c": "int b;\n",
+    }, ["docs/ATTACKS.md:2: attacks", "docs/ATTACKS.md:3: attacks", "docs/ATTACKS.md:3: attacks",
+        "docs/ATTACKS.md:3: attacks", "docs/ATTACKS.md:4: attacks", "tests/fuzz/b.c:1: global"]),
     ("sibling include", {"spool/a.c": '#include "dns/plan.h"\n', "dns/b.c": '#include "tls/c.h"\n'},
      ["dns/b.c:1: include", "spool/a.c:1: include"]),
     ("policy may not include the spool", {"core/policy/a.c": '#include "spool/append.h"\n'},
@@ -80,6 +87,9 @@ CASES = [
     ("one machine's path", {"docs/a.md": f"see {ONE_MACHINE}\nor $HOME/mail or /var/mail/\n"},
      ["docs/a.md:1: place"]),
     ("a registry's name", {"dev": f"#!/bin/sh\necho {REGISTRY}\n"}, ["dev:2: place"]),
+    ("a library nobody looked through", {
+        "cmake/libraries.cmake": "ringpost_pkg(check check)\nringpost_pkg(pcre2 libpcre2-8)\nringpost_pkg(z zlib)\n",
+        "SECURITY.md": "| Library | |\n|---|---|\n| json-c, PCRE2 | |\n"}, ["cmake/libraries.cmake:3: triage"]),
     ("shell that does not parse", {"dev": "#!/bin/sh\nif true; then\n"}, ["dev: shell"]),
 ]
 if lint.formatter_major() == 14:

@@ -186,7 +186,7 @@ struct disk *disk_fork(void)
     struct disk *copy = heap_world_alloc(sizeof(*copy));
     copy->now = d->now;
     copy->durable = d->durable;
-    memcpy(copy->changes, d->changes, sizeof(copy->changes));
+    memcpy(copy->changes, d->changes, d->change_count * sizeof(d->changes[0]));
     copy->change_count = d->change_count;
     copy->probe = true;
     for (unsigned i = 0; i < DISK_FILES; i++) {

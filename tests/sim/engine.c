@@ -5,6 +5,7 @@
 #include "tests/sim/heap.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/net.h"
+#include "tests/sim/orders.h"
 #include "tests/sim/ring.h"
 
 #include <stdatomic.h>
@@ -15,6 +16,15 @@
 enum { ENGINE_JOBS = 64 };
 
 struct engine_world engine;
+
+/* A life is over. */
+static void engine_over(void)
+{
+    engine.query.answered = NULL;
+    engine.stopping = false;
+    sim.life++;
+    orders_engine_died();
+}
 
 bool engine_alive(void)
 {
@@ -44,7 +54,7 @@ void engine_die(enum disk_crash how)
     atomic_store(&engine.settings->refs, 1); /* the run's own: nobody put those of this life */
     engine.life = NULL;
     engine.inside = engine.starting = false;
-    sim.life++;
+    engine_over();
     if (inside) {
         longjmp(engine.death, 1);
     }
@@ -93,6 +103,11 @@ static void life_on_recovered(void *ctx, unsigned worker, const struct spool_rec
 {
     struct life *l = ctx;
     ledger_recovered(found);
+    for (uint32_t i = 0; i < found->message.rcpt_count; i++) { /* as engine_spool.c */
+        const struct spool_rcpt *r = &found->message.rcpts[i];
+        bool queued = r->status == SPOOL_RCPT_QUEUED;
+        l->memos.targets_used[queued ? queue_target_of_due(r->next_due_ms) : 0] = true;
+    }
     l->no_memory = !recovered_add(&l->recovered[worker], found) || l->no_memory;
 }
 
@@ -302,7 +317,7 @@ static void engine_close(void)
                  ring_ops_open());
     }
     sim_trace("ended");
-    sim.life++;
+    engine_over();
 }
 
 uint64_t engine_due_us(void)
@@ -349,6 +364,7 @@ bool engine_step(void)
         }
         ring_submit(i);
     }
+    engine_control();
     return true;
 }
 
@@ -382,6 +398,8 @@ static void engine_order(enum worker_mail_type type)
 
 void engine_stop(void)
 {
+    engine.stopping = true;
+    engine.query.answered = NULL; /* orders end where they are */
     engine_order(WORKER_MAIL_STOP);
 }
 

@@ -16,6 +16,8 @@
 #include <stdbool.h>
 
 struct relay_settings;
+struct admin_request;
+struct queue_order_counts;
 
 /* By sim.opt; once per run. */
 struct relay_settings *engine_settings(void);
@@ -36,6 +38,12 @@ void engine_cut(void);
 bool engine_empty(void);
 /* For messages about a queue that does not drain. */
 void engine_describe(char *out, size_t bytes);
+
+/* Asks all workers as the control thread does. done: every worker has done it; refused: not now. Not called when
+ * the engine dies or ends before: orders_engine_died. */
+typedef void engine_answered_fn(bool done, bool refused, const struct queue_order_counts *counts);
+bool engine_can_be_asked(void);
+void engine_ask(const struct admin_request *r, engine_answered_fn *answered);
 
 /* What a crash here would leave, judged by recovery alone. */
 void engine_probe(void);

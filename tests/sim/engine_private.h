@@ -36,18 +36,34 @@ struct life {
     bool no_memory;
 };
 
+/* The question that the workers are asked. */
+struct engine_query {
+    struct admin_request request;
+    engine_answered_fn *answered; /* NULL: there is none */
+    bool applies;
+    unsigned waiting;
+    enum worker_verdict verdict;
+    uint16_t target;
+    uint64_t since_ms;
+    struct queue_order_counts counts;
+};
+
 extern struct engine_world {
     struct life *life; /* NULL: it does not run */
     jmp_buf death;
     bool inside;
     bool probing;
     bool starting;
+    bool stopping;
+    struct engine_query query;
     struct relay_settings *settings;
     uint64_t out_of_memory; /* failed allocations before this turn */
 } engine;
 
 /* Runs a function of the engine; false: it died in there. */
 bool engine_enter(bool (*run)(void *arg), void *arg, bool *result);
+/* Takes what the workers have told the control thread. */
+void engine_control(void);
 /* What recovery says of damage. */
 void engine_on_damage(void *ctx, const struct spool_damage_report *report);
 

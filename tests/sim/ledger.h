@@ -14,6 +14,7 @@
 
 #include "core/base/slice.h"
 #include "spool/spool.h"
+#include "tests/sim/orders.h"
 #include "tests/sim/times.h"
 
 #include <stdbool.h>
@@ -46,6 +47,7 @@ struct ledger_rcpt {
     struct ledger_copies copies;
     struct ledger_copies rejects; /* 5xx */
     struct ledger_copies reports; /* DSN that says failed */
+    struct orders_marks orders;
     uint64_t mark;                /* the recovery that found it waiting */
 };
 
@@ -59,6 +61,7 @@ struct ledger_message {
     unsigned rcpt_count;
     struct ledger_rcpt rcpts[LEDGER_RCPTS];
     uint64_t acked_us;
+    uint64_t report_mark; /* the recovery that found a report on it */
     struct times times;
     bool rotten; /* a bit of its record has flipped */
 };
@@ -85,6 +88,7 @@ void ledger_reset(void);
 /* A new message with recipients and content by chance. */
 unsigned ledger_message_new(void);
 struct ledger_message *ledger_message(unsigned m);
+unsigned ledger_count(void);
 void ledger_address(unsigned m, unsigned rcpt, char out[64]);
 void ledger_sender(unsigned m, char out[64]);
 void ledger_sent(unsigned m);
@@ -115,6 +119,8 @@ void ledger_spool_is_read_only(void);
 /* A bit of the spool has flipped; f NULL: nobody knows where, one record may be gone. judged: as a recovery before
  * found everything (the engine is down, or it is a copy). */
 void ledger_rotten(const struct ledger_flip *f);
+/* A bit has flipped, also on a copy that is being judged: what an order has written may be gone. */
+bool ledger_has_rotten(void);
 void ledger_recovery_begins(void);
 void ledger_recovered(const struct spool_recovered *found);
 void ledger_damaged(const struct spool_damage_report *report);

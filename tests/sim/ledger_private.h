@@ -37,5 +37,9 @@ extern struct ledger ledger;
 
 /* It may be gone without a trace. */
 bool ledger_lost_by_rot(unsigned m);
+/* It may have ended, and nobody hears of it: mail of the null sender, or the report had nowhere to go. */
+bool ledger_may_end_quietly(const struct ledger_message *msg, const struct ledger_rcpt *r);
+/* It may have ended though no server refused it. */
+bool ledger_may_end_alone(const struct ledger_message *msg, const struct ledger_rcpt *r);
 
 #endif

@@ -12,6 +12,11 @@ void ledger_engine_died(bool power)
     ledger.deaths[sim.life % LEDGER_DEATHS] = sim.now_us;
 }
 
+bool ledger_has_rotten(void)
+{
+    return ledger.flips || ledger.flip.judged;
+}
+
 void ledger_recovery_begins(void)
 {
     ledger.recovery++;
@@ -40,12 +45,16 @@ void ledger_recovered(const struct spool_recovered *found)
         if (!ledger_parse(r->address, &m, &rcpt, &is_sender)) {
             sim_fail("recovery found a recipient that nobody named: %.*s", SLICE_ARG(r->address));
         }
-        ledger.reports_found += is_sender ? 1 : 0;
+        if (is_sender) {
+            ledger.reports_found++;
+            ledger.list[m].report_mark = ledger.recovery;
+        }
         if (!is_sender && r->status == SPOOL_RCPT_QUEUED) {
             struct ledger_rcpt *known = &ledger.list[m].rcpts[rcpt];
             if (known->mark == ledger.recovery) {
                 sim_fail("recovery found recipient %u of message %u twice", rcpt, m);
             }
+            orders_recovered(m, rcpt, r->next_due_ms);
             if (known->mark + 1 != ledger.recovery) {
                 came_back(m, rcpt);
             }
@@ -152,7 +161,9 @@ void ledger_recovery_ends(const char *what)
         for (unsigned i = 0; i < msg->rcpt_count; i++) {
             const struct ledger_rcpt *r = &msg->rcpts[i];
             bool found = r->mark == ledger.recovery;
-            bool touched = r->copies.count || r->rejects.count || r->reports.count;
+            bool touched = r->copies.count || r->rejects.count || r->reports.count ||
+                           ledger_may_end_quietly(msg, r) ||
+                           (msg->report_mark == ledger.recovery && ledger_may_end_alone(msg, r));
             if (msg->state == LEDGER_ACKED && r->named && !touched && !found &&
                 !(flip.judged && flip.message == m) && !ledger_lost_by_rot(m)) {
                 sim_fail("P1: recipient %u of message %u is lost (%s), acknowledged %llu us ago", i,

@@ -67,6 +67,11 @@ int net_unacked(int fd)
     return (int)net_of_fd(fd)->out_flying;
 }
 
+int net_unread(int fd)
+{
+    return (int)net_of_fd(fd)->in_len;
+}
+
 bool net_say(int fd, struct slice text)
 {
     struct net_sock *s = net_of_fd(fd);

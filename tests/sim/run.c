@@ -8,6 +8,7 @@
 #include "tests/sim/heap.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/net.h"
+#include "tests/sim/orders.h"
 #include "tests/sim/server.h"
 #include "tests/sim/times.h"
 
@@ -179,6 +180,7 @@ static void run_safety(void)
     for (unsigned i = 0; i < sim.opt.clients; i++) {
         client_start_at(sim.now_us + sim_below(sim.opt.safety_us));
     }
+    orders_begin();
     while (run_one(end)) {
     }
 }
@@ -200,7 +202,7 @@ static bool run_clients_done(void)
 
 static bool run_drained(void)
 {
-    return engine_alive() && engine_empty() && clients_busy() == 0;
+    return engine_alive() && orders_are_over() && engine_empty() && clients_busy() == 0;
 }
 
 static bool run_ended(void)
@@ -215,6 +217,7 @@ static void run_liveness(void)
     heap_set_failing(0);
     disk_crash_at(0, DISK_CRASH_KILL);
     sim_trace("no faults from here");
+    orders_calm();
     for (unsigned i = 0; i < RUN_CALM_CLIENTS; i++) {
         client_start_at(sim.now_us + 2 * SIM_MINUTE + sim_below(SIM_MINUTE));
     }
@@ -255,6 +258,7 @@ void run_seed(uint64_t seed, const struct run_options *options)
     ledger_reset();
     times_reset();
     dns_forget_lies();
+    orders_reset();
     servers_reset();
     net_reset_world(server_listen);
     struct disk *disk = disk_new();

@@ -266,13 +266,15 @@ static void server_on_rcpt(struct server *s, struct slice line)
         sim_fail("mail to the sender of message %u is no report", r.message);
     }
     unsigned domain = r.is_sender ? 0 : ledger_message(r.message)->rcpts[r.rcpt].domain;
-    if (!sim.opt.smarthost && domain != s->domain && !dns_has_lied(domain)) {
+    if (!sim.opt.smarthost && domain != s->domain && !dns_has_lied(domain) &&
+        !(!r.is_sender && orders_may_detour(r.message, r.rcpt, s->domain))) {
         sim_fail("message %u for domain %u goes to domain %u", r.message, domain, s->domain);
     }
     servers_harvest();
     /* What comes late from a connection that the engine has given up is no new attempt. */
     if (!r.is_sender && net_far_has_engine(s->conn)) {
         ledger_may_be_sent(r.message, r.rcpt, slice_str(s->sender));
+        orders_may_be_sent(r.message, r.rcpt, s->domain);
     }
     unsigned mood = server_mood();
     if (address.ptr[0] == 'b' || (mood == 2 && !r.is_sender)) {

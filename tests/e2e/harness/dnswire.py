@@ -54,6 +54,8 @@ class WireServer(DnsServer):
         self.asked = []
 
     def answers(self, data, transport, peer):
+        if len(data) < 17:
+            return  # the end: the socket was shut down
         asked, code, _ = question_of(data)
         kind = {v: k for k, v in TYPES.items()}.get(code, str(code))
         with self.lock:
@@ -64,6 +66,8 @@ class WireServer(DnsServer):
             return
         with self.lock:
             self.log.append((0, transport, key(asked), kind))
+            if transport == "udp":
+                self.ports.add(peer[1])
         made = make(data, transport, peer)
         for one in [made] if isinstance(made, bytes) else made:
             yield 0, one

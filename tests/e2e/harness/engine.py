@@ -11,7 +11,7 @@ import time
 from .ports import free_port
 from .wait import wait_until
 
-REPORTS = re.compile(r"ERROR: \w+Sanitizer|runtime error:|LeakSanitizer|SUMMARY: |must\(|must failed")
+REPORTS = re.compile(r"(ERROR|WARNING): \w+Sanitizer|runtime error:|LeakSanitizer|SUMMARY: |must\(|must failed")
 
 
 def binary(variable="RINGPOST_BIN"):
@@ -84,6 +84,8 @@ class Engine:
             "queue": {"schedule": ["1s"], "jitter": 0},
             "shutdown": {"deadline": "5s"},
         }
+        if os.environ.get("RINGPOST_COVERAGE"):  # ./dev test --coverage: counters are written at the end
+            base["sandbox"] = {"mode": "off"}
         self.conf = merge(base, conf or {})
         self.text = text
         self.env = env

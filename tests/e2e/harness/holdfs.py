@@ -73,6 +73,9 @@ class HeldDisk:
     def unreadable(self, path, ranges):
         """EIO whenever bytes of these ranges (begin, end) of the file are read."""
         name = "unreadable." + os.path.relpath(path, self.path).replace("/", ".")
+        with open(path, "rb") as f:  # what the kernel has kept it would go on giving
+            os.fsync(f.fileno())
+            os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         with open(self._flag(name + ".new"), "w", encoding="ascii") as f:
             f.writelines(f"{begin} {end}\n" for begin, end in ranges)
         os.rename(self._flag(name + ".new"), self._flag(name))

@@ -23,14 +23,14 @@ class Endless(Action):
 
 
 class Stall(Action):
-    """A part of a reply, and nothing more."""
+    """A part of a reply, and then nothing more, whatever comes."""
 
     def __init__(self, part):
         self.part = part
 
 
 class Case:
-    """stage, entry: as in a sink's script; features: what EHLO offers; always: not once per connection."""
+    """stage, entry: as in a sink's script; features: what EHLO offers."""
 
     def __init__(self, stage, entry, features=()):
         self.stage, self.entry, self.features = stage, entry, features
@@ -61,7 +61,8 @@ class HostileSession(Session):
             return b"".join(entry.pieces)
         if isinstance(entry, Stall):
             await self.send(entry.part)
-            return b""
+            while True:  # until the connection is gone
+                await self.fill()
         if isinstance(entry, Endless):
             await self.send(entry.first)
             unit = entry.unit if entry.pause else entry.unit * (65536 // len(entry.unit))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real servers as the far end, all with one face: endpoint, and stored() - the content of every message they took."""
+"""Real servers as the far end, all with one face: endpoint, count() and stored() - the content of every message they took."""
 import os
 import shutil
 import tempfile
@@ -31,6 +31,9 @@ class Stored:
     def stored(self):
         return [read(path) for path in self.server.files()]
 
+    def count(self):
+        return len(self.server.files())
+
     def close(self):
         self.server.close()
 
@@ -55,6 +58,9 @@ class Aiosmtpd:
 
     def stored(self):
         return list(self.store.got)
+
+    def count(self):
+        return len(self.store.got)
 
     def close(self):
         self.controller.stop()
@@ -84,9 +90,15 @@ class Haraka:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
 
-    def stored(self):
+    def files(self):
         mail = f"{self.folder}/mail"
-        return [read(f"{mail}/{name}") for name in sorted(os.listdir(mail)) if not name.endswith(".part")]
+        return [f"{mail}/{name}" for name in sorted(os.listdir(mail)) if not name.endswith(".part")]
+
+    def stored(self):
+        return [read(path) for path in self.files()]
+
+    def count(self):
+        return len(self.files())
 
     def close(self):
         self.process.close()

@@ -30,6 +30,7 @@ static void make(uint8_t *m, unsigned i)
 {
     const unsigned counts[4] = {headers[i].qd, headers[i].an, headers[i].ns, headers[i].ar};
     memset(m, 0, 65535);
+    m[2] = 0x81;
     for (int k = 0; k < 4; k++) {
         m[4 + 2 * k] = (uint8_t)(counts[k] >> 8);
         m[5 + 2 * k] = (uint8_t)counts[k];
@@ -46,6 +47,23 @@ START_TEST(test_plausible)
 }
 END_TEST
 
+/* F9: our own question sent back is no answer, nor is what answers something else than a query. */
+START_TEST(test_responses_only)
+{
+    static const struct {
+        uint8_t byte;
+        bool plausible;
+    } kinds[] = {{0x80, true},  {0x81, true},  {0x87, true},  {0x00, false},
+                 {0x01, false}, {0x88, false}, {0xa8, false}, {0xff, false}};
+    make(message, 3);
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        message[2] = kinds[i].byte;
+        ck_assert_msg(dns_guard_plausible(message, 17) == kinds[i].plausible, "%02x",
+                      kinds[i].byte);
+    }
+}
+END_TEST
+
 /* A good message, then the row's one, then a good one, in pieces of every small size. */
 START_TEST(test_stream)
 {
@@ -59,6 +77,7 @@ START_TEST(test_stream)
         memcpy(stream + n, message, l);
         if (part != 1) {
             memset(stream + n, 0, l);
+            stream[n + 2] = 0x80;
             stream[n + 5] = 1;
         }
         n += l;
@@ -83,6 +102,7 @@ int main(void)
     Suite *s = suite_create("dns/guard");
     TCase *t = tcase_create("all");
     tcase_add_loop_test(t, test_plausible, 0, ARRAY_COUNT(headers));
+    tcase_add_test(t, test_responses_only);
     tcase_add_loop_test(t, test_stream, 0, ARRAY_COUNT(headers));
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

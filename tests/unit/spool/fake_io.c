@@ -33,6 +33,8 @@ struct fake_inode {
     size_t size;
     size_t durable_size;
     size_t cap;
+    bool bad; /* a place that cannot be read */
+    uint64_t bad_at;
 };
 
 struct fake_name {
@@ -468,6 +470,14 @@ void fake_file_poke(const char *name, size_t at, uint8_t value)
     fake.inodes[n->inode].durable[at] = value;
 }
 
+void fake_file_unreadable(const char *name, uint64_t at)
+{
+    struct fake_name *n = names_find(&fake.now, name);
+    must(n && at < fake.inodes[n->inode].size);
+    fake.inodes[n->inode].bad = true;
+    fake.inodes[n->inode].bad_at = at;
+}
+
 void fake_file_put(const char *name, const void *bytes, size_t len)
 {
     unsigned inode = inode_new();
@@ -734,6 +744,9 @@ int64_t disk_pread(int fd, void *ptr, size_t len, uint64_t offset)
         return 0;
     }
     size_t n = f->size - offset < len ? f->size - offset : len;
+    if (f->bad && f->bad_at >= offset && f->bad_at < offset + n) {
+        return -EIO;
+    }
     memcpy(ptr, f->now + offset, n);
     return (int64_t)n;
 }

@@ -61,6 +61,8 @@ uint64_t fake_durable_writes(void);
 uint8_t *fake_file_bytes(const char *name, size_t *len);
 /* Writes through: both copies. */
 void fake_file_poke(const char *name, size_t at, uint8_t value);
+/* Reads over this byte fail from now on. */
+void fake_file_unreadable(const char *name, uint64_t at);
 void fake_file_put(const char *name, const void *bytes, size_t len);
 bool fake_file_exists(const char *name);
 unsigned fake_file_count(const char *prefix);

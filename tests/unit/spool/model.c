@@ -248,6 +248,8 @@ static void model_result(struct model *m)
     if (kind < 3) {
         r.kind = SPOOL_RESULT_DEFERRED;
         r.next_due_ms = 77;
+    } else if (kind > 7) {
+        r.kind = kind == 8 ? SPOOL_RESULT_EXPIRED : SPOOL_RESULT_CANCELLED;
     }
     struct spool *s = m->spools[g->worker];
     if (refused(m, spool_frame_begin(s, SPOOL_CLASS_RESULT, spool_result_bytes(&r)))) {

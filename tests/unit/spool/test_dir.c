@@ -141,6 +141,49 @@ static void no_message(void *ctx, unsigned worker, const struct spool_recovered 
     ck_abort_msg("a message from nowhere");
 }
 
+/* Each start says what is in the way, by name. */
+START_TEST(what_is_in_the_way_is_said)
+{
+    put("x", "");
+    struct spool_dir *d = spool_dir_open(path, &small, &error);
+    ck_assert_ptr_nonnull(d);
+    ck_assert_str_eq(spool_dir_path(d), path);
+    (void)spool_dir_direct(d); /* the file system's, not ours */
+    spool_dir_close(&d);
+    char file[128];
+    snprintf(file, sizeof(file), "%s/lock", path);
+    ck_assert_int_eq(unlink(file), 0);
+    ck_assert_int_eq(mkdir(file, 0700), 0);
+    ck_assert_ptr_null(spool_dir_open(path, &small, &error));
+    ck_assert(error_has("/lock: "));
+    ck_assert_int_eq(rmdir(file), 0);
+    snprintf(file, sizeof(file), "%s/x", path);
+    error.len = 0;
+    ck_assert_ptr_null(spool_dir_open(file, &small, &error));
+    ck_assert(error_has("is not a directory of its own"));
+}
+END_TEST
+
+/* Somebody removed the lock file, or wrote into it: it is not ours for sure. */
+START_TEST(a_lock_that_cannot_be_read_is_no_fence)
+{
+    static const char *const texts[] = {"", "ringpost spool x.1\n", "ringpost spool 1.0\npid x\n",
+                                        "ringpost spool 1.0\npid 1\ntoken x\n", "something"};
+    struct spool_dir *d = spool_dir_open(path, &small, &error);
+    ck_assert_ptr_nonnull(d);
+    ck_assert_int_eq(spool_dir_fence(d), SPOOL_FENCE_OURS);
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+        int dir = disk_open_dir(path, false);
+        ck_assert_int_eq(disk_unlink(dir, "lock"), 0);
+        disk_close(dir);
+        ck_assert_int_eq(spool_dir_fence(d), SPOOL_FENCE_UNREADABLE);
+        put("lock", texts[i]);
+        ck_assert_int_eq(spool_dir_fence(d), SPOOL_FENCE_UNREADABLE);
+    }
+    spool_dir_close(&d);
+}
+END_TEST
+
 START_TEST(links_are_not_followed)
 {
     put("real", "x");
@@ -329,6 +372,8 @@ int main(void)
     tcase_add_test(t, second_start_is_refused);
     tcase_add_test(t, newer_version_is_refused);
     tcase_add_test(t, garbage_in_the_lock_file_is_replaced);
+    tcase_add_test(t, what_is_in_the_way_is_said);
+    tcase_add_test(t, a_lock_that_cannot_be_read_is_no_fence);
     tcase_add_test(t, links_are_not_followed);
     tcase_add_test(t, over_the_ring);
     suite_add_tcase(s, t);
