@@ -80,6 +80,12 @@ bool dkim_pem_read(struct slice text, struct dkim_der *out, struct buf *why)
         return fail(why, "its BEGIN line is not complete");
     }
     label.len = (size_t)(body.ptr - rest.ptr) - SLICE(DASHES).len;
+    for (size_t i = 0; i < label.len; i++) {
+        if (label.ptr[i] < ' ' || label.ptr[i] > '~') {
+            /* The dashes are those of another line: what stands before them may be the key. */
+            return fail(why, "its BEGIN line is not complete");
+        }
+    }
     if (!label_ok(label, why)) {
         return false;
     }

@@ -258,11 +258,12 @@ static void weigh(const struct offer *o, struct tls_hello *out)
     /* RFC 8446 4.2.1: with the extension the old field says nothing. */
     bool v12 = o->has_versions ? o->version12 : o->legacy_version >= VERSION_TLS12;
     bool v13 = o->version13 && o->suites13;
-    out->version_max = v13 ? VERSION_TLS13 : v12 ? VERSION_TLS12 : o->legacy_version;
-    out->version_min = v13 && !v12 ? VERSION_TLS13 : VERSION_TLS12;
-    if (o->has_versions && !v12 && !o->version13) {
-        out->version_max = VERSION_TLS12 - 1;
-    }
+    bool only13 = o->version13 && !v12; /* even without a suite for it */
+    out->version_max = v13 || only13     ? VERSION_TLS13
+                       : v12             ? VERSION_TLS12
+                       : o->has_versions ? VERSION_TLS12 - 1
+                                         : o->legacy_version;
+    out->version_min = only13 ? VERSION_TLS13 : VERSION_TLS12;
     if (v12) {
         bool any = !o->has_groups;
         out->keys_tls12 =

@@ -38,7 +38,7 @@ enum tls_key {
 };
 
 struct tls_hello {
-    uint16_t version_max; /* 0x0303: TLS 1.2, 0x0304: TLS 1.3 */
+    uint16_t version_max; /* 0x0303: TLS 1.2, 0x0304: TLS 1.3; less: nothing newer is offered */
     uint16_t version_min; /* 0x0303 unless it offers 1.3 only */
     uint8_t keys_tls12;   /* bit per enum tls_key: kinds it can verify under TLS 1.2 ... */
     uint8_t keys_tls13;   /* ... under TLS 1.3 */

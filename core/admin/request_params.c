@@ -334,7 +334,7 @@ static const struct admin_param params[] = {
     ADMIN_PARAM("target", OF_TRACE, target, "a domain, a mail host, an address or a network"),
     ADMIN_TEXT("reason", OF_SUSPEND | OF_ADD, reason, "at most 200 bytes of text"),
     ADMIN_PARAM("override", OF_CANCEL, override, "the number of an override"),
-    ADMIN_TEXT("of", OF_ADD, of, "a scope: site, source@site, tenant@provider …"),
+    ADMIN_TEXT("of", OF_ADD, of, "a scope: site, source@site, tenant@provider ..."),
     ADMIN_TEXT("action", OF_ADD, action, "an action of a rule"),
     ADMIN_TEXT("value", OF_ADD, value, "a share like 50% or a limit"),
     ADMIN_PARAM("day", OF_WARMUP_SET, day, "a number from 1 to 1000"),

@@ -96,14 +96,16 @@ static struct slice engine_line_id(struct slice list)
 static int engine_list_first(const struct slice *lists, unsigned count)
 {
     int first = -1;
+    struct slice least = {"", 0};
     for (unsigned w = 0; w < count; w++) {
         if (lists[w].len == 0) {
             continue;
         }
         struct slice id = engine_line_id(lists[w]);
         must(id.ptr != NULL);
-        if (first < 0 || memcmp(id.ptr, engine_line_id(lists[first]).ptr, id.len) < 0) {
+        if (first < 0 || memcmp(id.ptr, least.ptr, id.len) < 0) {
             first = (int)w;
+            least = id;
         }
     }
     return first;

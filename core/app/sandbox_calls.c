@@ -6,6 +6,7 @@
 #include "core/base/must.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -37,14 +38,16 @@ struct sandbox_call {
     {                                                                                              \
         .name = call, .arg_count = 1, .args = {condition}, .why = text                             \
     }
+#define FCNTL(command)                                                                             \
+    ALLOW_IF("fcntl", SCMP_A1(SCMP_CMP_EQ, command), "files, sockets: flags, a copy")
 /* type without its flags; protocol 0: the type's own. */
-#define SOCKET(family, type, protocol, text)                                                       \
+#define SOCKET(family, type, protocol)                                                             \
     {                                                                                              \
-        .name = "socket", .arg_count = 3, .why = text, .args = {                                   \
-            SCMP_A0(SCMP_CMP_EQ, family),                                                          \
-            SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, type),                                                \
-            SCMP_A2(SCMP_CMP_EQ, protocol)                                                         \
-        }                                                                                          \
+        .name = "socket", .why = "TCP and UDP; our own addresses, at a reload", .arg_count = 3,    \
+        .args =                                                                                    \
+        { SCMP_A0(SCMP_CMP_EQ, family),                                                            \
+          SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, type),                                                  \
+          SCMP_A2(SCMP_CMP_EQ, protocol) }                                                         \
     }
 #define OTHERWISE(call, text)                                                                      \
     {                                                                                              \
@@ -115,7 +118,11 @@ static const struct sandbox_call calls[] = {
     ALLOW("close", "files, sockets"),
     ALLOW("fstat", "files"),
     ALLOW("newfstatat", "watched files"),
-    ALLOW("fcntl", "files, sockets"),
+    FCNTL(F_GETFD), /* not F_SETOWN: it sends signals */
+    FCNTL(F_SETFD),
+    FCNTL(F_GETFL),
+    FCNTL(F_SETFL),
+    FCNTL(F_DUPFD_CLOEXEC),
     ALLOW("fsync", "mailboxes"),
     ALLOW("fstatfs", "room on the disk"),
     ALLOW("getdents64", "folders of the configuration"),
@@ -128,15 +135,15 @@ static const struct sandbox_call calls[] = {
     ALLOW("inotify_add_watch", "watched files"),
     ALLOW("inotify_rm_watch", "watched files"),
 
-    SOCKET(AF_INET, SOCK_STREAM, 0, "mail servers, resolvers"),
-    SOCKET(AF_INET, SOCK_STREAM, IPPROTO_TCP, "resolvers"),
-    SOCKET(AF_INET, SOCK_DGRAM, 0, "resolvers"),
-    SOCKET(AF_INET, SOCK_DGRAM, IPPROTO_UDP, "resolvers"),
-    SOCKET(AF_INET6, SOCK_STREAM, 0, "mail servers, resolvers"),
-    SOCKET(AF_INET6, SOCK_STREAM, IPPROTO_TCP, "resolvers"),
-    SOCKET(AF_INET6, SOCK_DGRAM, 0, "resolvers"),
-    SOCKET(AF_INET6, SOCK_DGRAM, IPPROTO_UDP, "resolvers"),
-    SOCKET(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, "our own addresses, at a reload"),
+    SOCKET(AF_INET, SOCK_STREAM, 0),
+    SOCKET(AF_INET, SOCK_STREAM, IPPROTO_TCP),
+    SOCKET(AF_INET, SOCK_DGRAM, 0),
+    SOCKET(AF_INET, SOCK_DGRAM, IPPROTO_UDP),
+    SOCKET(AF_INET6, SOCK_STREAM, 0),
+    SOCKET(AF_INET6, SOCK_STREAM, IPPROTO_TCP),
+    SOCKET(AF_INET6, SOCK_DGRAM, 0),
+    SOCKET(AF_INET6, SOCK_DGRAM, IPPROTO_UDP),
+    SOCKET(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE),
     ALLOW("bind", "source addresses"),
     ALLOW("connect", "resolvers"),
     ALLOW("accept4", "clients to be turned away"),
@@ -334,7 +341,8 @@ static void print_allowed(struct buf *out, unsigned extras)
     buf_add(out, SLICE("| Call | What for | Only |\n|---|---|---|\n"));
     for (size_t i = 0; i < ARRAY_COUNT(calls); i++) {
         const struct sandbox_call *c = &calls[i];
-        if (c->verdict == SANDBOX_ALLOW && c->extras == extras) {
+        bool more = i > 0 && strcmp(c->name, calls[i - 1].name) == 0; /* arguments of the same */
+        if (c->verdict == SANDBOX_ALLOW && c->extras == extras && !more) {
             buf_addf(out, "| `%s` | %s | %s |\n", c->name, c->why,
                      c->own_pid     ? "for this process"
                      : c->arg_count ? "with some arguments"

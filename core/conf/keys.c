@@ -219,7 +219,8 @@ static const struct conf_key keys[] = {
      DOC("Recipients per message; RFC 5321 asks for at least 100. Beyond, and beyond 448KiB of "
          "envelope in all: 452 4.5.3.")},
     {KEY("limits.connections"), COUNT(1, 1000000, "10000"), AT(limits.connections),
-     DOC("Open client connections of the whole engine. Beyond: 421 4.3.2.")},
+     DOC("Open client connections of the whole engine. Beyond: 421 4.3.2, to 400 a second and "
+         "worker; who comes faster waits.")},
     {KEY("limits.connections_per_ip"), COUNT(1, 1000000, "1000"), .flags = CONF_RELOAD,
      AT(limits.connections_per_ip), DOC("Open connections per client address. Beyond: 421 4.7.0.")},
     {KEY("limits.line_length"), COUNT(998, 1048576, "998"), .unit = "bytes", .flags = CONF_RELOAD,
@@ -237,8 +238,8 @@ static const struct conf_key keys[] = {
      DOC("NOOP, RSET, VRFY and the like without a message between; each beyond counts as an "
          "error.")},
     {KEY("limits.memory"), SIZE(16 * MIB, 1 * TIB, "256MiB"), AT(limits.memory_bytes),
-     DOC("Message bodies kept in memory, whole engine. Beyond: they are read from the log again, "
-         "and new mail waits or gets 452 4.3.1.")},
+     DOC("Message bodies kept in memory, whole engine. Beyond: they go to the log while they come "
+         "and are read from there again, and new mail waits or gets 452 4.3.1.")},
     {KEY("limits.command_timeout"), DURATION(1 * SECOND, 1 * HOUR, "5m"), .flags = CONF_RELOAD,
      AT(limits.command_timeout_ms),
      DOC("Longest wait for a whole command line (RFC 5321 4.5.3.2.7: 5 minutes). A TLS handshake "

@@ -12,8 +12,9 @@
  * Limits:    OBS_CHUNK_BYTES per buffer, OBS_CHUNKS_MAX buffers on the way; a line at most
  *            2 * OBS_LINE_BYTES: longer field values are cut, texts beyond left out.
  * Errors:    none reach the caller.
- * Output:    values of strangers are JSON strings: controls, quotes, backslashes and bytes that are
- *            not UTF-8 are escaped (invalid bytes as the text \xNN), so one event is one line.
+ * Output:    values of strangers are JSON strings: quotes, backslashes, what commands a terminal or a
+ *            reader (utf8_commands) and bytes that are not UTF-8 are escaped (invalid bytes as the text
+ *            \xNN), so one event is one line, on every screen.
  */
 #ifndef RINGPOST_OBS_LOG_H
 #define RINGPOST_OBS_LOG_H

@@ -5,6 +5,8 @@
 #include "core/base/units.h"
 #include "core/conf/value_names.h"
 
+#include <stdio.h>
+
 enum { FIELD_VALUE_BYTES = 256 };
 
 bool attributes_trusted(const struct conf *conf, const struct access_client *c)
@@ -164,16 +166,11 @@ size_t attributes_field_names(const struct conf_headers *names, struct slice out
 
 static bool refuse(struct access_refusal *out, struct slice field, const char *what)
 {
-    struct buf text;
-    buf_init(&text, sizeof(out->text));
-    buf_add(&text, slice_first(field, 76));
-    buf_addf(&text, " %s", what);
-    must(!text.overflow);
-    memcpy(out->text, text.ptr, text.len);
-    out->verdict = (struct smtp_verdict){.code = 550,
-                                         .enhanced = SLICE("5.6.0"),
-                                         .text = slice_of(out->text, text.len)};
-    buf_deinit(&text);
+    int n = snprintf(out->text, sizeof(out->text), "%.*s %s", SLICE_ARG(slice_first(field, 76)),
+                     what); /* no memory is asked for: there may be none */
+    must(n > 0 && (size_t)n < sizeof(out->text));
+    out->verdict = (struct smtp_verdict){
+        .code = 550, .enhanced = SLICE("5.6.0"), .text = slice_of(out->text, (size_t)n)};
     return false;
 }
 

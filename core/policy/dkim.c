@@ -181,10 +181,20 @@ void dkim_table_key_files(const struct dkim_table *t, void (*each)(void *ctx, st
 
 /* ---- filling ---- */
 
+void dkim_add_shown(struct buf *out, struct slice word)
+{
+    for (size_t i = 0; i < word.len; i++) {
+        unsigned char c = (unsigned char)word.ptr[i];
+        buf_add_byte(out, c >= ' ' && c != 0x7f ? word.ptr[i] : '?');
+    }
+}
+
 static bool complain(struct buf *to, struct slice where, const char *what, struct slice detail)
 {
-    buf_addf(to, "%.*s: %s%s%.*s%s\n", SLICE_ARG(where), what, detail.len ? " '" : "",
-             SLICE_ARG(detail), detail.len ? "'" : "");
+    buf_addf(to, "%.*s: %s", SLICE_ARG(where), what);
+    buf_add(to, detail.len ? SLICE(" '") : SLICE(""));
+    dkim_add_shown(to, detail);
+    buf_add(to, detail.len ? SLICE("'\n") : SLICE("\n"));
     return false;
 }
 
@@ -203,8 +213,9 @@ static struct table_key *table_key_new(const struct dkim_table *t, const struct 
     buf_init(&why, REASON_BYTES_MAX);
     k->key = t->ops->load(e->key, e->key_is_path, &k->facts, &why);
     if (!k->key) {
-        buf_addf(errors, "%.*s: key%s%.*s: %.*s\n", SLICE_ARG(e->where), e->key_is_path ? " " : "",
-                 SLICE_ARG(e->key_is_path ? e->key : SLICE("")), SLICE_ARG(buf_slice(&why)));
+        buf_addf(errors, "%.*s: key%s", SLICE_ARG(e->where), e->key_is_path ? " " : "");
+        dkim_add_shown(errors, e->key_is_path ? e->key : SLICE(""));
+        buf_addf(errors, ": %.*s\n", SLICE_ARG(buf_slice(&why)));
         table_key_free(t, k);
         k = NULL;
     }

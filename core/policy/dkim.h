@@ -69,6 +69,9 @@ struct dkim_rule {
 
 struct dkim_table;
 
+/* A word of somebody's file for a message of one line: controls become "?". */
+void dkim_add_shown(struct buf *out, struct slice word);
+
 /* NULL: no memory. valid_s: x= lies so much after t=; 0: no x=. */
 struct dkim_table *dkim_table_new(const struct dkim_key_ops *ops, uint64_t valid_s);
 struct dkim_table *dkim_table_ref(struct dkim_table *t);

@@ -92,8 +92,10 @@ static size_t line_count(struct slice text)
 static bool complain(struct buf *to, struct slice file, unsigned line, const char *what,
                      struct slice detail)
 {
-    buf_addf(to, "%.*s:%u: %s%s%.*s%s\n", SLICE_ARG(file), line, what, detail.len ? " '" : "",
-             SLICE_ARG(detail), detail.len ? "'" : "");
+    buf_addf(to, "%.*s:%u: %s", SLICE_ARG(file), line, what);
+    buf_add(to, detail.len ? SLICE(" '") : SLICE(""));
+    dkim_add_shown(to, detail);
+    buf_add(to, detail.len ? SLICE("'\n") : SLICE("\n"));
     return false;
 }
 

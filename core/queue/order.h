@@ -18,7 +18,8 @@
  *   stands in an order of a site, here or at another worker: the part is taken back first (recall.h);
  *   is in a transaction: its outcome counts. Only if it is to be tried again, the order is done then.
  *
- * HOLD writes "deferred until QUEUE_DUE_HELD", RELEASE and RETRY "deferred until now", BOUNCE and DELETE a
+ * HOLD writes "deferred until QUEUE_DUE_HELD", RELEASE and RETRY "deferred until now" (or until the time that the sender
+ * has set, if that is later), BOUNCE and DELETE a
  * final result, ROUTE the target's number with the time it is due: now, unless it is held or not to go before
  * later. SUSPEND and RESUME follow a change of core/queue/suspend.h and write nothing.
  *

@@ -22,6 +22,14 @@ static bool order_is_suspended(struct queue *q, const struct queue_message *m,
            (q->suspensions.count[QUEUE_SCOPE_SITE] && queue_suspend_site(q, queue_rcpt_site(q, r)));
 }
 
+/* Its sender's "not before" is no reason of ours to wait: no order takes it away. */
+static uint64_t order_now_ms(struct queue *q, const struct queue_message *m)
+{
+    uint64_t now_ms = io_now(q->io)->wall_us / 1000;
+    uint64_t not_before_ms = (uint64_t)m->not_before_s * 1000;
+    return not_before_ms > now_ms ? not_before_ms : now_ms;
+}
+
 bool queue_order_concerns(struct queue *q, const struct queue_order_init *order,
                           const struct queue_message *m, const struct queue_rcpt *r)
 {
@@ -43,7 +51,7 @@ bool queue_order_concerns(struct queue *q, const struct queue_order_init *order,
     case QUEUE_ACT_DELETE:
         return true;
     case QUEUE_ACT_RETRY:
-        return waits && r->due_ms < QUEUE_DUE_HELD && r->due_ms > io_now(q->io)->wall_us / 1000;
+        return waits && r->due_ms < QUEUE_DUE_HELD && r->due_ms > order_now_ms(q, m);
     case QUEUE_ACT_HOLD:
         return !waits || r->due_ms != QUEUE_DUE_HELD;
     case QUEUE_ACT_RELEASE:
@@ -88,8 +96,7 @@ static void pick_tell(struct queue *q, struct queue_message *m, struct order_pic
     if (pick->count == 0) {
         return;
     }
-    uint64_t now_ms = io_now(q->io)->wall_us / 1000;
-    struct queue_ordered what = {.kind = SPOOL_RESULT_DEFERRED, .due_ms = now_ms};
+    struct queue_ordered what = {.kind = SPOOL_RESULT_DEFERRED, .due_ms = order_now_ms(q, m)};
     switch (pick->action) {
     case QUEUE_ACT_HOLD:
         what.due_ms = QUEUE_DUE_HELD;

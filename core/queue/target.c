@@ -33,7 +33,10 @@ static bool target_add_host(struct slice word, struct buf *out)
     if (ok) {
         const struct conf_relay_host *h = &value.relay;
         struct ip_endpoint at = {h->addr, h->has_port ? h->port : QUEUE_TARGET_PORT};
-        if (h->addr.family == IP_NONE) {
+        if (h->addr.family == IP_NONE && slice_eq_nocase(h->name, SLICE("mx"))) {
+            buf_addf(out, "[%.*s]:%u", SLICE_ARG(h->name),
+                     at.port); /* not the MX hosts of a "25" */
+        } else if (h->addr.family == IP_NONE) {
             buf_addf(out, "%.*s:%u", SLICE_ARG(h->name), at.port);
         } else {
             ip_endpoint_add(out, &at);

@@ -27,6 +27,7 @@ static uint32_t inbound_with(const struct inbound *s)
 void inbound_log_rejected(struct inbound *s, enum outcome_stage stage, struct slice rcpt,
                           const struct smtp_verdict *v)
 {
+    must(v != NULL);
     if (inbound_event(s, OBS_REJECTED)) {
         struct obs_log *log = s->relay->log;
         const struct smtp_envelope *e = smtp_server_envelope(&s->smtp);

@@ -16,7 +16,7 @@ enum {
     LISTENER_REFUSE_MAX = 64,
     LISTENER_CROWD_MS = 10,
     LISTENER_CROWD_REFUSALS = 4, /* 400 a second: 1 % of a core */
-    LISTENER_CROWD_TURN = 64,     /* places filled in one turn */
+    LISTENER_CROWD_TURN = 64,    /* places filled in one turn */
 };
 
 static void listener_accept(struct relay_listener *l)

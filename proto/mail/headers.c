@@ -71,6 +71,8 @@ static enum line_kind classify(struct slice line, bool any_field, struct slice *
     }
     *name = slice_first(line, i);
     if (i == 0) {
+        must(line.len > 0);
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what has a length has a place */
         bool space = line.ptr[0] == ' ' || line.ptr[0] == '\t';
         if (space && any_field) {
             return LINE_CONTINUATION;

@@ -47,6 +47,7 @@ static struct outcome slot_outcome(const struct smtp_client *c, struct smtp_clie
                                    enum outcome_stage stage)
 {
     char scratch[LIMIT_OUTCOME_TEXT_BYTES];
+    must(s != NULL);
     scope = c->hint == SMTP_HINT_FULL ? OUTCOME_CONNECTION : scope;
     char *dst = smtp_client_slot_text(s);
     struct outcome o = smtp_reply_outcome(r, scope, stage, dst ? dst : scratch,

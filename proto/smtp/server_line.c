@@ -99,6 +99,7 @@ static void run_verb(struct smtp_server *s, const struct smtp_verb *verb, struct
     if ((verb->arg == SMTP_ARG_NEEDED && !arg.len) || (verb->arg == SMTP_ARG_NONE && arg.len)) {
         char text[64] = "Syntax: ";
         struct slice syntax = slice_first(slice_str(verb->syntax), sizeof(text) - 8);
+        must(syntax.ptr != NULL);
         memcpy(text + 8, syntax.ptr, syntax.len);
         struct smtp_verdict v = {501, false, SLICE("5.5.4"), slice_of(text, 8 + syntax.len)};
         smtp_server_reply(s, out, &v);

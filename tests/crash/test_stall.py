@@ -16,7 +16,7 @@ from harness.wait import wait_until
 from world import World
 
 FREEZE = float(os.environ.get("RINGPOST_FREEZE_SECONDS", "5"))
-STOP = float(os.environ.get("RINGPOST_STOP_SECONDS", "6"))
+STOP = float(os.environ.get("RINGPOST_STOP_SECONDS", "5"))
 SEED = int(os.environ.get("RINGPOST_CRASH_SEED", "0")) or int(time.time())
 SIGN = 1.0  # of life: one is due in each such time
 

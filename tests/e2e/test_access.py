@@ -102,7 +102,7 @@ CLOSED = {
 @pytest.mark.parametrize("rule", ["network", "auth", "auth_or_network", "auth_and_network"])
 @pytest.mark.parametrize("how", CLOSED)
 def test_open_relay(make, how, rule):
-    """19 forms of recipients by 6 of senders, on a relay and a submission port: none is taken, and nothing comes out
+    """E1: 19 forms of recipients by 6 of senders, on a relay and a submission port: none is taken, and nothing comes out
     at the far end."""
     e = tls_engine(make, [{"access": rule}, {"access": rule, "mode": "submission"},
                           {"access": rule, "mode": "submission", "reject_at": "rcpt"}], {**LOGINS, **CLOSED[how]})
@@ -136,7 +136,7 @@ def test_trust_by_words(make):
 
 
 def test_percent_is_a_name_for_those_who_may(make):
-    """Forms with % and ! are never interpreted: who may relay sends them on as they are."""
+    """E1: forms with % and ! are never interpreted: who may relay sends them on as they are."""
     e = make.relay()
     forms = ["u%x.test@far.test", "x.test!u@far.test", '"u@x.test"@far.test']
     with connect(e.port) as c:

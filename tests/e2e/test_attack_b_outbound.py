@@ -116,7 +116,8 @@ def relay_to(far, chunking):
     """An engine in front of it, made when it is first wanted."""
     if chunking not in far.engines:
         far.engines[chunking] = far.makers.engine({
-            "relay": {"host": far.endpoint, "tls": "none"}, "delivery": {"chunking": chunking}, "queue": {"schedule": ["1h"]}})
+            "relay": {"host": far.endpoint, "tls": "none"}, "delivery": {"chunking": chunking},
+            "queue": {"schedule": ["1h"]}})
     return far.engines[chunking]
 
 

@@ -77,7 +77,8 @@ def connect(engine, listener, secure):
 def test_still_a_stranger(closed, way):
     """E1, E3: 19 forms by 6 senders behind it, on four listeners, in clear and under TLS: none is taken."""
     taken = []
-    for listener, secure in ((NETWORK, False), (NETWORK, True), (SUBMISSION, True), (LATE, False), (LATE, True), (IMPLICIT, True)):
+    for listener, secure in ((NETWORK, False), (NETWORK, True), (SUBMISSION, True), (LATE, False), (LATE, True),
+                             (IMPLICIT, True)):
         with connect(closed, listener, secure) as c:
             if listener != NETWORK or "login" not in way:
                 WAYS[way](c)

@@ -91,7 +91,8 @@ MALFORMED_A = {
 # What a server may put into names that are no host names: the mail cannot be delivered, and says so.
 NO_HOST = {"line feed in the name": b"\6ev\r\nil\4test\0", "nul in the name": b"\5ev\0il\4test\0",
            "space in the name": b"\6ev  il\4test\0", "8-bit name": b"\4\xff\xfe\x80\xc0\4test\0",
-           "name of 320 bytes": (b"\x3f" + b"e" * 63) * 5 + b"\0", "a dot in a label": b"\x09evil.test\0", "an address as a name": b"\x03127\x010\x010\x0266\0"}
+           "name of 320 bytes": (b"\x3f" + b"e" * 63) * 5 + b"\0", "a dot in a label": b"\x09evil.test\0",
+           "an address as a name": b"\x03127\x010\x010\x0266\0"}
 
 
 @pytest.fixture(name="wired")

@@ -18,8 +18,8 @@ from harness.wait import run_all, wait_until
 PATIENT, HASTY = "60s", "4s"  # deadlines of each stage
 PIPELINED = ("PIPELINING", "8BITMIME")
 STEPWISE = ("8BITMIME",)
-CODE = {"connect": b"220", "ehlo": b"250", "mail": b"250", "rcpt": b"250", "data": b"354", "dot": b"250", "rset": b"250",
-        "quit": b"221"}
+CODE = {"connect": b"220", "ehlo": b"250", "mail": b"250", "rcpt": b"250", "data": b"354", "dot": b"250", 
+        "rset": b"250", "quit": b"221"}
 # stage -> (the stage of the script, EHLO keywords); "alone" is without PIPELINING, the last two with BDAT.
 STAGES = {"connect": ("connect", PIPELINED), "ehlo": ("ehlo", PIPELINED), "mail": ("mail", PIPELINED),
           "rcpt": ("rcpt", PIPELINED), "rcpt alone": ("rcpt", STEPWISE), "data": ("data", PIPELINED),
@@ -35,7 +35,8 @@ BROKEN = {
     "wide digits": "\uff12\uff15\uff10 ok\r\n".encode(), "no space": b"{}ok\r\n", "tab": b"{}\tok\r\n",
     "colon": b"{}: ok\r\n", "8-bit": bytes(range(128, 160)) + b"\r\n", "nul first": b"\0{} ok\r\n",
     "nul in the code": b"2\x0050 ok\r\n", "nul behind the code": b"{}\0ok\r\n", "bare cr": b"\r{} ok\r\n",
-    "empty line first": b"\r\n{} ok\r\n", "mixed codes": b"{}-a\r\n550 b\r\n", "mixed codes, good last": b"550-a\r\n{} b\r\n",
+    "empty line first": b"\r\n{} ok\r\n", "mixed codes": b"{}-a\r\n550 b\r\n",
+    "mixed codes, good last": b"550-a\r\n{} b\r\n",
     "mixed within 2xx": b"250-a\r\n251 b\r\n", "continued by text": b"{}-a\r\nhello\r\n",
     "line of 5 kB": b"{} " + b"x" * 5000 + b"\r\n", "line of 1 MB": b"{} " + b"x" * (1 << 20) + b"\r\n",
     "65 lines": b"{}-x\r\n" * 64 + b"{} x\r\n", "5,000 lines": b"{}-x\r\n" * 5000 + b"{} x\r\n",
@@ -62,7 +63,8 @@ FINE = {
     "cr cr lf": b"{} ok\r\r\n", "escape": b"{} \x1b[2J\x07\r\n", "64 lines": b"{}-x\r\n" * 63 + b"{} x\r\n",
     "line of 4096": b"{} " + b"x" * 4090 + b"\r\n", "30 kB": (b"{}-" + b"x" * 1000 + b"\r\n") * 29 + b"{} x\r\n",
     "enhanced of another class": b"{} 5.1.1 no such user\r\n", "enhanced that is none": b"{} 2.999999.1 x\r\n",
-    "format string": b"{} %s%n%p\r\n", "each byte alone": lambda reply: Pieces([reply[i:i + 1] for i in range(len(reply))]),
+    "format string": b"{} %s%n%p\r\n",
+    "each byte alone": lambda reply: Pieces([reply[i:i + 1] for i in range(len(reply))]),
     "late": lambda reply: Delay(1, reply),
 }
 # Definite refusals, however they look.

@@ -27,19 +27,20 @@ def test_a_thousand_bad_recipients_are_few_reports(make):
         c.ehlo()
         c.envelope("victim@example.test", [f"bad{i}@d{i % 10}.test" for i in range(1000)])
         assert c.data(content).code == 250
+
+    def named():
+        return [line for m in reports(sink) for line in m.data.split(b"\r\n") if line.startswith(b"Final-Recipient:")]
+    wait_until(lambda: len(named()) >= 1000, 30, "a word on each")  # a report is queued after what it reports
     counters = engine.wait_empty(30)
-    assert counters["bounced"] == 1000
+    assert counters["bounced"] == len(set(named())) == len(named()) == 1000
     assert len(reports(sink)) <= 10 and counters["delivered"] == len(reports(sink))
     assert all(m.rcpts == ["victim@example.test"] for m in reports(sink))
-    named = [line for m in reports(sink) for line in m.data.split(b"\r\n") if line.startswith(b"Final-Recipient:")]
-    assert len(named) == len(set(named)) == 1000
     assert sum(len(m.data) for m in reports(sink)) < len(content) * 2
 
 
 def test_no_report_answers_a_report(make):
     """G5, G6: neither to the null sender nor to what cannot be delivered: it ends, and is counted."""
     sink = make.sink(script={"rcpt": "550 5.1.1 nobody"})
-    sink.script["rcpt"] = lambda s, a: "550 5.1.1 nobody"
     engine = make.relay(sink=sink)
     for sender in ("", "forged@example.test"):
         submit(engine.port, message(tag()), sender=sender)
@@ -62,7 +63,8 @@ def test_two_engines_that_point_at_each_other(make):
         engines.append(make.engine({
             "identity": {"hostname": f"node{i}.example.test"},
             "listeners": [{"address": "127.0.0.1", "port": free_port()}, {"address": f"127.0.0.{2 + i}", "port": port}],
-            "dns": {"servers": [dns.endpoint]}, "delivery": {"mx_port": port, "private_targets": "allow"}}, start=False))
+            "dns": {"servers": [dns.endpoint]},
+            "delivery": {"mx_port": port, "private_targets": "allow"}}, start=False))
     for engine in engines:
         engine.port = engine.conf["listeners"][0]["port"]
         engine.start()

@@ -10,9 +10,12 @@ import threading
 import time
 from collections import Counter
 
+import pytest
+
 from harness.client import Client, Closed
+from harness.dkim_rig import Key, verify
 from harness.engine import binary, measuring
-from harness.message import message, sized, stuff, tag
+from harness.message import message, sized, stuff, tag, without_received
 from harness.wait import run_all, wait_until
 from test_bench_tools import Sink
 
@@ -166,13 +169,13 @@ def test_more_bodies_than_memory(make):
     engine = make.relay({**WIDE, "limits": {**WIDE["limits"], "memory": "16MiB"}}, env=measuring(),
                         prefix=["prlimit", "--nofile=8192:8192"])
     serve(engine.port, 1)
-    before = engine.memory()
-    body = stuff(sized(120 << 10))
+    content = sized(120 << 10)
+    body = stuff(content)
     clients = [Client(engine.port, timeout=60) for _ in range(1000)]
     for c in clients:
         c.ehlo()
         c.envelope()
-    codes = Counter()
+    before, codes = engine.memory(), Counter()
 
     def send(some):
         """All that may begin, begin; then the bodies."""
@@ -186,11 +189,12 @@ def test_more_bodies_than_memory(make):
     run_all([lambda i=i: send(clients[i::8]) for i in range(8)])
     for c in clients:
         c.close()
-    print('MEM', before, engine.memory('VmHWM'), codes)
     assert sum(codes.values()) == 1000 and set(codes) <= {250, 452} and codes[250] > 50, codes
     assert engine.memory("VmHWM") - before < 60 << 20, (before, engine.memory("VmHWM"), codes)
     engine.sink.wait(1 + codes[250], timeout=60)
     assert engine.wait_empty(30)["delivered"] == 1 + codes[250]
+    whole = [m for m in engine.sink.messages if without_received(m.data) == content]
+    assert len(whole) == codes[250]
 
 
 def may_go_on(reply, codes):
@@ -198,3 +202,49 @@ def may_go_on(reply, codes):
     if reply.code != 354:
         codes[reply.code] += 1
     return reply.code == 354
+
+
+@pytest.mark.parametrize("bdat", [0, 50000], ids=["data", "bdat"])
+def test_signed_mail_while_memory_is_short(make, tmp_path, bdat):
+    """J4: 150 clients stand still within 120 KB. What others had begun before goes to the disk in small pieces: each message
+    is whole, and its signature, for which a place was kept, verifies."""
+    key = Key(tmp_path, "short", "ed25519")
+    engine = make.relay({**WIDE, "limits": {**WIDE["limits"], "memory": "16MiB"}, "domains": [key.listed()]})
+    head = b"From: joe@example.org\r\nTo: bob@example.test\r\nSubject: short\r\nMessage-ID: <%d@example.org>\r\n\r\n"
+    contents = [head % n + b"0123456789abcdef\r\n" * (n // 18) for n in (20000, 100000, 300000, 2000000)]
+    early = [Client(engine.port, timeout=60) for _ in contents]
+    stuck = [Client(engine.port, timeout=60) for _ in range(150)]
+    for c in early + stuck:
+        c.ehlo()
+        c.envelope()
+    for c, content in zip(early, contents):
+        if bdat:
+            assert c.bdat(content[:1000], last=False).code == 250
+        else:
+            assert c.cmd("DATA").code == 354
+            c.send(content[:1000])
+    fill = stuff(sized(120 << 10))[:-5]
+    for c in stuck:
+        if c.cmd("DATA").code == 354:
+            c.send(fill)
+
+    def is_short():
+        with Client(engine.port) as c:
+            c.ehlo()
+            c.envelope()
+            return c.cmd("DATA").status == "452 4.3.1"
+    wait_until(is_short, 60, "memory to be short", interval=0.1)
+    for c, content in zip(early, contents):
+        for at in range(1000, len(content), bdat or len(content)):
+            piece = content[at:at + (bdat or len(content))]
+            if bdat:
+                assert c.bdat(piece, last=at + bdat >= len(content)).code == 250
+            else:
+                c.send(piece + b".\r\n")
+                assert c.reply().code == 250
+    for content in contents:
+        sent = [m.data for m in engine.sink.wait(len(contents), timeout=60) if m.data.endswith(content)]
+        assert len(sent) == 1
+        verify(sent[0], [key])
+    for c in early + stuck:
+        c.close()

@@ -54,6 +54,7 @@ def test_sizes_above_the_limit(c, size):
 
 
 def test_the_sum_of_chunks_is_limited_and_stays_in_sync(make):
+    """A13."""
     engine = make.relay({"limits": {"message_size": "64KiB"}})
     with Client(engine.port) as c:
         c.ehlo()
@@ -141,6 +142,7 @@ def test_bare_lf_and_fake_ends_in_chunks_are_refused(c):
 
 
 def test_nul_in_a_chunk(c):
+    """A3."""
     c.envelope()
     assert c.bdat(message(tag(), b"a\0b\r\n")).status == "554 5.6.0"
     assert c.cmd("NOOP").code == 250

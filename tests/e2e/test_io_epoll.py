@@ -88,7 +88,8 @@ def test_uring_and_nothing_else_is_a_start_that_fails(make, rule):
 
 
 def test_epoll_by_configuration_environment_or_option(make):
-    for how in ({"conf": EPOLL}, {"env": {"RINGPOST_IO_BACKEND": "epoll"}}, {"args": ["--set", "io.backend=epoll"]}):
+    unset = {"RINGPOST_IO_BACKEND": None}
+    for how in ({"conf": EPOLL, "env": unset}, {"env": {"RINGPOST_IO_BACKEND": "epoll"}}, {"args": ["--set", "io.backend=epoll"]}):
         engine = make.relay(how.get("conf"), env=how.get("env"), args=how.get("args", ()))
         assert engine.event("started")["io_backend"] == "epoll"
         assert not engine.events("io_fallback")  # nothing fell: it was wished for

@@ -148,7 +148,7 @@ def may_send(c):
 
 @pytest.mark.parametrize("name", GRID)
 def test_grid(served, name):
-    """Whole and in single bytes (the first alone may already be wrong): whose address decides."""
+    """E2: whole and in single bytes (the first alone may already be wrong): whose address decides."""
     header, address = GRID[name]
     for size in (len(header), 1 if len(header) < 1000 else 7000):
         with Client(served.ports[NETWORK], greeting=False) as c:
@@ -193,7 +193,7 @@ def test_where_either_will_do(served):
 
 
 def test_local_is_the_peer(make):
-    """LOCAL is the balancer speaking for itself: its own address decides, and is in the message; the addresses
+    """E2: LOCAL is the balancer speaking for itself: its own address decides, and is in the message; the addresses
     that come along do not count."""
     e = tls_engine(make, [{"proxy_protocol": "required"}], {"access": {"networks": ["127.0.0.1/32"]}})
     for header in (v2(command=0x20, family=0), v2(inet(STRANGER), command=0x20)):
@@ -224,7 +224,7 @@ def test_what_comes_behind_is_kept(served):
 
 
 def test_no_second_header(served):
-    """What follows is SMTP: another header is an unknown command, and changes nothing."""
+    """E2: what follows is SMTP: another header is an unknown command, and changes nothing."""
     with Client(served.ports[NETWORK], greeting=False) as c:
         c.send(v1(STRANGER) + v1(LISTED))
         assert c.reply().code == 220
@@ -248,7 +248,7 @@ def test_off_means_off(served):
 
 @pytest.mark.parametrize("header", [v1(), v2(inet()), v2(command=0x20, family=0), b""], ids=["v1", "v2", "local", "none"])
 def test_untrusted_peers(served, header):
-    """127.0.0.9 may send mail by access.networks, but is no load balancer."""
+    """E2: 127.0.0.9 may send mail by access.networks, but is no load balancer."""
     with Client(served.ports[NETWORK], source="127.0.0.9", greeting=False) as c:
         try:
             c.send(header + b"EHLO x\r\n")
@@ -259,7 +259,7 @@ def test_untrusted_peers(served, header):
 
 
 def test_time(make):
-    """A header has its own deadline, however its bytes come; then the session has the usual one."""
+    """E2: a header has its own deadline, however its bytes come; then the session has the usual one."""
     e = tls_engine(make, [{"proxy_protocol": "required"}], {"proxy": {"timeout": "1s"}})
 
     def one(drip):

@@ -200,19 +200,18 @@ def test_a_folder_that_is_mounted_over(make, tmp_path):
     require_root()
     for name in ("over", "below"):
         (tmp_path / name / "in").mkdir(parents=True)
-        (tmp_path / name / "in" / "users").write_text("joe:{PLAIN}secret\n")
-    files = [str(tmp_path / "below" / "users"), str(tmp_path / "below" / "in" / "users")]
-    (tmp_path / "below" / "users").write_text("jim:{PLAIN}secret\n")
-    e = make.engine({"auth": {"users_file": [*files, str(tmp_path / "over" / "in" / "users")]}},
+        (tmp_path / name / "in" / "users").write_text(f"{name}:{{PLAIN}}secret\n")
+    e = make.engine({"auth": {"users_file": [str(tmp_path / name / "in" / "users") for name in ("over", "below")]}},
                     prefix=["unshare", "--mount", "--propagation", "private"])
 
-    def mount(folder):
-        subprocess.run(["nsenter", "-t", str(e.process.pid), "-m", "sh", "-c",
-                        'mount -t tmpfs tmpfs "$1" && echo "new:{PLAIN}secret" >"$1/users"', "sh", folder], check=True)
-    mount(str(tmp_path / "below" / "in"))
+    def mount(folder, inside):
+        script = 'mount -t tmpfs tmpfs "$1" && mkdir -p "$1/$2" && echo "new:{PLAIN}secret" >"$1/$2/users"'
+        subprocess.run(["nsenter", "-t", str(e.process.pid), "-m", "sh", "-c", script, "sh", folder, inside],
+                       check=True)
+    mount(str(tmp_path / "below" / "in"), ".")  # the folder above it has a rule, too
     e.hup()
     e.event("reloaded")
-    mount(str(tmp_path / "over" / "in"))
+    mount(str(tmp_path / "over"), "in")  # the highest folder with a rule
     e.hup()
     refused = e.event("reload_refused")["reason"]
     assert str(tmp_path / "over") in refused and "restart it" in refused, refused

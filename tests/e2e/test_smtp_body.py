@@ -62,6 +62,7 @@ def test_fake_ends_end_nothing(shared, name, where, split):
 @pytest.mark.parametrize("byte,status", [(b"\r", "550 5.5.2"), (b"\n", "550 5.5.2"), (b"\0", "554 5.6.0")])
 @pytest.mark.parametrize("where", ["header", "body", "first byte", "last byte"])
 def test_single_bad_bytes(shared, byte, status, where):
+    """A3, B1."""
     content = message(tag(), b"some text\r\n")
     at = {"header": 10, "body": len(content) - 5, "first byte": 0, "last byte": len(content) - 2}[where]
     with Client(shared.port) as c:
@@ -113,6 +114,7 @@ def test_line_length(shared, length, status):
 
 
 def test_long_lines_pass_when_configured(make):
+    """A2."""
     engine = make.relay({"limits": {"line_length_action": "pass"}, "headers": {"received": "none"}})
     content = message(tag(), b"y" * 300000 + b"\r\n." + b"z" * 5000 + b"\r\n")
     submit(engine.port, content)
@@ -151,7 +153,7 @@ def test_a_hundred_megabytes_without_line_end_cost_no_memory(make):
 
 @pytest.mark.parametrize("way", ["DATA", "BDAT"])
 def test_oversize_is_read_to_its_end(make, way):
-    """552, the session in sync, no copy; a lie in SIZE does not help."""
+    """A13: 552, the session in sync, no copy; a lie in SIZE does not help."""
     engine = make.relay({"limits": {"message_size": "64KiB"}})
     line = b"x" * 98 + b"\r\n"
     with Client(engine.port) as c:
@@ -266,6 +268,7 @@ def shared_engine(make):
 
 
 def test_commands_behind_the_final_dot_are_answered_in_order(shared):
+    """A16."""
     first, second = tag(), tag()
     envelope = b"MAIL FROM:<a@example.test>\r\nRCPT TO:<b@example.test>\r\nDATA\r\n"
     with Client(shared.port) as c:

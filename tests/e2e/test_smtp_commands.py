@@ -133,6 +133,7 @@ def test_what_is_switched_off_is_neither_offered_nor_taken(make, setting, keywor
     ([FIRST, "MAIL FROM:<a@b.test> = = ="], ["250", "501 5.5.4"]),
 ], ids=lambda v: None)
 def test_replies(client, script, replies):
+    """A6, A7, A8, A11."""
     got = [client.cmd(line).status for line in script]
     # 555 and 501 are both right for a parameter without a name.
     got = ["501 5.5.4" if s == "555 5.5.4" and ("=\"" in line or " = " in line) else s
@@ -218,6 +219,7 @@ def test_long_lines_are_discarded_and_the_third_closes(client):
 
 
 def test_command_line_of_512_bytes_is_taken(greeted):
+    """A1."""
     assert greeted.cmd("NOOP " + "x" * 505).code == 250
 
 
@@ -291,6 +293,7 @@ def test_replies_never_reflect_raw_bytes(client, line):
 
 
 def test_hostile_names_are_escaped_everywhere(make):
+    """A20."""
     engine = make.relay({"log": {"level": "debug"}})
     with Client(engine.port) as c:
         first = c.cmd(b"EHLO a\x1b[2J<x>")

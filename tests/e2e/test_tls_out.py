@@ -139,6 +139,7 @@ REFUSALS = ["454 4.7.0 not now", "502 5.5.1 what?", "500 5.5.2 what?", "554 5.7.
 @pytest.mark.parametrize("policy", ["may", "encrypt", "verify"])
 @pytest.mark.parametrize("reply", REFUSALS)
 def test_refused_starttls(tls, policy, reply):
+    """C9."""
     e = tls(policy)
     e.sink.script["starttls"] = lambda s, a: reply
     subject = send(e)
@@ -152,6 +153,7 @@ def test_refused_starttls(tls, policy, reply):
 
 @pytest.mark.parametrize("policy", ["may", "encrypt", "verify"])
 def test_stripped_starttls(tls, policy):
+    """C9."""
     e = tls(policy, starttls=False)
     subject = send(e)
     if policy == "may":
@@ -162,6 +164,7 @@ def test_stripped_starttls(tls, policy):
 
 @pytest.mark.parametrize("policy", ["may", "encrypt"])
 def test_a_server_that_knows_no_ehlo(tls, policy):
+    """C9."""
     e = tls(policy)
     e.sink.script["ehlo"] = lambda s, a: "502 5.5.2 what?"
     subject = send(e)
@@ -305,6 +308,7 @@ def test_bytes_behind_the_220_end_it(tls, policy, extra):
 
 
 def test_bytes_in_a_segment_of_their_own_end_it(tls):
+    """C2."""
     e = tls("encrypt")
     e.sink.script["handshake"] = lambda s, a: Garbage(b"250-sink\r\n250 AUTH PLAIN\r\n")
     send(e)
@@ -312,7 +316,7 @@ def test_bytes_in_a_segment_of_their_own_end_it(tls):
 
 
 def test_a_reply_ahead_of_starttls(tls):
-    """The 220 came with the answer to EHLO, before STARTTLS was said."""
+    """C2: the 220 came with the answer to EHLO, before STARTTLS was said."""
     e = tls("encrypt")
     e.sink.script["ehlo"] = lambda s, a: b"250-sink\r\n250 STARTTLS\r\n220 go\r\n"
     send(e)

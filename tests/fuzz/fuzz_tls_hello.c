@@ -25,8 +25,11 @@ static enum tls_hello_result parse(struct slice input, struct tls_hello *out)
     enum tls_hello_result result = tls_hello_parse(slice_of(copy, input.len), out);
     free(copy);
     if (result == TLS_HELLO_OK) {
-        must(out->version_max == 0x0303 || out->version_max == 0x0304);
-        must(out->version_min >= 0x0303 && out->version_min <= out->version_max);
+        must(out->version_max <= 0x0304 &&
+             (out->version_min == 0x0303 || out->version_min == 0x0304));
+        must(out->version_max >= out->version_min || out->version_max < 0x0303);
+        must(out->version_max > 0x0303 || !out->keys_tls13);
+        must(out->version_min < 0x0304 || !out->keys_tls12);
         for (size_t i = 0; i < out->server_name_len; i++) {
             char c = out->server_name[i];
             must(c > ' ' && c < 0x7F && !(c >= 'A' && c <= 'Z'));

@@ -458,7 +458,7 @@ def rule_triage(tree):
 
 
 RULES = [rule_include, rule_banned, rule_global, rule_macro, rule_header, rule_alone,
-         rule_open_work, rule_place, rule_format, rule_shell, rule_triage]
+         rule_open_work, rule_place, rule_format, rule_shell, rule_triage, rule_attacks]
 
 
 def check_tree(root):

@@ -11,8 +11,11 @@
 #include "tests/sim/disk.h"
 #include "tests/sim/disk_page.h"
 
-enum { DISK_NAMES = 256, DISK_CHANGES = 2048, /* while no fsync of the directory succeeds */
-        DISK_FILES = 256 };
+enum {
+    DISK_NAMES = 256,
+    DISK_CHANGES = 2048, /* while no fsync of the directory succeeds */
+    DISK_FILES = 256
+};
 
 struct disk_name {
     char name[DISK_NAME_MAX];

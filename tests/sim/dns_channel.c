@@ -17,7 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DNS_LIE_PPM = 150000, DNS_DOMAINS = 16, PACKET_BYTES = 512, RCODE_OK = 0, RCODE_SERVFAIL = 2, RCODE_NXDOMAIN = 3 };
+enum {
+    DNS_LIE_PPM = 150000,
+    DNS_DOMAINS = 16,
+    PACKET_BYTES = 512,
+    RCODE_OK = 0,
+    RCODE_SERVFAIL = 2,
+    RCODE_NXDOMAIN = 3
+};
 
 struct dns_channel {
     struct timer_wheel *timers;
@@ -142,8 +149,8 @@ static bool lie_about(const struct dns_ask *ask)
 /* Records of the right type with wrong data. */
 static void lie_data(struct packet *p, const struct dns_ask *ask)
 {
-    static const uint8_t nowhere[][4] = {
-        {10, 0, 0, 1}, {127, 0, 0, 1}, {0, 0, 0, 0}, {224, 0, 0, 1}, {255, 255, 255, 255}, {9, 0, 0, 1}};
+    static const uint8_t nowhere[][4] = {{10, 0, 0, 1},  {127, 0, 0, 1},       {0, 0, 0, 0},
+                                         {224, 0, 0, 1}, {255, 255, 255, 255}, {9, 0, 0, 1}};
     if (ask->type == DNS_TYPE_MX && feature_below(FEATURE_LIES, 2)) {
         struct packet none = {.len = 0};
         packet_u16(&none, 0);

@@ -8,7 +8,6 @@
 #include "tests/sim/orders.h"
 #include "tests/sim/ring.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +50,7 @@ void engine_die(enum disk_crash how)
     bool inside = engine.inside;
     heap_leave(false);
     heap_drop();
-    atomic_store(&engine.settings->refs, 1); /* the run's own: nobody put those of this life */
+    engine_settings_drop();
     engine.life = NULL;
     engine.inside = engine.starting = false;
     engine_over();
@@ -213,7 +212,6 @@ bool engine_start(struct relay_settings *settings)
     bool ok = false;
     must(!engine.life);
     engine.starting = true;
-    engine.settings = settings;
     heap_set_failing(sim.opt.oom_ppm);
     if (!engine_enter(life_start, settings, &ok)) {
         return false;

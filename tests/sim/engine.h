@@ -19,10 +19,16 @@ struct relay_settings;
 struct admin_request;
 struct queue_order_counts;
 
-/* By sim.opt; once per run. */
-struct relay_settings *engine_settings(void);
+/* By sim.opt; old: those before, or NULL. */
+struct relay_settings *engine_settings(const struct relay_settings *old);
+/* The workers get these, if they can be told now; the caller keeps its reference. */
+bool engine_reload(struct relay_settings *settings);
 /* False: it refused to start, or died on the way; the disk is as it was left. */
 bool engine_start(struct relay_settings *settings);
+/* Of all settings that were made: nobody in the engine has a reference any more; and the run puts its own. */
+enum { ENGINE_SETTINGS = 64 };
+void engine_settings_drop(void);
+void engine_settings_put(void);
 bool engine_alive(void);
 /* Dies now. Does not return when called from within the engine. */
 void engine_die(enum disk_crash how);

@@ -11,7 +11,7 @@
 
 bool engine_can_be_asked(void)
 {
-    if (!engine.life || engine.query.answered || engine.stopping) {
+    if (!engine.life || engine.stopping) {
         return false;
     }
     for (unsigned i = 0; i < sim.opt.workers; i++) {
@@ -60,7 +60,7 @@ static void control_start(void)
 
 void engine_ask(const struct admin_request *r, engine_answered_fn *answered)
 {
-    must(engine_can_be_asked());
+    must(engine_can_be_asked() && !engine.query.answered);
     memset(&engine.query, 0, sizeof(engine.query));
     engine.query.request = *r;
     engine.query.answered = answered;
@@ -110,6 +110,38 @@ void engine_control(void)
     }
     engine_answered_fn *answered = q->answered;
     q->answered = NULL;
-    answered(q->verdict == WORKER_DONE, q->verdict == WORKER_REFUSED || q->verdict == WORKER_NOT_STORED,
-             &q->counts);
+    answered(q->verdict == WORKER_DONE,
+             q->verdict == WORKER_REFUSED || q->verdict == WORKER_NOT_STORED, &q->counts);
+}
+
+/* ---- reload ---- */
+
+struct control_reload {
+    struct worker *worker;
+    struct relay_settings *settings;
+};
+
+static bool control_reload(void *arg)
+{
+    const struct control_reload *r = arg;
+    struct worker_mail *m = worker_mail_new(WORKER_MAIL_RELOAD);
+    m->settings = relay_settings_ref(r->settings);
+    mailbox_post(&r->worker->mailbox, &m->mail, r->worker->io);
+    return true;
+}
+
+bool engine_reload(struct relay_settings *settings)
+{
+    if (!engine_can_be_asked()) {
+        return false;
+    }
+    uint32_t failing = heap_set_failing(0);
+    for (unsigned i = 0; engine.life && i < sim.opt.workers; i++) {
+        bool ok;
+        struct control_reload r = {&engine.life->workers[i], settings};
+        (void)engine_enter(control_reload, &r, &ok);
+        ring_submit(i);
+    }
+    heap_set_failing(failing);
+    return true;
 }

@@ -56,7 +56,6 @@ extern struct engine_world {
     bool starting;
     bool stopping;
     struct engine_query query;
-    struct relay_settings *settings;
     uint64_t out_of_memory; /* failed allocations before this turn */
 } engine;
 

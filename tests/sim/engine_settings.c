@@ -1,12 +1,33 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/relay/settings.h"
 #include "tests/sim/engine.h"
+#include "tests/sim/pace.h"
 #include "tests/sim/sim.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
-struct relay_settings *engine_settings(void)
+static struct {
+    struct relay_settings *list[ENGINE_SETTINGS];
+    unsigned count;
+} made;
+
+void engine_settings_drop(void)
+{
+    for (unsigned i = 0; i < made.count; i++) {
+        atomic_store(&made.list[i]->refs, 1);
+    }
+}
+
+void engine_settings_put(void)
+{
+    while (made.count) {
+        relay_settings_put(&made.list[--made.count]);
+    }
+}
+
+struct relay_settings *engine_settings(const struct relay_settings *old)
 {
     static const char *const fixed[] = {
         "identity.hostname=relay.sim.org",
@@ -43,15 +64,19 @@ struct relay_settings *engine_settings(void)
     for (size_t i = 0; i < n; i++) {
         sets[FIXED + i] = texts[i];
     }
+    char path[PACE_PATH];
     struct conf_source source = {.set = sets, .set_count = FIXED + n};
+    source.file = pace_file(path) ? path : NULL;
     struct buf errors;
     buf_init(&errors, 65536);
     struct conf *conf = conf_load(&source, &errors, NULL);
     struct relay_settings_messages to = {&errors, &errors};
-    struct relay_settings *s = conf ? relay_settings_new(conf, NULL, &to) : NULL;
+    struct relay_settings *s = conf ? relay_settings_new(conf, old, &to) : NULL;
     if (!s) {
         sim_fail("the configuration is refused: %.*s", SLICE_ARG(buf_slice(&errors)));
     }
     buf_deinit(&errors);
+    must(made.count < ENGINE_SETTINGS);
+    made.list[made.count++] = s;
     return s;
 }

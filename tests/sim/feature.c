@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const feature_names[FEATURE_COUNT] = {"rot",     "times",  "orders", "lies",
-                                                         "sources", "reload", "login"};
+static const char *const feature_names[FEATURE_COUNT] = {"rot",  "times",   "orders",
+                                                         "lies", "sources", "reload"};
 
 static struct {
     struct rng streams[FEATURE_COUNT];

@@ -25,7 +25,6 @@ enum feature {
     FEATURE_LIES,    /* DNS says what is not so */
     FEATURE_SOURCES, /* egress sources, limits and rates by shaping */
     FEATURE_RELOAD,  /* other settings in the middle */
-    FEATURE_LOGIN,   /* AUTH and PROXY on the way in */
     FEATURE_COUNT
 };
 

@@ -362,7 +362,7 @@ void ledger_end(void)
         for (unsigned i = 0; i < msg->rcpt_count; i++) {
             const struct ledger_rcpt *r = &msg->rcpts[i];
             bool ended = r->copies.count || r->reports.count || ledger_may_end_quietly(msg, r);
-            done += ended ? 1 : 0;
+            done += r->copies.count || r->reports.count ? 1 : 0;
             if (msg->state == LEDGER_ACKED && r->named && !ended && !ledger_lost_by_rot(m)) {
                 sim_fail("P2: message %u was acknowledged, but recipient %u got neither it nor its "
                          "sender a report",

@@ -48,7 +48,7 @@ struct ledger_rcpt {
     struct ledger_copies rejects; /* 5xx */
     struct ledger_copies reports; /* DSN that says failed */
     struct orders_marks orders;
-    uint64_t mark;                /* the recovery that found it waiting */
+    uint64_t mark; /* the recovery that found it waiting */
 };
 
 struct ledger_message {
@@ -70,7 +70,8 @@ struct ledger_message {
 struct ledger_flip {
     uint64_t segment;
     uint64_t offset;
-    bool known;       /* it was looked up: a place of `message`, or (message == LEDGER_NOBODY) of no mail */
+    bool
+        known; /* it was looked up: a place of `message`, or (message == LEDGER_NOBODY) of no mail */
     unsigned message; /* its record, a piece of its content, or a report about it */
     bool is_report;
     bool idle;   /* padding: nobody reads it */

@@ -25,7 +25,7 @@ struct ledger {
     uint64_t deaths[LEDGER_DEATHS]; /* when each life ended */
     uint64_t recovery;              /* number of the recovery that runs */
     unsigned flips;                 /* of bits */
-    unsigned flips_anywhere;        /* of them: it is not known whose, so many messages may be lost */
+    unsigned flips_anywhere; /* of them: it is not known whose, so many messages may be lost */
     unsigned lost;
     struct ledger_flip flip; /* the newest, until a recovery has been judged on it */
     unsigned reports_found;  /* by this recovery */

@@ -52,11 +52,10 @@ static void report(const struct sim_counts *c, uint64_t seeds, double seconds)
            (double)c->virtual_us / 3.6e9 / minutes);
     printf("%" PRIu64 " messages acknowledged, %" PRIu64 " refused; %" PRIu64
            " copies delivered, %" PRIu64 " of them second ones; %" PRIu64 " reports; %" PRIu64
-           " faults, %" PRIu64 " failed allocations, %" PRIu64
-           " flipped bits, %" PRIu64 " orders; %" PRIu64 " turns, %" PRIu64
-           " steps of the disk\n",
-           c->acked, c->refused, c->copies, c->duplicates, c->reports, c->faults, c->out_of_memory, c->flips, c->orders,
-           c->steps, c->disk_steps);
+           " faults, %" PRIu64 " failed allocations, %" PRIu64 " flipped bits, %" PRIu64
+           " orders; %" PRIu64 " turns, %" PRIu64 " steps of the disk\n",
+           c->acked, c->refused, c->copies, c->duplicates, c->reports, c->faults, c->out_of_memory,
+           c->flips, c->orders, c->steps, c->disk_steps);
 }
 
 /* must() and sanitizers know no seed. */

@@ -345,13 +345,20 @@ void net_crash(bool power)
     }
 }
 
-unsigned net_count_to(unsigned domain)
+unsigned net_source_of(net_conn conn)
+{
+    const struct net_sock *s = net_sock(conn);
+    return s ? s->source : 0;
+}
+
+unsigned net_count_to(unsigned domain, unsigned source)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < NET_SOCKS; i++) {
         const struct net_sock *s = &net.socks[i];
         const uint8_t *ip = s->peer.addr.bytes;
-        n += s->kind == NET_STREAM && s->owned && !s->engine_closed && ip[0] == 5 && ip[2] == domain
+        n += s->kind == NET_STREAM && s->owned && !s->engine_closed && s->source == source &&
+                     ip[0] == 5 && ip[2] == domain
                  ? 1
                  : 0;
     }

@@ -48,8 +48,10 @@ uint64_t net_far_taken(net_conn conn);
 
 /* The engine still has its end. */
 bool net_far_has_engine(net_conn conn);
-/* Connections that the engine has, or is making, to addresses 5.0.<domain>.*. */
-unsigned net_count_to(unsigned domain);
+/* The source that the engine's end is bound to; 0: none. */
+unsigned net_source_of(net_conn conn);
+/* Connections that the engine has, or is making, from this source to addresses 5.0.<domain>.*. */
+unsigned net_count_to(unsigned domain, unsigned source);
 
 /* The engine has died: its sockets are gone. */
 void net_crash(bool power);

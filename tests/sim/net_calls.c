@@ -46,8 +46,9 @@ int net_probe(const struct ip_endpoint *at)
 int net_socket(const struct ip_addr *peer, const struct ip_addr *source)
 {
     (void)peer;
-    (void)source;
-    return net_new(NET_STREAM);
+    int fd = net_new(NET_STREAM);
+    net_of_fd(fd)->source = source && source->family != IP_NONE ? source->bytes[3] : 0;
+    return fd;
 }
 
 void net_no_delay(int fd)

@@ -36,6 +36,7 @@ struct net_sock {
     const struct net_script *script;
     unsigned who;
     struct ip_endpoint peer;
+    unsigned source; /* the last byte of the address that it is bound to; 0: none */
     uint64_t delay_us;
     bool owned; /* the engine has a descriptor of it */
     bool connected;

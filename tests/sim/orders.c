@@ -14,14 +14,15 @@ enum {
     ORDERS_AGAIN_MS = 500,
     /* A connection may have had the part in its hands when the order was done. */
     ORDERS_TRANSACTION_MINUTES = 30,
-    ORDERS_SCOPES = 16, /* 0: all; else a domain */
+    ORDERS_FLYING_S = 2, /* bytes of its own that were on their way */
+    ORDERS_SCOPES = 16,  /* 0: all; else a domain */
 };
 
 static struct {
     struct admin_request request;
     bool asked;
-    uint64_t since_us;
-    unsigned domain; /* meant by it; 0: not by domain */
+    uint64_t out_of_memory; /* failed allocations before it */
+    unsigned domain;        /* meant by it; 0: not by domain */
     unsigned message, rcpt;
     struct orders_mark suspended[ORDERS_SCOPES];
     bool calm;
@@ -47,11 +48,11 @@ static bool order_means(unsigned m, unsigned rcpt)
 {
     const struct ledger_rcpt *r = &ledger_message(m)->rcpts[rcpt];
     const struct queue_select *s = &orders.request.select;
-    return s->all                                       ? true
-           : s->domain[0]                               ? r->domain == orders.domain
-           : s->sender[0]                               ? m == orders.message
-           : s->recipient[0] && m == orders.message     ? rcpt == orders.rcpt
-                                                        : false;
+    return s->all                                   ? true
+           : s->domain[0]                           ? r->domain == orders.domain
+           : s->sender[0]                           ? m == orders.message
+           : s->recipient[0] && m == orders.message ? rcpt == orders.rcpt
+                                                    : false;
 }
 
 static void order_select(bool may_be_all)
@@ -98,7 +99,7 @@ static bool order_takes_back(void)
 static void order_note(struct orders_mark *mark)
 {
     mark->maybe = true;
-    mark->certain = mark->certain && !order_takes_back();
+    mark->certain = mark->certain && !order_takes_back() && !orders.request.for_ms;
 }
 
 static void order_note_all(bool first)
@@ -130,7 +131,8 @@ static struct orders_mark *order_scope(void)
 static void mark_settle(struct orders_mark *mark, bool meant)
 {
     if (order_takes_back()) {
-        mark->maybe = mark->maybe && !meant; /* what came while it went on may not have been meant */
+        mark->maybe = mark->maybe &&
+                      !meant; /* what came while it went on may not have been meant */
         return;
     }
     if (meant && !mark->certain) {
@@ -138,6 +140,7 @@ static void mark_settle(struct orders_mark *mark, bool meant)
     }
 }
 
+/* sending: some of them may be in transactions. */
 static void order_settle(bool sending)
 {
     struct orders_mark *scope = order_scope();
@@ -162,9 +165,11 @@ static void order_settle(bool sending)
 
 static void order_draw(void)
 {
-    static const enum admin_verb verbs[] = {
-        ADMIN_QUEUE_RETRY, ADMIN_QUEUE_HOLD,  ADMIN_QUEUE_HOLD,  ADMIN_QUEUE_RELEASE, ADMIN_QUEUE_BOUNCE,
-        ADMIN_QUEUE_DELETE, ADMIN_QUEUE_ROUTE, ADMIN_QUEUE_ROUTE, ADMIN_SUSPEND,       ADMIN_RESUME};
+    static const enum admin_verb verbs[] = {ADMIN_QUEUE_RETRY,  ADMIN_QUEUE_HOLD,
+                                            ADMIN_QUEUE_HOLD,   ADMIN_QUEUE_RELEASE,
+                                            ADMIN_QUEUE_BOUNCE, ADMIN_QUEUE_DELETE,
+                                            ADMIN_QUEUE_ROUTE,  ADMIN_QUEUE_ROUTE,
+                                            ADMIN_SUSPEND,      ADMIN_RESUME};
     struct admin_request *r = &orders.request;
     *r = (struct admin_request){.verb = verbs[below(ARRAY_COUNT(verbs))]};
     bool ends = r->verb == ADMIN_QUEUE_BOUNCE || r->verb == ADMIN_QUEUE_DELETE;
@@ -231,7 +236,7 @@ static void orders_ask(uint64_t arg)
         order_note(order_scope());
     }
     orders.asked = true;
-    orders.since_us = sim.now_us;
+    orders.out_of_memory = sim.counts.out_of_memory;
     order_note_all(true);
     sim_trace("operator: %s %s%s%s%s%s", admin_verb_name(r->verb), r->scope, r->select.domain,
               r->select.sender, r->select.recipient, r->select.all ? "all" : "");
@@ -250,7 +255,8 @@ static void orders_answered(bool done, bool refused, const struct queue_order_co
               (unsigned long long)counts->recipients, (unsigned long long)counts->sending);
     if (done) {
         sim.counts.orders++;
-        order_settle(counts->sending != 0);
+        /* Without memory for a recall a part stays where it is, and may go out (core/queue/recall.h). */
+        order_settle(counts->sending || sim.counts.out_of_memory > orders.out_of_memory);
     }
     orders.asked = false;
     orders.calm_step += orders.calm && (done || !refused) ? 1 : 0;
@@ -286,11 +292,16 @@ bool orders_are_over(void)
 
 /* ---- what holds ---- */
 
-static bool forbids(const struct orders_mark *mark)
+/* Another worker may have begun with it when the order was done there: its outcome comes first. */
+static bool forbids(struct orders_mark *mark)
 {
-    return mark->certain &&
-           (mark->life != sim.life ||
-            sim.now_us > mark->since_us + ORDERS_TRANSACTION_MINUTES * SIM_MINUTE);
+    bool young = mark->life == sim.life &&
+                 sim.now_us <= mark->since_us + ORDERS_TRANSACTION_MINUTES * SIM_MINUTE;
+    bool breaks = mark->certain &&
+                  (!young || (sim.opt.workers == 1 &&
+                              sim.now_us > mark->since_us + ORDERS_FLYING_S * SIM_SECOND));
+    mark->certain = mark->certain && !young;
+    return breaks;
 }
 
 bool orders_may_detour(unsigned m, unsigned rcpt, unsigned server)
@@ -300,16 +311,16 @@ bool orders_may_detour(unsigned m, unsigned rcpt, unsigned server)
 
 void orders_may_be_sent(unsigned m, unsigned rcpt, unsigned server)
 {
-    const struct ledger_rcpt *r = &ledger_message(m)->rcpts[rcpt];
+    struct ledger_rcpt *r = &ledger_message(m)->rcpts[rcpt];
     if (ledger_has_rotten()) {
         return;
     }
-    const char *what = forbids(&r->orders.ended)                                       ? "ended"
-                       : forbids(&r->orders.held)                                      ? "held"
-                       : forbids(&orders.suspended[0])                                 ? "suspended"
-                       : forbids(&orders.suspended[r->domain])                         ? "suspended"
+    const char *what = forbids(&r->orders.ended)                               ? "ended"
+                       : forbids(&r->orders.held)                              ? "held"
+                       : forbids(&orders.suspended[0])                         ? "suspended"
+                       : forbids(&orders.suspended[r->domain])                 ? "suspended"
                        : server != ORDERS_DETOUR && forbids(&r->orders.routed) ? "routed elsewhere"
-                                                                                       : NULL;
+                                                                               : NULL;
     if (what) {
         sim_fail("message %u is sent to recipient %u, which an operator has %s", m, rcpt, what);
     }
@@ -322,8 +333,8 @@ void orders_recovered(unsigned m, unsigned rcpt, uint64_t due_ms)
         return;
     }
     if (r->orders.ended.certain) {
-        sim_fail("recipient %u of message %u was ended by an operator, a crash brings it back", rcpt,
-                 m);
+        sim_fail("recipient %u of message %u was ended by an operator, a crash brings it back",
+                 rcpt, m);
     }
     if (r->orders.held.certain && !(due_ms & QUEUE_DUE_HELD)) {
         sim_fail("recipient %u of message %u is held, a crash lets it go", rcpt, m);

@@ -73,8 +73,9 @@ static bool rot_anywhere(struct ledger_flip *out)
         uint8_t b = 0;
         uint64_t offset = feature_below(FEATURE_ROT, SPOOL_SEGMENT_BYTES_MIN);
         if (disk_peek(p->ref.segment, offset, &b, 1) && b) {
-            *out = (struct ledger_flip){
-                .segment = p->ref.segment, .offset = offset, .message = LEDGER_NOBODY};
+            *out = (struct ledger_flip){.segment = p->ref.segment,
+                                        .offset = offset,
+                                        .message = LEDGER_NOBODY};
             return disk_flip(out->segment, offset, (unsigned)feature_below(FEATURE_ROT, 8));
         }
     }

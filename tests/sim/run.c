@@ -9,6 +9,7 @@
 #include "tests/sim/ledger.h"
 #include "tests/sim/net.h"
 #include "tests/sim/orders.h"
+#include "tests/sim/pace.h"
 #include "tests/sim/server.h"
 #include "tests/sim/times.h"
 
@@ -26,7 +27,7 @@ enum {
     RUN_DOWN_MAX_S = 60,
     RUN_ROT_PPM = 400000,
     RUN_CROSS_PPM = 100000, /* a minute: the wall clock jumps to where a message is due */
-    RUN_STARTS_MAX = 40, /* in a row that do not get through */
+    RUN_STARTS_MAX = 40,    /* in a row that do not get through */
 };
 
 static struct {
@@ -69,6 +70,7 @@ static void run_start(void)
     if (feature_fault(FEATURE_ROT, RUN_ROT_PPM)) {
         (void)engine_rot();
     }
+    pace_life_begins();
     if (!engine_start(run.settings)) {
         if (++run.failed_starts > RUN_STARTS_MAX) {
             sim_fail("the engine does not start any more");
@@ -170,11 +172,33 @@ static void run_clock(uint64_t arg)
     }
 }
 
+/* SIGHUP, with other settings. */
+static void run_reload(uint64_t arg)
+{
+    (void)arg;
+    struct swarm before = sim.opt;
+    if (sim.calm || !engine_can_be_asked()) {
+        return;
+    }
+    swarm_change(&sim.opt);
+    struct relay_settings *settings = engine_settings(run.settings);
+    if (engine_reload(settings)) {
+        sim_trace("reloaded");
+        run.settings = settings;
+        pace_changed();
+    } else {
+        sim.opt = before;
+    }
+}
+
 static void run_safety(void)
 {
     uint64_t end = sim.now_us + sim.opt.safety_us;
     for (unsigned i = 0; i < sim.opt.stops; i++) {
         sim_after(sim_below(sim.opt.safety_us), false, run_stop, 0);
+    }
+    for (unsigned i = 0; i < sim.opt.reloads; i++) {
+        sim_after(feature_below(FEATURE_RELOAD, sim.opt.safety_us), false, run_reload, 0);
     }
     sim_after(SIM_MINUTE, false, run_clock, 0);
     for (unsigned i = 0; i < sim.opt.clients; i++) {
@@ -264,13 +288,14 @@ void run_seed(uint64_t seed, const struct run_options *options)
     struct disk *disk = disk_new();
     disk_use(disk);
     run.crashes_left = options->crashes < 0 ? sim.opt.crashes : (unsigned)options->crashes;
-    run.settings = engine_settings();
+    pace_reset();
+    run.settings = engine_settings(NULL);
     uint64_t began = sim.now_us;
     run_safety();
     run_liveness();
     run_end();
     sim.counts.virtual_us = sim.now_us - began;
-    relay_settings_put(&run.settings);
+    engine_settings_put();
     disk_use(NULL);
     disk_free(&disk);
     servers_reset();

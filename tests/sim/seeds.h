@@ -31,6 +31,13 @@ static const struct {
     {201936, "none",
      "no memory for the key of a site: two destinations with an empty key were one, mail went to the wrong "
      "server (route_key_write)"},
+    {2, "rot",
+     "a bit of the header of an acknowledged frame flips, at the end of a log: it was skipped without a word "
+     "(spool_scan_segment)"},
+    {501, "times,orders",
+     "`queue retry` sent what was not to go before its Send-At (queue_order_concerns)"},
+    {10011, "rot,times,orders,lies",
+     "no memory for the text of a refusal of a field: the process stopped (attributes_decide)"},
 };
 
 #endif

@@ -4,6 +4,7 @@
 #include "tests/sim/dns.h"
 #include "tests/sim/heap.h"
 #include "tests/sim/ledger.h"
+#include "tests/sim/pace.h"
 #include "tests/sim/sim.h"
 
 #include <stdarg.h>
@@ -235,6 +236,9 @@ static void server_on_mail(struct server *s, struct slice line)
     if (s->in_mail || from < 0 || to < from) {
         sim_fail("the engine says %.*s (a transaction is open: %d)", SLICE_ARG(line), s->in_mail);
     }
+    if (net_far_has_engine(s->conn)) {
+        pace_on_mail(s->domain, net_source_of(s->conn));
+    }
     unsigned mood = server_mood();
     if (mood == 1) {
         server_reply(s, "451 4.3.0 no mail now\r\n");
@@ -460,15 +464,8 @@ static const struct net_script server_script = {NULL, server_bytes, server_ended
 enum net_answer server_listen(const struct ip_endpoint *at, net_conn conn,
                               const struct net_script **script, unsigned *who)
 {
-    unsigned open = net_count_to(at->addr.bytes[2]);
-    /* With a host whose address is not found for now, two hosts are another site; without memory a site may
-     * have two owners (core/queue/group.h). */
-    bool one_site = sim.opt.smarthost || at->addr.bytes[2] % 2 == 0 || !sim.opt.dns_lie_ppm;
-    one_site = one_site && !sim.opt.oom_ppm && (sim.opt.smarthost || !feature_on(FEATURE_LIES));
-    if (open > sim.opt.connections_per_site && one_site) {
-        sim_fail("%u connections to the site of domain %u, the limit is %u", open,
-                 at->addr.bytes[2], sim.opt.connections_per_site);
-    }
+    unsigned source = net_source_of(conn);
+    pace_on_connect(at->addr.bytes[2], source, net_count_to(at->addr.bytes[2], source));
     if (sim_fault(sim.opt.refuse_ppm)) {
         return NET_REFUSES;
     }

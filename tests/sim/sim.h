@@ -49,7 +49,7 @@ struct sim_counts {
     uint64_t reports;
     uint64_t faults;
     uint64_t orders; /* of operators, done */
-    uint64_t flips; /* of bits, aimed at a record */
+    uint64_t flips;  /* of bits, aimed at a record */
     uint64_t out_of_memory;
 };
 

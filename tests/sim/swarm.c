@@ -72,6 +72,21 @@ static void swarm_peers(struct swarm *s)
     s->dns_lie_ppm = swarm_rate(3, 400000);
 }
 
+void swarm_change(struct swarm *s)
+{
+    s->connections_per_site = 1 + (unsigned)feature_below(FEATURE_RELOAD, 8);
+    s->recipients_per_transaction = 1 + (unsigned)feature_below(FEATURE_RELOAD, 100);
+    s->window = 1 + (unsigned)feature_below(FEATURE_RELOAD, 8);
+    s->retry_first_s = 5 + (unsigned)feature_below(FEATURE_RELOAD, 295);
+    if (s->rate) {
+        s->rate = 6 + (unsigned)feature_below(FEATURE_RELOAD, 300);
+        s->burst = 1 + (unsigned)feature_below(FEATURE_RELOAD, 8);
+    }
+    if (feature_on(FEATURE_SOURCES)) {
+        s->sources = (unsigned)feature_below(FEATURE_RELOAD, 4);
+    }
+}
+
 void swarm_draw(struct swarm *s)
 {
     *s = (struct swarm){0};
@@ -84,5 +99,15 @@ void swarm_draw(struct swarm *s)
     s->oom_ppm = swarm_rate(4, 20000);
     if (feature_on(FEATURE_TIMES) && feature_below(FEATURE_TIMES, 2)) {
         s->max_age_s = 600 + (unsigned)feature_below(FEATURE_TIMES, 3 * 3600);
+    }
+    if (feature_on(FEATURE_SOURCES)) {
+        s->sources = (unsigned)feature_below(FEATURE_SOURCES, 4);
+        s->rate = feature_below(FEATURE_SOURCES, 4)
+                      ? 6 + (unsigned)feature_below(FEATURE_SOURCES, 300)
+                      : 0;
+        s->burst = 1 + (unsigned)feature_below(FEATURE_SOURCES, 8);
+    }
+    if (feature_on(FEATURE_RELOAD)) {
+        s->reloads = 1 + (unsigned)feature_below(FEATURE_RELOAD, 6);
     }
 }

@@ -29,6 +29,10 @@ struct swarm {
     unsigned window;
     unsigned retry_first_s;
     unsigned max_age_s; /* 0: days */
+    unsigned sources;   /* 0: none */
+    unsigned rate;      /* messages a minute to a site from a source; 0: no limit */
+    unsigned burst;
+    unsigned reloads;
     /* disk */
     uint32_t disk_eio_ppm;
     uint32_t disk_enospc_ppm;
@@ -68,5 +72,7 @@ struct swarm {
 
 /* Draws from sim.rng; what belongs to features, from their streams. */
 void swarm_draw(struct swarm *s);
+/* Other values for what a reload may change. */
+void swarm_change(struct swarm *s);
 
 #endif

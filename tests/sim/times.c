@@ -9,7 +9,7 @@
 
 enum {
     TIMES_JUMPS = 1024,
-    TIMES_SLACK_S = 2, /* the header knows seconds */
+    TIMES_SLACK_S = 2,              /* the header knows seconds */
     TIMES_TRANSACTION_MINUTES = 40, /* a part may wait so long in a connection's hands */
 };
 
@@ -86,7 +86,8 @@ static size_t field_time(char *out, size_t room, const char *name, uint64_t in_s
     struct buf text;
     buf_init(&text, 64);
     clock_add_rfc3339(&text, (uint64_t)times_wall() / SIM_SECOND * SIM_SECOND + in_s * SIM_SECOND);
-    size_t n = (size_t)snprintf(out, room, "X-Ringpost-%s: %.*s\r\n", name, SLICE_ARG(buf_slice(&text)));
+    size_t n = (size_t)snprintf(out, room, "X-Ringpost-%s: %.*s\r\n", name,
+                                SLICE_ARG(buf_slice(&text)));
     buf_deinit(&text);
     return n;
 }
@@ -150,7 +151,7 @@ static int64_t times_high(const struct times *t, int64_t value, bool relative)
 void times_jump_to(const struct times *t)
 {
     int64_t to = t->expire && (!t->send_at || feature_below(FEATURE_TIMES, 2)) ? t->expire
-                                                                              : t->send_at;
+                                                                               : t->send_at;
     bool relative = to == t->expire ? t->expire_relative : t->send_relative;
     if (to) {
         to = times_low(t, to, relative) - 2 * SIM_SECOND +
@@ -172,7 +173,8 @@ void times_may_be_sent(const struct times *t, unsigned m)
     if (t->expire && since > t->began_us && (t->told_us || !t->expire_relative) &&
         times_wall_min(since, sim.now_us) > times_high(t, t->expire, t->expire_relative) + slack) {
         sim_fail("message %u is sent, but its time has been over for %lld s", m,
-                 (long long)((times_wall() - t->expire) / SIM_SECOND));
+                 (long long)((times_wall() - times_high(t, t->expire, t->expire_relative)) /
+                             SIM_SECOND));
     }
 }
 

@@ -53,7 +53,7 @@ def clean_environment(more=None):
            if not k.startswith("RINGPOST_") or k == "RINGPOST_IO_BACKEND"}  # ./dev test --io
     env.update(sanitizer_environment())
     env.update(more or {})
-    return env
+    return {k: v for k, v in env.items() if v is not None}  # None: not set at all
 
 
 def merge(base, more):

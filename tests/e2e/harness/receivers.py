@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real servers as the far end, all with one face: endpoint, count() and stored() - the content of every message they took."""
+"""Real servers as the far end, all with one face: endpoint, count() and stored(), the content of every message."""
 import os
 import shutil
 import tempfile

@@ -320,6 +320,35 @@ START_TEST(fenced_engine_stops)
 }
 END_TEST
 
+/* It is noticed by the look of each second, too: nothing more is taken, though the segment has room. */
+START_TEST(fence_is_seen_by_a_look)
+{
+    struct rig r;
+    struct spool_ref ref;
+    struct spool_room_look look;
+    fake_init(1);
+    rig_open(&r);
+    rig_turns(&r, 60);
+    ck_assert(rig_append(&r, SPOOL_CLASS_MAIL, 100, SPOOL_URGENT, &ref) == SPOOL_APPENDED);
+    rig_turns(&r, 60);
+    spool_dir_look(r.dir, &(struct spool_room_limits){0}, &look); /* still ours */
+    ck_assert(rig_append(&r, SPOOL_CLASS_MAIL, 100, SPOOL_URGENT, &ref) == SPOOL_APPENDED);
+    rig_turns(&r, 60);
+    ck_assert_uint_eq(r.incidents[SPOOL_INCIDENT_FENCED], 0);
+    static const char text[] = "ringpost spool 1.0\npid 1\ntoken 42\n";
+    for (size_t i = 0; i + 1 < sizeof(text); i++) {
+        fake_file_poke("lock", i, (uint8_t)text[i]);
+    }
+    spool_dir_look(r.dir, &(struct spool_room_limits){0}, &look);
+    ck_assert(rig_append(&r, SPOOL_CLASS_MAIL, 100, SPOOL_URGENT, &ref) == SPOOL_APPENDED);
+    rig_turns(&r, 60);
+    ck_assert_uint_eq(r.incidents[SPOOL_INCIDENT_FENCED], 1);
+    ck_assert(rig_append(&r, SPOOL_CLASS_MAIL, 100, SPOOL_URGENT, &ref) == SPOOL_FAILED);
+    rig_close(&r);
+    fake_deinit();
+}
+END_TEST
+
 START_TEST(stale_events_are_counted)
 {
     struct rig r;
@@ -347,6 +376,7 @@ int main(void)
     tcase_add_test(t, full_disk_drains);
     tcase_add_test(t, compaction_unpins);
     tcase_add_test(t, fenced_engine_stops);
+    tcase_add_test(t, fence_is_seen_by_a_look);
     tcase_add_test(t, stale_events_are_counted);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

@@ -139,7 +139,8 @@ START_TEST(every_byte_flipped)
         sample_scan(&s, true, false);
         expect(s.seen + 1 >= s.frames, "one flip, more than one record");
         expect(s.seen == s.frames || s.damage == 1, "lost in silence");
-        sample_scan(&s, false, false); /* no seal says that the last group was durable: a note, then */
+        sample_scan(&s, false,
+                    false); /* no seal says that the last group was durable: a note, then */
         expect(s.seen + 1 >= s.frames, "one flip, more than one record");
         expect(s.seen == s.frames || s.damage + s.torn == 1, "lost in silence, and no seal");
         s.bytes[at] = was;
@@ -302,6 +303,32 @@ START_TEST(both_headers_broken)
 }
 END_TEST
 
+/* A segment is made at full length: what is shorter has lost something, perhaps mail that was acknowledged. */
+START_TEST(cut_short)
+{
+    struct model m;
+    struct sample s;
+    unsigned n;
+    struct buf error;
+    buf_init(&error, 512);
+    sample_make(&m, &s);
+    ck_assert(recover_raw(&n, &error));
+    ck_assert_uint_eq(damage_kinds[SPOOL_DAMAGE_SHORT], 0);
+    ck_assert_int_eq(spool_tool_verify("spool", stderr, stderr), 0);
+    int dir = disk_open_dir("spool", false);
+    int fd = disk_open(dir, s.name, DISK_WRITE, false);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(disk_truncate(fd, s.len - 1), 0);
+    disk_close(fd);
+    disk_close(dir);
+    ck_assert(recover_raw(&n, &error));
+    ck_assert_uint_eq(damage_kinds[SPOOL_DAMAGE_SHORT], 1);
+    ck_assert_int_eq(spool_tool_verify("spool", stderr, stderr), 1);
+    buf_deinit(&error);
+    sample_free(&m);
+}
+END_TEST
+
 /* A damaged segment is not re-used when its mail has ended: it is kept for a person. */
 START_TEST(damaged_segments_are_set_aside)
 {
@@ -438,6 +465,7 @@ int main(void)
     tcase_add_test(t, forged_frames_in_a_body);
     tcase_add_test(t, one_header_is_enough);
     tcase_add_test(t, both_headers_broken);
+    tcase_add_test(t, cut_short);
     tcase_add_test(t, damaged_segments_are_set_aside);
     tcase_add_test(t, newer_segment_is_refused);
     tcase_add_test(t, foreign_names_and_short_files);

@@ -92,6 +92,9 @@ static const struct {
     {"AAAA", "no RSA key"},
     {"-----BEGIN", "neither a PEM key"},
     {"-----BEGIN RSA PRIVATE KEY", "BEGIN line is not complete"},
+    /* What stands before the next dashes is the key, which no message may repeat. */
+    {"-----BEGIN RSA PRIVATE KEY\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+     "BEGIN line is not complete"},
     {"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n", "END line is missing"},
     {"-----BEGIN RSA PRIVATE KEY-----\nA*AA\n-----END RSA PRIVATE KEY-----\n", "not base64"},
     {"-----BEGIN RSA PRIVATE KEY-----\n-----END RSA PRIVATE KEY-----\n", "not base64"},

@@ -118,6 +118,8 @@ START_TEST(what_makes_no_sense)
     } rows[] = {
         {"overrides add", "action"},
         {"overrides add of=planet action=suspend", "scope"},
+        {"overrides add of=campaign@queu\xd1 action=suspend",
+         "tenant@provider ..., not 'campaign@queu?'"},
         {"overrides add of=site action=stop where=s", "action"},
         {"overrides add of=site action=fail where=s", "scope"},
         {"overrides add of=site action=rate where=s", "value"},

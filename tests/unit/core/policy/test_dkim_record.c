@@ -42,6 +42,8 @@ static const struct {
     {"v=DKIM1; k=rsa; p=no base64!", DKIM_RSA_SHA256, DKIM_RECORD_OTHER_KEY, "another key"},
     {"v=DKIM1; p=" E, DKIM_ED25519_SHA256, DKIM_RECORD_INVALID, "'rsa', ours is ed25519"},
     {"v=DKIM1; k=ed25519; p=" R, DKIM_RSA_SHA256, DKIM_RECORD_INVALID, "'ed25519', ours is rsa"},
+    /* The zone's owner says nothing to an operator's terminal. */
+    {"v=DKIM1; k=\x1b[2J\xc2\x9b; p=" R, DKIM_RSA_SHA256, DKIM_RECORD_INVALID, "'?[2J\?\?'"},
     {"v=DKIM1; k=rsa", DKIM_RSA_SHA256, DKIM_RECORD_INVALID, "p= is missing"},
     {"", DKIM_RSA_SHA256, DKIM_RECORD_INVALID, "p= is missing"},
     {"v=DKIM2; p=" R, DKIM_RSA_SHA256, DKIM_RECORD_INVALID, "v= must"},

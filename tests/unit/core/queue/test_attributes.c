@@ -176,6 +176,30 @@ START_TEST(not_before_its_time)
 }
 END_TEST
 
+static void order_all(enum queue_action action)
+{
+    ck_assert(queue_order_start(
+        &rig.queue, &(struct queue_order_init){.action = action, .select = {.all = true}}));
+    RIG_UNTIL(&rig, rig.queue.orders.count == 0);
+}
+
+/* Neither `queue retry` nor what `queue release` lets go. */
+START_TEST(no_order_sends_it_earlier)
+{
+    setup(rig_delivered);
+    uint32_t at = now_s() + 2;
+    submit("ok@one.test", &(struct attributes){.not_before_s = at});
+    rig_run_ms(&rig, 20);
+    order_all(QUEUE_ACT_RETRY);
+    order_all(QUEUE_ACT_HOLD);
+    order_all(QUEUE_ACT_RELEASE);
+    RIG_UNTIL(&rig, rig.part_count == 1);
+    ck_assert_uint_ge(rig.parts[0].at_ms, (uint64_t)at * 1000);
+    rig_settle(&rig);
+    teardown();
+}
+END_TEST
+
 /* queue.max_age begins when it may be sent. */
 START_TEST(what_was_held_long_has_its_time)
 {
@@ -359,6 +383,7 @@ int main(void)
     tcase_add_test(t, they_survive_restarts);
     tcase_add_test(t, they_survive_compaction);
     tcase_add_test(t, not_before_its_time);
+    tcase_add_test(t, no_order_sends_it_earlier);
     tcase_add_test(t, what_was_held_long_has_its_time);
     tcase_add_test(t, it_expires);
     tcase_add_test(t, it_expires_while_it_waits_for_a_connection);

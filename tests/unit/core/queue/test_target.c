@@ -25,6 +25,9 @@ static const struct {
     {"[192.0.2.1]:25", "192.0.2.1:25", "192.0.2.1", 25, false, true},
     {"[2001:db8::1]:25", "[2001:db8::1]:25", "2001:db8::1", 25, false, true},
     {"2001:db8::1", "[2001:db8::1]:25", "2001:db8::1", 25, false, true},
+    /* A host of that name: "mx:25" would be the MX hosts of "25". */
+    {"MX", "[mx]:25", "mx", 25, false, false},
+    {"[mx]:2525", "[mx]:2525", "mx", 2525, false, false},
     {"", NULL, NULL, 0, false, false},
     {"mx:", NULL, NULL, 0, false, false},
     {"mx:a b", NULL, NULL, 0, false, false},
