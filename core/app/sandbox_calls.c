@@ -154,8 +154,8 @@ static const struct sandbox_call calls[] = {
     ALLOW("getpeername", "sockets"),
     ALLOW("setsockopt", "sockets"),
     ALLOW("shutdown", "sockets"),
-    ALLOW_IF("ioctl", SCMP_A1(SCMP_CMP_EQ, SIOCOUTQ), "bytes a peer has not acknowledged"),
-    ALLOW_IF("ioctl", SCMP_A1(SCMP_CMP_EQ, SIOCINQ), "bytes of a peer that were not read yet"),
+    ALLOW_IF("ioctl", SCMP_A1(SCMP_CMP_EQ, SIOCOUTQ), "bytes a peer, or we, have not taken"),
+    ALLOW_IF("ioctl", SCMP_A1(SCMP_CMP_EQ, SIOCINQ), "bytes a peer, or we, have not taken"),
     ALLOW("poll", "the log's reader"),
     OTHERWISE("ppoll", "the log's reader"),
 

@@ -169,8 +169,9 @@ static bool refuse(struct access_refusal *out, struct slice field, const char *w
     int n = snprintf(out->text, sizeof(out->text), "%.*s %s", SLICE_ARG(slice_first(field, 76)),
                      what); /* no memory is asked for: there may be none */
     must(n > 0 && (size_t)n < sizeof(out->text));
-    out->verdict = (struct smtp_verdict){
-        .code = 550, .enhanced = SLICE("5.6.0"), .text = slice_of(out->text, (size_t)n)};
+    out->verdict = (struct smtp_verdict){.code = 550,
+                                         .enhanced = SLICE("5.6.0"),
+                                         .text = slice_of(out->text, (size_t)n)};
     return false;
 }
 

@@ -18,10 +18,10 @@
  *   stands in an order of a site, here or at another worker: the part is taken back first (recall.h);
  *   is in a transaction: its outcome counts. Only if it is to be tried again, the order is done then.
  *
- * HOLD writes "deferred until QUEUE_DUE_HELD", RELEASE and RETRY "deferred until now" (or until the time that the sender
- * has set, if that is later), BOUNCE and DELETE a
- * final result, ROUTE the target's number with the time it is due: now, unless it is held or not to go before
- * later. SUSPEND and RESUME follow a change of core/queue/suspend.h and write nothing.
+ * HOLD writes "deferred until QUEUE_DUE_HELD", RELEASE and RETRY "deferred until now" (or until the time that the
+ * sender has set, if that is later), BOUNCE and DELETE a final result, ROUTE the target's number with the time it is
+ * due: now, unless it is held or not to go before later. SUSPEND and RESUME follow a change of core/queue/suspend.h
+ * and write nothing.
  *
  * When it counts: at once for what is begun. What is due while the walk has not come to it yet is dealt with before
  * it is routed (queue_orders_meet); a part that is meant and would be sent now is let go instead

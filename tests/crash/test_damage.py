@@ -126,7 +126,7 @@ def once_durable(frames):
 
 
 @pytest.mark.timeout(120 + 20 * SPOOLS)
-def test_flipped_bits(make, capsys):
+def test_flipped_bits(make, record_property):
     """I1: one bit in each of some fifty records, anywhere in header and content, and one in one of the two copies of a
     segment's header; again and again, in copies of one spool."""
     case = Case(make)
@@ -161,8 +161,7 @@ def test_flipped_bits(make, capsys):
         assert check_damage(damages(chosen), case.said()) == []
         flips, reports = flips + len(chosen), reports + len(case.said())
         engine.kill()
-    with capsys.disabled():
-        print(f"\n{flips} bits flipped, seed {SEED}: {reports} reports, no other message touched")
+    record_property("figures", f"{flips} bits flipped: {reports} reports, no other message touched")
 
 
 def test_the_disk_cannot_read_while_mail_is_delivered(make):

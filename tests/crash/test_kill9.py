@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """kill -9 at random moments under load (issue, "Crash test"; faults 1 and 3).
 
-The seed is printed; RINGPOST_CRASH_SEED repeats a run's choices, RINGPOST_CRASH_ROUNDS lengthens it, and
+The seed is printed at the end; RINGPOST_CRASH_SEED repeats a run's choices, RINGPOST_CRASH_ROUNDS lengthens it, and
 RINGPOST_CRASH_LANES says how many engines are killed side by side: while one starts, the others work."""
 import os
 import random
@@ -41,7 +41,7 @@ def kill_again_and_again(world, rounds, rng):
 
 
 @pytest.mark.timeout(120 + 4 * ROUNDS)
-def test_killed_three_hundred_times(make, capsys):
+def test_killed_three_hundred_times(make, record_property):
     """20 clients in all. Each lane's history is judged for itself, and all of it for the figures."""
     worlds = [World(make, SEED * 10 + lane, {"workers": 2}, clients=20 // LANES + (lane < 20 % LANES))
               for lane in range(LANES)]
@@ -52,11 +52,10 @@ def test_killed_three_hundred_times(make, capsys):
     ended = [world.finish() for world in worlds]
     accepted = sum(journal.count("O") for _, journal, _ in ended)
     crashes = sum(len(world.crashes) for world in worlds)
-    with capsys.disabled():
-        for world, (text, _, _) in zip(worlds, ended):
-            print(f"\nkill -9, seed {SEED}, lane {world.seed - SEED * 10}: {text}", end="")
-        print(f"\nkill -9 x{crashes}, seed {SEED}: {accepted} accepted, 0 lost, "
-              f"{sum(checker.duplicates for _, _, checker in ended)} duplicates, each with its reason")
+    for world, (text, _, _) in zip(worlds, ended):
+        record_property("figures", f"kill -9, lane {world.seed - SEED * 10}: {text}")
+    record_property("figures", f"kill -9 x{crashes}: {accepted} accepted, 0 lost, "
+                    f"{sum(checker.duplicates for _, _, checker in ended)} duplicates, each with its reason")
     assert accepted > 5 * ROUNDS
     # Every duplicate has its crash or its cut connection; a crash has no more than could be in the air:
     # 8 connections, two messages on each, 3 recipients.

@@ -83,7 +83,7 @@ def check_state(replay, promises, flushes, index):
 
 @pytest.mark.timeout(350 + 2 * STATES)
 @pytest.mark.parametrize("kind", ["ext4", "xfs"])
-def test_what_was_answered_is_in_every_state_of_the_disk(make, capsys, kind):
+def test_what_was_answered_is_in_every_state_of_the_disk(make, record_property, kind):
     disk = make.add(LoggedDisk(str(make.folder), kind, MIB[kind]))
     silent = make.sink(script={"connect": lambda s, a: "421 4.3.2 not today"})
     engine = make.engine({"spool": {"dir": os.path.join(disk.path, "spool")}, "headers": {"received": "none"},
@@ -104,9 +104,8 @@ def test_what_was_answered_is_in_every_state_of_the_disk(make, capsys, kind):
         replay.mount_cut(rng, flushes[index + 1])
         looked_for += check_state(replay, promises, flushes, index)
         replay.unmount()
-    with capsys.disabled():
-        print(f"\npower cuts on {kind}, seed {SEED}: {len(chosen)} of {len(flushes)} flushes, "
-              f"{looked_for} promises looked for, 0 lost")
+    record_property("figures", f"power cuts on {kind}: {len(chosen)} of {len(flushes)} flushes, "
+                    f"{looked_for} promises looked for, 0 lost")
     assert looked_for > len(promises.kept)
 
 

@@ -35,7 +35,7 @@ def start(engine, *args):
 
 
 @pytest.mark.timeout(60 + 8 * ROUNDS)
-def test_suspensions_survive_kills(make, capsys):
+def test_suspensions_survive_kills(make, record_property):
     rng = random.Random(SEED)
     engine = make.relay({"workers": 2})
     known = set()
@@ -54,8 +54,7 @@ def test_suspensions_survive_kills(make, capsys):
         found = suspended(engine)
         assert found == known ^ {scope} or (not answered and found == known), (found, known, scope, answered)
         known = found
-    with capsys.disabled():
-        print(f"\nsuspensions over {ROUNDS} kills, seed {SEED}")
+    record_property("figures", f"suspensions over {ROUNDS} kills")
 
 
 @pytest.mark.timeout(60 + 8 * ROUNDS)

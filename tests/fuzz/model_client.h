@@ -182,10 +182,11 @@ static inline void model_client_body(struct model_client *m, bool whole)
     struct slice want[] = {m->body, m->missing};
     size_t at = 0, part = 0;
     bool start = true;
+    const struct model_command *mail = model_client_find(m, MODEL_MAIL, m->txn, MODEL_NOBODY);
     bool anybody = false;
     for (int i = 0; i < 10; i++) {
         const struct model_command *c = model_client_find(m, MODEL_RCPT, m->txn, i);
-        anybody = anybody || (c && c->code / 100 == 2);
+        anybody = anybody || (c && c->code / 100 == 2 && mail->code / 100 == 2);
     }
     must(anybody || s.len == 0); /* RFC 2920 3.1: nobody was accepted, so a dot alone */
     for (size_t i = 0; anybody && i < s.len; i++) {

@@ -128,15 +128,14 @@ static struct orders_mark *order_scope(void)
     return scoped ? &orders.suspended[orders.domain] : NULL;
 }
 
-static void mark_settle(struct orders_mark *mark, bool meant)
+static void mark_settle(struct orders_mark *mark, bool meant, bool sending)
 {
-    if (order_takes_back()) {
-        mark->maybe = mark->maybe &&
-                      !meant; /* what came while it went on may not have been meant */
-        return;
-    }
-    if (meant && !mark->certain) {
-        *mark = (struct orders_mark){true, true, sim.now_us, sim.life};
+    if (order_takes_back()) { /* what came while it went on, or is in a transaction, goes on as it was */
+        mark->maybe = mark->maybe && (!meant || sending || sim.opt.workers > 1);
+    } else if (sending) {
+        mark->busy_life = sim.life + 1;
+    } else if (meant && !mark->certain && mark->busy_life != sim.life + 1) {
+        *mark = (struct orders_mark){true, true, sim.now_us, sim.life, 0};
     }
 }
 
@@ -145,7 +144,7 @@ static void order_settle(bool sending)
 {
     struct orders_mark *scope = order_scope();
     if (scope && !orders.request.for_ms) {
-        mark_settle(scope, true);
+        mark_settle(scope, true, sending);
     }
     order_note_all(false);
     for (unsigned m = 0; m < ledger_count(); m++) {
@@ -153,8 +152,8 @@ static void order_settle(bool sending)
         for (unsigned i = 0; i < msg->rcpt_count; i++) {
             struct ledger_rcpt *r = &msg->rcpts[i];
             struct orders_mark *mark = order_mark_of(r);
-            if (mark && order_means(m, i) && (!sending || order_takes_back())) {
-                mark_settle(mark, r->orders.meant);
+            if (mark && order_means(m, i)) {
+                mark_settle(mark, r->orders.meant, sending);
             }
             r->orders.meant = false;
         }

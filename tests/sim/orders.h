@@ -21,6 +21,8 @@ struct orders_mark {
     bool certain; /* … answered, and meant this one */
     uint64_t since_us;
     unsigned life;
+    unsigned
+        busy_life; /* + 1: an order met it in a transaction; the next one like it does not name it again */
 };
 
 struct orders_marks {

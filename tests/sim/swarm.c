@@ -79,7 +79,7 @@ void swarm_change(struct swarm *s)
     s->window = 1 + (unsigned)feature_below(FEATURE_RELOAD, 8);
     s->retry_first_s = 5 + (unsigned)feature_below(FEATURE_RELOAD, 295);
     if (s->rate) {
-        s->rate = 6 + (unsigned)feature_below(FEATURE_RELOAD, 300);
+        s->rate = 10 + (unsigned)feature_below(FEATURE_RELOAD, 300);
         s->burst = 1 + (unsigned)feature_below(FEATURE_RELOAD, 8);
     }
     if (feature_on(FEATURE_SOURCES)) {
@@ -103,7 +103,7 @@ void swarm_draw(struct swarm *s)
     if (feature_on(FEATURE_SOURCES)) {
         s->sources = (unsigned)feature_below(FEATURE_SOURCES, 4);
         s->rate = feature_below(FEATURE_SOURCES, 4)
-                      ? 6 + (unsigned)feature_below(FEATURE_SOURCES, 300)
+                      ? 10 + (unsigned)feature_below(FEATURE_SOURCES, 300)
                       : 0;
         s->burst = 1 + (unsigned)feature_below(FEATURE_SOURCES, 8);
     }

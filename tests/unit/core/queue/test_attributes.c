@@ -178,8 +178,8 @@ END_TEST
 
 static void order_all(enum queue_action action)
 {
-    ck_assert(queue_order_start(
-        &rig.queue, &(struct queue_order_init){.action = action, .select = {.all = true}}));
+    ck_assert(queue_order_start(&rig.queue, &(struct queue_order_init){.action = action,
+                                                                       .select = {.all = true}}));
     RIG_UNTIL(&rig, rig.queue.orders.count == 0);
 }
 
