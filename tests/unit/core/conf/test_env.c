@@ -418,7 +418,8 @@ static void secret_apply(const char *variable, struct conf_arena *arena, struct 
     size_t nodes = 100;
     struct conf_origin from = {.kind = CONF_FROM_DEFAULT};
     struct conf_report report = {.errors = errors};
-    struct conf_apply a = {&secret_table, &report, NULL, arena, bad, 0};
+    struct conf_machine machine = {0};
+    struct conf_apply a = {&secret_table, &report, NULL, arena, bad, 0, &machine};
     struct conf_node *root = conf_node_new(arena, CONF_NODE_MAP, &from);
     conf_env_apply(&a, root, environment, &nodes);
     a.conf = out;
