@@ -105,7 +105,7 @@ class Crowd:
     name = group = 'crowd'
     about = '10,000 idle and 10,000 slow connections: memory, and what a new client feels'
     columns = (('server', 9), ('idle', 7), ('slow', 7), ('KB each', 9), ('CPU %', 7), ('220 before', 11), ('220 p50', 9),
-               ('220 p99', 9), ('250 before', 11), ('250 p50', 9), ('250 p99', 9), ('cut', 5), ('lost', 5), ('dup', 4))
+               ('220 p99', 9), ('250 before', 11), ('250 p50', 9), ('250 p99', 9), ('cut', 5))
     key = 'KB each'
 
     def __init__(self, idle=IDLE, slow=SLOW):

@@ -260,6 +260,10 @@ void spool_commit(struct spool *spool)
     if (spool->flying || !log_writes(spool)) {
         return;
     }
+    if (atomic_load(&spool->dir->taken)) { /* by one who has read this log already */
+        spool_commit_fence(spool);
+        return;
+    }
     if (list_empty(&spool->waiting)) {
         if (filling_due_ms(spool) > io_now(spool->io)->mono_ms) {
             return;

@@ -111,18 +111,19 @@ static bool frame_header_decode(struct slice bytes, uint64_t salt, struct spool_
     return true;
 }
 
-bool spool_frame_was_here(struct slice bytes, uint64_t epoch, uint32_t offset)
+bool spool_frame_was_here(struct slice bytes, uint64_t epoch, uint64_t lsn, uint32_t offset)
 {
     struct wire_reader r = {slice_first(bytes, SPOOL_FRAME_HEADER_BYTES), false};
     if (bytes.len < SPOOL_FRAME_HEADER_BYTES) {
         return false;
     }
-    unsigned right = wire_u32(&r) == FRAME_MAGIC;
+    bool magic = wire_u32(&r) == FRAME_MAGIC;
     r.rest = slice_skip(bytes, 16);
-    right += wire_u64(&r) == epoch;
-    r.rest = slice_skip(bytes, 32);
-    right += wire_u32(&r) == offset;
-    return right >= 2;
+    bool ours = wire_u64(&r) == epoch;
+    bool next = wire_u64(&r) == lsn && lsn != 0;
+    bool here = wire_u32(&r) == offset;
+    /* Magic and offset alone are those of every old frame in a re-used file. */
+    return ours ? magic || here : next && magic && here;
 }
 
 enum spool_frame_verdict spool_frame_check(struct slice bytes, uint64_t epoch, uint64_t salt,

@@ -464,16 +464,13 @@ struct conf {
 };
 
 /* Where to read from. NULL or 0: that source is not used. */
-struct conf_machine; /* machine.h */
-
 struct conf_source {
     const char *file;         /* -c FILE; conf.d is looked for in its folder */
     char *const *environment; /* environ-like: "NAME=value", NULL-terminated */
     const char *const *set;   /* "path=value" */
     size_t set_count;
-    const char *root; /* --root: stands before every absolute path of a profile */
-    struct conf_machine
-        *machine; /* what it calls itself, kept for the next load; NULL: asked anew */
+    const char *root;             /* --root: stands before every absolute path of a profile */
+    struct conf_machine *machine; /* kept for the next load; NULL: asked anew */
 };
 
 /* `warnings` may be NULL. Both buffers get whole lines, each ending in '\n'; give them room (64 KiB):

@@ -144,8 +144,9 @@ static void uring_wait(struct io *io, uint64_t deadline_ms)
 {
     struct uring *u = uring_of(io);
     io->now = clock_read();
+    bool was_due = deadline_ms <= io->now.mono_ms;
     int rc;
-    if (io_uring_cq_ready(&u->ring) || deadline_ms <= io->now.mono_ms) {
+    if (io_uring_cq_ready(&u->ring) || was_due) {
         rc = io_uring_submit_and_get_events(&u->ring);
     } else if (deadline_ms == UINT64_MAX) {
         rc = io_uring_submit_and_wait(&u->ring, 1);
@@ -159,7 +160,7 @@ static void uring_wait(struct io *io, uint64_t deadline_ms)
     must(rc >= 0 || rc == -ETIME || rc == -EINTR || rc == -EBUSY || rc == -EAGAIN);
     io->counters.submits++;
     io->now = clock_read();
-    if (deadline_ms <= io->now.mono_ms) {
+    if (!was_due && deadline_ms <= io->now.mono_ms) {
         /* Timers are about to run. Who was stopped in that wait (SIGSTOP, a paused machine) has not been told what came
          * meanwhile: an answer that is there counts before the end of the time for it. */
         (void)io_uring_get_events(&u->ring);

@@ -84,7 +84,7 @@ class Engine:
             "queue": {"schedule": ["1s"], "jitter": 0},
             "shutdown": {"deadline": "5s"},
         }
-        if os.environ.get("RINGPOST_COVERAGE"):  # ./dev test --coverage: counters are written at the end
+        if os.environ.get("COVERAGE_BUILD"):  # ./dev test --coverage: counters are written at the end
             base["sandbox"] = {"mode": "off"}
         self.conf = merge(base, conf or {})
         self.text = text

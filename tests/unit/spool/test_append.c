@@ -340,9 +340,12 @@ START_TEST(fence_is_seen_by_a_look)
         fake_file_poke("lock", i, (uint8_t)text[i]);
     }
     spool_dir_look(r.dir, &(struct spool_room_limits){0}, &look);
+    uint64_t committed = r.committed;
     ck_assert(rig_append(&r, SPOOL_CLASS_MAIL, 100, SPOOL_URGENT, &ref) == SPOOL_APPENDED);
     rig_turns(&r, 60);
     ck_assert_uint_eq(r.incidents[SPOOL_INCIDENT_FENCED], 1);
+    ck_assert_uint_eq(r.committed, committed); /* no 250 for what the other engine has not read */
+    ck_assert_uint_gt(r.lost, committed);
     ck_assert(rig_append(&r, SPOOL_CLASS_MAIL, 100, SPOOL_URGENT, &ref) == SPOOL_FAILED);
     rig_close(&r);
     fake_deinit();

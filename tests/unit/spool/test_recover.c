@@ -139,12 +139,31 @@ START_TEST(every_byte_flipped)
         sample_scan(&s, true, false);
         expect(s.seen + 1 >= s.frames, "one flip, more than one record");
         expect(s.seen == s.frames || s.damage == 1, "lost in silence");
-        sample_scan(&s, false,
-                    false); /* no seal says that the last group was durable: a note, then */
+        sample_scan(&s, false, false); /* nothing says that the last group was durable: a note */
         expect(s.seen + 1 >= s.frames, "one flip, more than one record");
         expect(s.seen == s.frames || s.damage + s.torn == 1, "lost in silence, and no seal");
         s.bytes[at] = was;
     }
+    sample_free(&m);
+}
+END_TEST
+
+/* A file that was a segment before is full of whole frames, each in its place: they are no torn end. */
+START_TEST(frames_of_a_former_life)
+{
+    struct model m;
+    struct sample s;
+    sample_make(&m, &s);
+    for (unsigned half = s.frames / 2; s.frames > half;) {
+        uint32_t at = s.offsets[--s.frames];
+        struct spool_frame_header h = {.epoch = s.header.number - 1, .offset = at};
+        spool_frame_seal(s.bytes + at, &h, ~s.header.salt);
+    }
+    sample_scan(&s, false, false); /* used as far as half of it */
+    ck_assert(s.seen == s.frames && s.damage + s.torn == 0);
+    s.header.number++;
+    sample_scan(&s, false, false); /* made again, and not used yet */
+    ck_assert(s.seen + s.damage + s.torn == 0);
     sample_free(&m);
 }
 END_TEST
@@ -460,6 +479,7 @@ int main(void)
     TCase *t = tcase_create("recover");
     tcase_set_timeout(t, 60);
     tcase_add_test(t, every_byte_flipped);
+    tcase_add_test(t, frames_of_a_former_life);
     tcase_add_test(t, zeroed_blocks);
     tcase_add_test(t, torn_tail);
     tcase_add_test(t, forged_frames_in_a_body);
