@@ -35,10 +35,11 @@ const char *spool_health_name(enum spool_health health)
 
 static enum spool_health log_health(const struct spool *spool)
 {
-    if (log_is_stalled(spool)) {
+    enum spool_append verdict = spool_takes_mail(spool);
+    if (verdict != SPOOL_FAILED && log_is_stalled(spool)) {
         return SPOOL_HEALTH_STALLED;
     }
-    switch (spool_takes_mail(spool)) {
+    switch (verdict) {
     case SPOOL_APPENDED:
     case SPOOL_WAIT:
         return spool->state == SPOOL_STATE_STARTING ? SPOOL_HEALTH_STARTING : SPOOL_HEALTH_READY;
