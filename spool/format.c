@@ -111,7 +111,19 @@ static bool frame_header_decode(struct slice bytes, uint64_t salt, struct spool_
     return true;
 }
 
-bool spool_frame_was_here(struct slice bytes, uint64_t epoch, uint64_t lsn, uint32_t offset)
+/* All is right but the epoch: with the right one the checksum fits, which the salt keeps from old frames. */
+static bool frame_epoch_broke(struct slice bytes, uint64_t epoch, uint64_t salt)
+{
+    uint8_t header[SPOOL_FRAME_HEADER_BYTES];
+    struct spool_frame_header h;
+    memcpy(header, bytes.ptr, sizeof(header));
+    for (unsigned i = 0; i < 8; i++) {
+        header[16 + i] = (uint8_t)(epoch >> (8 * i));
+    }
+    return frame_header_decode(slice_of(header, sizeof(header)), salt, &h);
+}
+
+bool spool_frame_was_here(struct slice bytes, const struct spool_frame_place *at)
 {
     struct wire_reader r = {slice_first(bytes, SPOOL_FRAME_HEADER_BYTES), false};
     if (bytes.len < SPOOL_FRAME_HEADER_BYTES) {
@@ -119,11 +131,12 @@ bool spool_frame_was_here(struct slice bytes, uint64_t epoch, uint64_t lsn, uint
     }
     bool magic = wire_u32(&r) == FRAME_MAGIC;
     r.rest = slice_skip(bytes, 16);
-    bool ours = wire_u64(&r) == epoch;
-    bool next = wire_u64(&r) == lsn && lsn != 0;
-    bool here = wire_u32(&r) == offset;
+    bool ours = wire_u64(&r) == at->epoch;
+    bool next = wire_u64(&r) == at->lsn && at->lsn != 0;
+    bool here = wire_u32(&r) == at->offset;
     /* Magic and offset alone are those of every old frame in a re-used file. */
-    return ours ? magic || here : next && magic && here;
+    return ours ? magic || here
+                : magic && here && (next || frame_epoch_broke(bytes, at->epoch, at->salt));
 }
 
 enum spool_frame_verdict spool_frame_check(struct slice bytes, uint64_t epoch, uint64_t salt,

@@ -204,9 +204,16 @@ enum spool_frame_verdict {
     SPOOL_FRAME_NONE,        /* no frame begins here */
 };
 
+/* Where a frame is expected, and which. */
+struct spool_frame_place {
+    uint64_t epoch, salt;
+    uint64_t lsn; /* 0: not known */
+    uint32_t offset;
+};
+
 /* Whether it looks as if a frame of this segment had begun here: most of what tells it from others is right, the rest
- * need not be. lsn: of the frame that is expected; 0: not known. Good for a note, never for a frame. */
-bool spool_frame_was_here(struct slice bytes, uint64_t epoch, uint64_t lsn, uint32_t offset);
+ * need not be. Good for a note, never for a frame. */
+bool spool_frame_was_here(struct slice bytes, const struct spool_frame_place *at);
 /* Looks at the frame that should begin at `offset` of segment `epoch`; bytes begin there and may
  * reach further than the frame. On OK *payload is the rows. */
 enum spool_frame_verdict spool_frame_check(struct slice bytes, uint64_t epoch, uint64_t salt,

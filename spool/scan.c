@@ -92,7 +92,8 @@ static void scan_none(struct scan_state *s)
     }
     uint32_t to = s->pos + SPOOL_FRAME_ALIGN;
     struct slice here = slice_of(s->scan->bytes.ptr + s->pos, s->limit - s->pos);
-    scan_note(s, s->pos, to, spool_frame_was_here(here, s->scan->number, s->lsn_expect, s->pos));
+    struct spool_frame_place at = {s->scan->number, s->scan->salt, s->lsn_expect, s->pos};
+    scan_note(s, s->pos, to, spool_frame_was_here(here, &at));
     s->pos = to;
 }
 

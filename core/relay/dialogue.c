@@ -47,13 +47,15 @@ void dialogue_taken(struct dialogue *d, size_t bytes)
     must(before >= bytes);
 }
 
-/* One more line in this second? */
+/* One more line in this second? Workers read their clocks at different moments: who is behind counts in the window
+ * that another has begun. */
 static bool dialogue_may_say(struct dialogue *d, uint64_t now_ms)
 {
-    uint64_t second = now_ms / 1000;
     uint64_t old = atomic_load_explicit(&d->window, memory_order_relaxed);
     for (;;) {
-        bool same = old >> DIALOGUE_WINDOW_SHIFT == second;
+        uint64_t begun = old >> DIALOGUE_WINDOW_SHIFT;
+        bool same = begun >= now_ms / 1000;
+        uint64_t second = same ? begun : now_ms / 1000;
         uint64_t lines = same ? old & DIALOGUE_WINDOW_LINES : 0;
         if (lines >= DIALOGUE_LINES_PER_S ||
             atomic_load_explicit(&d->waiting, memory_order_relaxed) > DIALOGUE_WAITING_BYTES) {

@@ -26,6 +26,7 @@ static struct {
     unsigned message, rcpt;
     struct orders_mark suspended[ORDERS_SCOPES];
     bool calm;
+    bool takes_back; /* the request is the step below, not one from before the calm */
     unsigned calm_step;
     bool over;
 } orders;
@@ -235,6 +236,7 @@ static void orders_ask(uint64_t arg)
         order_note(order_scope());
     }
     orders.asked = true;
+    orders.takes_back = orders.calm;
     orders.out_of_memory = sim.counts.out_of_memory;
     order_note_all(true);
     sim_trace("operator: %s %s%s%s%s%s", admin_verb_name(r->verb), r->scope, r->select.domain,
@@ -258,7 +260,7 @@ static void orders_answered(bool done, bool refused, const struct queue_order_co
         order_settle(counts->sending || sim.counts.out_of_memory > orders.out_of_memory);
     }
     orders.asked = false;
-    orders.calm_step += orders.calm && (done || !refused) ? 1 : 0;
+    orders.calm_step += orders.takes_back && (done || !refused) ? 1 : 0;
     orders_next();
 }
 

@@ -36,6 +36,9 @@ static const struct {
      "(spool_scan_segment)"},
     {501, "times,orders",
      "`queue retry` sent what was not to go before its Send-At (queue_order_concerns)"},
+    {547, "rot,times,orders,lies,reload",
+     "a bit of the segment's number flips in the first and only frame of a log: taken for an old frame, it was "
+     "skipped without a word (spool_frame_was_here)"},
     {10011, "rot,times,orders,lies",
      "no memory for the text of a refusal of a field: the process stopped (attributes_decide)"},
 };

@@ -172,6 +172,12 @@ START_TEST(rate_and_room)
     ck_assert_uint_eq(say_noops(tap, 7, 11000), 0);
     dialogue_taken(d, out.len);
     buf_clear(&out);
+    /* A worker whose clock stands in the second before begins nothing anew. */
+    ck_assert_uint_eq(say_noops(tap, DIALOGUE_LINES_PER_S - 7, 10999), 0);
+    ck_assert_uint_eq(say_noops(tap, 5, 11001), 5);
+    ck_assert_uint_eq(say_noops(tap, 5, 10999), 5);
+    dialogue_taken(d, out.len);
+    buf_clear(&out);
     /* Nobody takes them: as many as fit on the way, then none, whatever the second. */
     uint64_t lost = 0;
     for (unsigned s = 12; s < 30; s++) {
