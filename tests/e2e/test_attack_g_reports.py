@@ -45,6 +45,7 @@ def test_no_report_answers_a_report(make):
     for sender in ("", "forged@example.test"):
         submit(engine.port, message(tag()), sender=sender)
     dropped = engine.event("dsn_dropped")
+    wait_until(lambda: engine.counters()["bounced"] == 3, 15, "the end of the report")
     counters = engine.wait_empty()
     assert counters["bounced"] == counters["accepted"] == 3 and counters["delivered"] == 0
     assert dropped and not sink.messages
@@ -111,6 +112,7 @@ def test_what_a_server_says_never_becomes_an_envelope(make):
     assert sorted(listed) == sorted(f"{user}@example.test" for user in texts)
     assert all("\n" not in json.loads(json.dumps(m)).get("reply", "") for m in engine.queue("ls"))
     engine.queue("retry", "--all")
+    wait_until(lambda: len(sink.messages) == len(texts), 30, "the reports")  # the queue may be empty before one is made
     counters = engine.wait_empty(30)
     assert counters["bounced"] == counters["delivered"] == len(texts)
     assert {r for m in sink.attempts for r in m.rcpts} == {"alice@example.test"}
