@@ -463,8 +463,7 @@ struct conf {
     struct conf_arena *arena;
 };
 
-/* Where to read from. NULL or 0: that source is not used. */
-struct conf_source {
+struct conf_source {          /* where to read from; NULL or 0: that source is not used */
     const char *file;         /* -c FILE; conf.d is looked for in its folder */
     char *const *environment; /* environ-like: "NAME=value", NULL-terminated */
     const char *const *set;   /* "path=value" */

@@ -125,92 +125,85 @@ static inline const char *model_orcpt_value(struct slice value, bool utf8)
     return good ? NULL : model_high(rest) && !utf8 ? MODEL_NEED_UTF8 : MODEL_BAD_PARAM;
 }
 
-/* The index of key in "SIZE BODY ...", or -1. */
-static inline int model_key(struct slice key, const char *const *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (model_is(key, names[i])) {
-            return (int)i;
-        }
-    }
-    return -1;
-}
+/* The parameters of a command, and what EHLO must have offered for each; 0: nothing. */
+struct model_params {
+    const char *names[6];
+    uint32_t needs[6];
+};
 
-/* Key, order and bytes of a word; *row: which it is. */
-static inline const char *model_known(struct slice text, const char *const *names, size_t count,
-                                      struct model_word *w, int *row)
+struct model_walk {
+    struct slice rest;
+    unsigned seen; /* bit per name */
+    struct model_word word;
+    int row; /* which it is; -1: there was none left */
+};
+
+/* The next word, all but its value judged. */
+static inline const char *model_next(struct model_walk *w, const struct model_params *p,
+                                     uint32_t features)
 {
-    if (!model_word_read(text, w)) {
+    struct slice one = {"", 0};
+    w->row = -1;
+    while (w->rest.len && one.len == 0) {
+        one = slice_cut(&w->rest, ' ');
+    }
+    if (one.len == 0) {
+        return NULL;
+    }
+    if (!model_word_read(one, &w->word)) {
         return MODEL_BAD_PARAM;
     }
-    *row = model_key(w->key, names, count);
-    return *row < 0 ? MODEL_UNKNOWN_PARAM : NULL;
+    for (int i = 0; i < 6 && p->names[i]; i++) {
+        w->row = model_is(w->word.key, p->names[i]) ? i : w->row;
+    }
+    if (w->row < 0 || (p->needs[w->row] && !(features & p->needs[w->row]))) {
+        return MODEL_UNKNOWN_PARAM;
+    }
+    if (w->seen & 1u << w->row || !model_all(w->word.value, model_value_byte)) {
+        return MODEL_BAD_PARAM;
+    }
+    w->seen |= 1u << w->row;
+    return NULL;
 }
 
 static inline const char *model_mail_params(struct slice text, uint32_t features,
                                             struct model_mail *mail)
 {
-    static const char *const names[] = {"SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "AUTH"};
-    static const uint32_t needs[] = {SMTP_FEATURE_SIZE, SMTP_FEATURE_8BITMIME,
-                                     SMTP_FEATURE_SMTPUTF8, SMTP_FEATURE_DSN, SMTP_FEATURE_DSN};
-    unsigned seen = 0;
+    static const struct model_params params = {{"SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "AUTH"},
+                                               {SMTP_FEATURE_SIZE, SMTP_FEATURE_8BITMIME,
+                                                SMTP_FEATURE_SMTPUTF8, SMTP_FEATURE_DSN,
+                                                SMTP_FEATURE_DSN, 0}};
+    struct model_walk w = {.rest = text};
     *mail = (struct model_mail){0};
-    while (text.len) {
-        struct slice one = slice_cut(&text, ' ');
-        struct model_word w;
-        int row;
-        if (one.len == 0) {
-            continue;
-        }
-        const char *wrong = model_known(one, names, ARRAY_COUNT(names), &w, &row);
-        if (wrong) {
+    for (;;) {
+        const char *wrong = model_next(&w, &params, features);
+        if (wrong || w.row < 0) {
             return wrong;
         }
-        if (row < 5 && !(features & needs[row])) {
-            return MODEL_UNKNOWN_PARAM;
-        }
-        if (seen & 1u << row || !model_all(w.value, model_value_byte)) {
-            return MODEL_BAD_PARAM;
-        }
-        seen |= 1u << row;
-        wrong = model_mail_value(&w, mail);
+        wrong = model_mail_value(&w.word, mail);
         if (wrong) {
             return wrong;
         }
     }
-    return NULL;
 }
 
 static inline const char *model_rcpt_params(struct slice text, uint32_t features, bool utf8)
 {
-    static const char *const names[] = {"NOTIFY", "ORCPT"};
-    unsigned seen = 0;
-    while (text.len) {
-        struct slice one = slice_cut(&text, ' ');
-        struct model_word w;
-        int row;
-        if (one.len == 0) {
-            continue;
-        }
-        const char *wrong = model_known(one, names, ARRAY_COUNT(names), &w, &row);
-        if (wrong) {
+    static const struct model_params params = {{"NOTIFY", "ORCPT"},
+                                               {SMTP_FEATURE_DSN, SMTP_FEATURE_DSN}};
+    struct model_walk w = {.rest = text};
+    for (;;) {
+        const char *wrong = model_next(&w, &params, features);
+        if (wrong || w.row < 0) {
             return wrong;
         }
-        if (!(features & SMTP_FEATURE_DSN)) {
-            return MODEL_UNKNOWN_PARAM;
-        }
-        if (seen & 1u << row || !model_all(w.value, model_value_byte)) {
-            return MODEL_BAD_PARAM;
-        }
-        seen |= 1u << row;
-        wrong = row == 1                      ? model_orcpt_value(w.value, utf8)
-                : model_notify_value(w.value) ? NULL
-                                              : MODEL_BAD_PARAM;
+        wrong = w.row == 1                         ? model_orcpt_value(w.word.value, utf8)
+                : model_notify_value(w.word.value) ? NULL
+                                                   : MODEL_BAD_PARAM;
         if (wrong) {
             return wrong;
         }
     }
-    return NULL;
 }
 
 #endif

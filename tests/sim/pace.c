@@ -90,7 +90,7 @@ bool pace_file(char path[PACE_PATH])
 
 /* ---- what servers see ---- */
 
-/* With a host whose address is not found for now, two hosts are another site; without memory a site may have two
+/* With a host whose address is not found this time, two hosts are another site; without memory a site may have two
  * owners (core/queue/group.h). */
 static bool is_one_site(unsigned domain)
 {
